@@ -1,1 +1,15 @@
-//! (fs)
+//! Careful files: directories that paths from outside cannot leave, and errors that name their path.
+//!
+//! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
+
+mod dir;
+mod error;
+mod metadata;
+mod remove;
+mod root;
+
+pub use dir::{Dir, Xattrs};
+pub use error::{PathContext, PathError};
+pub use metadata::{FileKind, Metadata, Timestamp};
+pub use remove::remove_tree;
+pub use root::Root;
