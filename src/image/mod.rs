@@ -2,13 +2,16 @@
 //!
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
+pub mod config;
 pub mod descriptor;
 pub mod digest;
+mod go_json;
 pub mod manifest;
 pub mod media_type;
 pub mod platform;
 pub mod reference;
 
+pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;
 pub use digest::Digest;
