@@ -2,6 +2,7 @@
 //!
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
+pub mod assembled;
 pub mod config;
 pub mod descriptor;
 pub mod digest;
@@ -11,6 +12,7 @@ pub mod media_type;
 pub mod platform;
 pub mod reference;
 
+pub use assembled::{AssembledImage, AssembledLayer};
 pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;
