@@ -2,10 +2,13 @@
 //!
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
+pub mod archive;
+pub mod decompress;
 pub mod descriptor;
 pub mod digest;
 pub mod manifest;
 pub mod media_type;
+pub mod overlay;
 pub mod platform;
 pub mod reference;
 
