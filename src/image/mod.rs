@@ -2,13 +2,16 @@
 //!
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
+pub mod archive;
 pub mod assembled;
 pub mod config;
+pub mod decompress;
 pub mod descriptor;
 pub mod digest;
 mod go_json;
 pub mod manifest;
 pub mod media_type;
+pub mod overlay;
 pub mod platform;
 pub mod reference;
 
