@@ -130,7 +130,7 @@ impl StageBuilder<'_> {
         work: impl FnOnce(&Origin<'_>) -> Result<()>,
     ) -> Result<()> {
         let everything = |_: &Path, _: &Metadata| Choice::Take;
-        let rootfs = match source {
+        let view = match source {
             FileSource::Context => {
                 let context = &self.workshop.context;
                 return work(&Origin {
@@ -139,11 +139,11 @@ impl StageBuilder<'_> {
                     is_context: true,
                 });
             }
-            FileSource::Stage(index) => self.built[index].rootfs(self.workshop)?,
-            FileSource::Image(image) => self.workshop.open_layers(&image.layers)?,
+            FileSource::Stage(index) => self.built[index].view(self.workshop)?,
+            FileSource::Image(image) => self.workshop.open_layers(&image.layers)?.view()?,
         };
         work(&Origin {
-            root: &*rootfs.view()?,
+            root: view.root(),
             choose: &everything,
             is_context: false,
         })
@@ -183,7 +183,7 @@ impl StageBuilder<'_> {
         &self,
         origin: &Origin<'_>,
         path: &Path,
-        target: &Step,
+        target: &Step<'_>,
         destination: &str,
         looks: &Looks,
         span: Span,
@@ -223,7 +223,7 @@ impl StageBuilder<'_> {
     pub(super) fn write_inline_files(
         &self,
         files: &[InlineFile],
-        target: &Step,
+        target: &Step<'_>,
         destination: &str,
         looks: &Looks,
         span: Span,

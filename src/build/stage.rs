@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::dockerfile::{
     ArgDeclaration, ExpandError, Expander, Instruction, NameValues, Span, Statement,
 };
-use crate::sandbox::{Rootfs, Step};
+use crate::sandbox::{Rootfs, Step, View};
 
 use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
@@ -27,15 +27,30 @@ pub(super) struct BuiltStage {
 }
 
 impl BuiltStage {
-    /// Returns the stage's files, which are fetched now if no step needed them.
+    /// Returns the stage's files for another stage to start with. They are fetched now if no step
+    /// has needed them.
     pub(super) fn rootfs(&self, workshop: &Workshop) -> Result<Rootfs> {
+        self.with_rootfs(workshop, |rootfs| Ok(rootfs.clone()))
+    }
+
+    /// Returns the stage's files to read.
+    pub(super) fn view(&self, workshop: &Workshop) -> Result<Arc<View>> {
+        self.with_rootfs(workshop, |rootfs| Ok(rootfs.view()?))
+    }
+
+    fn with_rootfs<T>(
+        &self,
+        workshop: &Workshop,
+        work: impl FnOnce(&mut Rootfs) -> Result<T>,
+    ) -> Result<T> {
         let mut rootfs = self.rootfs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rootfs) = &*rootfs {
-            return Ok(rootfs.clone());
+        if rootfs.is_none() {
+            *rootfs = Some(workshop.open_layers(&self.draft.layers)?);
         }
-        let opened = workshop.open_layers(&self.draft.layers)?;
-        *rootfs = Some(opened.clone());
-        Ok(opened)
+        match &mut *rootfs {
+            Some(rootfs) => work(rootfs),
+            None => unreachable!("it was just opened"),
+        }
     }
 }
 
@@ -235,7 +250,7 @@ impl<'a> StageBuilder<'a> {
         &mut self,
         span: Span,
         created_by: String,
-        work: impl FnOnce(&Self, &Step) -> Result<()>,
+        work: impl FnOnce(&Self, &Step<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut rootfs = match self.rootfs.take() {
             Some(rootfs) => rootfs,
@@ -244,12 +259,9 @@ impl<'a> StageBuilder<'a> {
         let step = rootfs
             .begin_step()
             .map_err(|error| self.error(span, "cannot prepare the files of the step").because(error))?;
-        if let Err(error) = work(self, &step) {
-            step.discard();
-            return Err(error);
-        }
-        let frozen = rootfs
-            .freeze(step)
+        work(self, &step)?;
+        let frozen = step
+            .freeze()
             .map_err(|error| self.error(span, "cannot read what the step changed").because(error))?;
         self.rootfs = Some(rootfs);
         let layer = self.workshop.write_layer(frozen, &self.name, self.stage.makes_layers);

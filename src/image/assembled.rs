@@ -11,9 +11,18 @@ pub struct AssembledLayer {
     pub descriptor: Descriptor,
     /// Digest of the tar.
     pub diff_id: DiffId,
-    /// An image in a registry that has the layer; `None` for a layer of our own, whose bytes are in
-    /// the blob store.
-    pub origin: Option<Reference>,
+    /// A repository that has the layer; `None` for a layer of our own, whose bytes are in the blob
+    /// store.
+    pub origin: Option<BlobOrigin>,
+}
+
+/// A repository that has a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobOrigin {
+    /// Host and port.
+    pub registry: String,
+    /// Path below the host.
+    pub repository: String,
 }
 
 /// A finished image. Its bytes are fixed: whoever delivers it writes exactly these.

@@ -15,7 +15,7 @@ pub mod overlay;
 pub mod platform;
 pub mod reference;
 
-pub use assembled::{AssembledImage, AssembledLayer};
+pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
 pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;
