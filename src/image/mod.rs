@@ -8,6 +8,7 @@ pub mod digest;
 mod go_json;
 pub mod manifest;
 pub mod media_type;
+pub mod overlay;
 pub mod platform;
 pub mod reference;
 
@@ -20,5 +21,6 @@ pub use manifest::Manifest;
 pub use media_type::ImageFormat;
 pub use media_type::LayerCompression;
 pub use media_type::MediaType;
+pub use overlay::OverlayXattrs;
 pub use platform::Platform;
 pub use reference::Reference;
