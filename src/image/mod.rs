@@ -25,5 +25,6 @@ pub use manifest::Manifest;
 pub use media_type::ImageFormat;
 pub use media_type::LayerCompression;
 pub use media_type::MediaType;
+pub use overlay::OverlayXattrs;
 pub use platform::Platform;
 pub use reference::Reference;
