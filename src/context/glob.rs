@@ -15,18 +15,24 @@ pub struct Glob {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+enum Part {
     /// Any number of characters but `/`.
     Star,
     /// One character but `/`.
     Any,
-    /// One character of these ranges, both ends included; or one outside them.
-    Class {
-        negated: bool,
-        ranges: Vec<(char, char)>,
-    },
+    /// One character of a class.
+    Class(Class),
     /// This character.
     Literal(char),
+}
+
+/// A class of characters: those in some ranges, or those outside them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Class {
+    pub(super) negated: bool,
+    /// First and last character of each range; at least one. May be the wrong way
+    /// round, and then holds nothing.
+    pub(super) ranges: Vec<(char, char)>,
 }
 
 impl Glob {
@@ -41,7 +47,10 @@ impl Glob {
             let part = match character {
                 '*' => Part::Star,
                 '?' => Part::Any,
-                '[' => class(&mut rest).ok_or_else(|| BadPattern(pattern.to_owned()))?,
+                '[' => {
+                    let class = class(&mut rest);
+                    Part::Class(class.ok_or_else(|| BadPattern(pattern.to_owned()))?)
+                }
                 '\\' => {
                     let escaped = rest.next();
                     Part::Literal(escaped.ok_or_else(|| BadPattern(pattern.to_owned()))?)
@@ -83,7 +92,7 @@ impl Glob {
                     at += 1;
                     continue;
                 }
-                _ => {}
+                None | Some(_) => {}
             }
             match retry {
                 Some((behind_star, from)) if name.get(from).is_some_and(|&taken| taken != '/') => {
@@ -101,17 +110,21 @@ impl Part {
         match self {
             Self::Star => false,
             Self::Any => found != '/',
-            Self::Class { negated, ranges } => {
-                let is_in = |&(low, high): &(char, char)| low <= found && found <= high;
-                ranges.iter().any(is_in) != *negated
-            }
+            Self::Class(class) => class.holds(found),
             Self::Literal(wanted) => *wanted == found,
         }
     }
 }
 
+impl Class {
+    fn holds(&self, found: char) -> bool {
+        let is_in = |&(low, high): &(char, char)| low <= found && found <= high;
+        self.ranges.iter().any(is_in) != self.negated
+    }
+}
+
 /// Reads a class behind its `[`. `None` if it is not one.
-pub(super) fn class(rest: &mut std::str::Chars<'_>) -> Option<Part> {
+pub(super) fn class(rest: &mut std::str::Chars<'_>) -> Option<Class> {
     let negated = rest.as_str().starts_with('^');
     if negated {
         rest.next();
@@ -120,7 +133,7 @@ pub(super) fn class(rest: &mut std::str::Chars<'_>) -> Option<Part> {
     loop {
         if rest.as_str().starts_with(']') && !ranges.is_empty() {
             rest.next();
-            return Some(Part::Class { negated, ranges });
+            return Some(Class { negated, ranges });
         }
         let low = class_character(rest)?;
         let mut high = low;

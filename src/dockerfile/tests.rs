@@ -109,8 +109,6 @@ fn mounts_without_variables_can_be_checked_without_a_build() {
 }
 
 mod properties {
-    use std::time::{Duration, Instant};
-
     use proptest::prelude::*;
 
     use super::*;
@@ -178,7 +176,6 @@ mod properties {
     }
 
     fn read_everything(text: &str) {
-        let started = Instant::now();
         if let Ok(file) = parse(text) {
             let lookup = |name: &str| name.starts_with('a').then(|| "*x".to_owned());
             for statement in file.stages.iter().flat_map(|stage| &stage.statements) {
@@ -188,7 +185,7 @@ mod properties {
                     let _ = parse_trigger(&onbuild.trigger);
                 }
                 if let Instruction::Run(run) = &statement.instruction {
-                    run.invocation();
+                    let _ = run.invocation();
                     run.mounts
                         .iter()
                         .for_each(|mount| drop(mount.resolve(&mut expander)));
@@ -201,8 +198,6 @@ mod properties {
             expander.words(text),
             expander.body(text),
         );
-        // Not a measure of speed: a bound that only a runaway loop can miss.
-        assert!(started.elapsed() < Duration::from_secs(20));
     }
 
     proptest! {

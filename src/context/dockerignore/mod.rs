@@ -119,7 +119,7 @@ impl Ignore {
     #[must_use]
     pub fn may_skip_dir(&self, path: impl AsRef<Path>) -> bool {
         let names = components(path.as_ref());
-        if !self.verdict(&names).is_some_and(|rule| !rule.keeps) {
+        if self.verdict(&names).is_none_or(|rule| rule.keeps) {
             return false;
         }
         let mut exceptions = self.rules.iter().filter(|rule| rule.keeps);
@@ -127,12 +127,14 @@ impl Ignore {
     }
 
     fn verdict(&self, names: &[Cow<'_, str>]) -> Option<&Rule> {
-        let paths = prefixes(names);
+        let path = names.join("/");
         let mut deciding: Option<&Rule> = None;
         for rule in &self.rules {
             // A pattern that would change nothing need not be tried.
             let is_ignored = deciding.is_some_and(|rule| !rule.keeps);
-            if rule.keeps == is_ignored && paths.iter().any(|path| rule.pattern.matches(path)) {
+            if rule.keeps == is_ignored
+                && with_parents(&path).any(|path| rule.pattern.matches(path))
+            {
                 deciding = Some(rule);
             }
         }
@@ -178,11 +180,9 @@ fn components(path: &Path) -> Vec<Cow<'_, str>> {
 }
 
 /// The path and all its parents, the longest first.
-fn prefixes(names: &[Cow<'_, str>]) -> Vec<String> {
-    (1..=names.len())
-        .rev()
-        .map(|length| names[..length].join("/"))
-        .collect()
+fn with_parents(path: &str) -> impl Iterator<Item = &str> {
+    let whole = Some(path).filter(|path| !path.is_empty());
+    std::iter::successors(whole, |path| path.rsplit_once('/').map(|split| split.0))
 }
 
 /// Shortens a path by its text alone, as Go's `filepath.Clean` does; empty stays empty.

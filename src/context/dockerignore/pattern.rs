@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use regex::Regex;
 
-use crate::context::glob::{self, BadPattern, Glob, Part};
+use crate::context::glob::{self, BadPattern, Class, Glob};
 
 /// A pattern, ready to be applied to paths relative to the context.
 #[derive(Debug, Clone)]
@@ -154,17 +154,19 @@ fn push_literal(character: char, expression: &mut String) {
     expression.push_str(&regex::escape(character.encode_utf8(&mut [0; 4])));
 }
 
-fn push_class(class: &Part, expression: &mut String) {
-    let Part::Class { negated, ranges } = class else {
-        return;
-    };
+fn push_class(class: &Class, expression: &mut String) {
     // A range whose ends are the wrong way round holds nothing.
-    let ranges: Vec<_> = ranges.iter().filter(|(low, high)| low <= high).collect();
+    let ranges = class.ranges.iter().filter(|(low, high)| low <= high);
+    let ranges: Vec<_> = ranges.collect();
     if ranges.is_empty() {
-        expression.push_str(if *negated { "[\\s\\S]" } else { "[^\\s\\S]" });
+        expression.push_str(if class.negated {
+            "[\\s\\S]"
+        } else {
+            "[^\\s\\S]"
+        });
         return;
     }
-    expression.push_str(if *negated { "[^" } else { "[" });
+    expression.push_str(if class.negated { "[^" } else { "[" });
     for (low, high) in ranges {
         let (low, high) = (u32::from(*low), u32::from(*high));
         expression.push_str(&format!("\\x{{{low:x}}}-\\x{{{high:x}}}"));
