@@ -1,1 +1,4 @@
-//! (context)
+//! Where the files of a build come from.
+
+pub mod dockerignore;
+pub mod glob;

@@ -128,11 +128,12 @@ pub(super) fn detect(text: &str, escape: char) -> Directives {
 }
 
 fn split_directive(line: &str) -> Option<(Key, &str)> {
-    static KEY_AND_VALUE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-        Regex::new(r"^([a-zA-Z][a-zA-Z0-9]*)(?-u:\s)*=(?-u:\s)*(.+?)(?-u:\s)*$").ok()
+    static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^([a-zA-Z][a-zA-Z0-9]*)(?-u:\s)*=(?-u:\s)*(.+?)(?-u:\s)*$")
+            .expect("the expression is valid")
     });
     let text = line.strip_prefix('#')?.trim_start();
-    let (_, [key, value]) = KEY_AND_VALUE.as_ref()?.captures(text)?.extract();
+    let (_, [key, value]) = KEY_AND_VALUE.captures(text)?.extract();
     Some((Key::of(key)?, value))
 }
 

@@ -81,20 +81,27 @@ impl Heredoc {
     /// Returns the content as it is meant: without leading tabs if it was written `<<-`.
     #[must_use]
     pub fn text(&self) -> Cow<'_, str> {
-        if !self.chomp {
-            return Cow::Borrowed(&self.content);
+        if self.chomp {
+            Cow::Owned(self.without_tabs())
+        } else {
+            Cow::Borrowed(&self.content)
         }
+    }
+
+    /// Returns the content without leading tabs, however it was written.
+    pub(super) fn without_tabs(&self) -> String {
         let lines = self.content.split_inclusive('\n');
-        Cow::Owned(lines.map(|line| line.trim_start_matches('\t')).collect())
+        lines.map(|line| line.trim_start_matches('\t')).collect()
     }
 }
 
 /// Splits `3<<-NAME` into descriptor, dash and the rest. A `<` in the rest means that
 /// this is something else, such as `<<<`.
 fn split_sign(word: &str) -> Option<(u64, bool, &str)> {
-    static SIGN: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r"^([0-9]*)<<(-?)(?-u:\s)*([^<]*)$").ok());
-    let (_, [fd, dash, name]) = SIGN.as_ref()?.captures(word)?.extract();
+    static SIGN: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^([0-9]*)<<(-?)(?-u:\s)*([^<]*)$").expect("the expression is valid")
+    });
+    let (_, [fd, dash, name]) = SIGN.captures(word)?.extract();
     let fd = if fd.is_empty() {
         0
     } else {

@@ -67,7 +67,8 @@ pub struct MetaArg {
     pub source: Source,
 }
 
-/// Reads a Dockerfile's text.
+/// Reads a Dockerfile's text. Bytes that are no UTF-8 are best replaced before, as
+/// `String::from_utf8_lossy` does: BuildKit takes such files as well.
 ///
 /// # Errors
 /// Where BuildKit would refuse the file for its text alone: a mistake in the grammar
@@ -116,6 +117,27 @@ impl Dockerfile {
             }
             (Converted::Step(_), None) => {
                 return Err(ParseError::new(source.span, StageError::OutsideStage));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks every mount that needs the value of no variable. A build checks those of
+    /// the stages it needs when it runs them; this finds a mistake without a build, in
+    /// any stage.
+    ///
+    /// # Errors
+    /// If a mount cannot be used.
+    pub fn check_mounts(&self) -> Result<(), ParseError> {
+        for statement in self.stages.iter().flat_map(|stage| &stage.statements) {
+            let Instruction::Run(run) = &statement.instruction else {
+                continue;
+            };
+            let mut expander = Expander::new(self.directives.escape, &|_| None);
+            for mount in run.mounts.iter().filter(|mount| mount.is_literal()) {
+                mount.resolve(&mut expander).map_err(|error| {
+                    ParseError::new(statement.source.span, InstructionError::from(error))
+                })?;
             }
         }
         Ok(())

@@ -54,11 +54,8 @@ impl Dockerfile {
     #[must_use]
     pub fn stage_named(&self, name: &str, current: usize) -> Option<usize> {
         let name = name.to_lowercase();
-        let above = self.stages.iter().take(current);
-        let found = above
-            .enumerate()
-            .filter(|(_, stage)| stage.name() == Some(&name));
-        found.last().map(|(index, _)| index)
+        let above = &self.stages[..current.min(self.stages.len())];
+        above.iter().rposition(|stage| stage.name() == Some(&name))
     }
 
     /// Finds the stage that `COPY --from` in stage number `current` means, by number or

@@ -43,8 +43,9 @@ pub(super) fn hint(suggestion: Option<&str>) -> String {
     suggestion.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
 
-/// Returns the edit distance if it is below `limit`. Costs nothing for words whose
-/// lengths alone keep them apart, so a hostile, huge word is cheap.
+/// Returns the edit distance if it is below `limit`; swapping two neighbours is one edit,
+/// for that is what fingers do. Costs nothing for words whose lengths alone keep them
+/// apart, so a hostile, huge word is cheap.
 fn distance_below(left: &str, right: &str, limit: usize) -> Option<usize> {
     if left.len() > (right.len() + limit) * 4 {
         return None;
@@ -54,17 +55,21 @@ fn distance_below(left: &str, right: &str, limit: usize) -> Option<usize> {
     if left.len().abs_diff(right.len()) >= limit {
         return None;
     }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (above, &from) in left.iter().enumerate() {
-        let mut diagonal = above;
-        row[0] = above + 1;
-        for (column, &to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+    // rows[i][j] is the distance of the first i characters to the first j.
+    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
+    for (i, &from) in left.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, &to) in right.iter().enumerate() {
+            let replaced = rows[i][j] + usize::from(from != to);
+            let mut best = replaced.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && from == right[j - 1] && left[i - 1] == to {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
         }
+        rows.push(row);
     }
-    let distance = row[right.len()];
+    let distance = rows[left.len()][right.len()];
     (distance < limit).then_some(distance)
 }
 
@@ -77,6 +82,10 @@ mod tests {
         assert_eq!(
             nearest_any_case("FORM", &["RUN", "FROM"]).as_deref(),
             Some("FROM")
+        );
+        assert_eq!(
+            nearest_any_case("RNU", &["ENV", "RUN"]).as_deref(),
+            Some("RUN")
         );
         assert_eq!(
             nearest_any_case("form", &["RUN", "FROM"]).as_deref(),

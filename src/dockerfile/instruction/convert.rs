@@ -21,14 +21,8 @@ pub(crate) enum Converted {
 /// Reads the meaning of one instruction.
 pub(crate) fn convert(node: &Node) -> Result<Converted, InstructionError> {
     let keyword = node.known_keyword().ok_or_else(|| unknown(&node.keyword))?;
-    if keyword == Keyword::From {
-        return from(node).map(Converted::Stage);
-    }
-    step(node, keyword).map(Converted::Step)
-}
-
-fn step(node: &Node, keyword: Keyword) -> Result<Instruction, InstructionError> {
-    Ok(match keyword {
+    Ok(Converted::Step(match keyword {
+        Keyword::From => return from(node).map(Converted::Stage),
         Keyword::Add => Instruction::Add(AddInstruction::of(node)?),
         Keyword::Arg => Instruction::Arg(arg(node)?),
         Keyword::Cmd => Instruction::Cmd(command_line(node)?),
@@ -46,9 +40,7 @@ fn step(node: &Node, keyword: Keyword) -> Result<Instruction, InstructionError> 
         Keyword::User => Instruction::User(only_argument(node, keyword)?),
         Keyword::Volume => Instruction::Volume(volume(node)?),
         Keyword::Workdir => Instruction::Workdir(only_argument(node, keyword)?),
-        // A FROM is a stage and was returned above; behind ONBUILD it is refused.
-        Keyword::From => return Err(InstructionError::Trigger(keyword)),
-    })
+    }))
 }
 
 fn unknown(name: &str) -> InstructionError {

@@ -1,5 +1,7 @@
 //! COPY and ADD: what to put where.
 
+use std::collections::BTreeMap;
+
 use super::InstructionError;
 use crate::dockerfile::ast::Node;
 use crate::dockerfile::flags::{FlagKind, FlagSpec, Flags};
@@ -51,7 +53,7 @@ pub struct AddInstruction {
 pub struct Sources {
     /// Paths or URLs, in order, unexpanded.
     pub paths: Vec<String>,
-    /// Files whose content is in the Dockerfile, in order.
+    /// Files whose content is in the Dockerfile, in order; each name once.
     pub files: Vec<InlineFile>,
     /// The last argument, unexpanded.
     pub destination: String,
@@ -142,10 +144,25 @@ fn read(
         files: Vec::new(),
         destination: destination.clone(),
     };
+    // Of several documents with one name the last counts, as in BuildKit.
+    let documents = node.heredocs.iter();
+    let documents: BTreeMap<&str, &Heredoc> =
+        documents.map(|doc| (doc.name.as_str(), doc)).collect();
+    let mut written: BTreeMap<String, usize> = BTreeMap::new();
     for path in paths {
-        match heredoc(path) {
-            Some(word) => sources.files.push(inline_file(word, &node.heredocs)),
-            None => sources.paths.push(path.clone()),
+        let Some(word) = heredoc(path) else {
+            sources.paths.push(path.clone());
+            continue;
+        };
+        let file = inline_file(word, &documents);
+        match written.get(&file.name) {
+            // It would be written twice with one content, and memory could be asked for
+            // without bound.
+            Some(&index) => sources.files[index] = file,
+            None => {
+                written.insert(file.name.clone(), sources.files.len());
+                sources.files.push(file);
+            }
         }
     }
     Ok((flags, sources))
@@ -156,22 +173,19 @@ fn heredoc(word: &str) -> Option<Heredoc> {
     Heredoc::of_word(word).ok().flatten()
 }
 
-/// Of several documents with one name the last counts, and in the JSON form, which has
-/// none, the file is empty: both as BuildKit has it.
-fn inline_file(word: Heredoc, documents: &[Heredoc]) -> InlineFile {
-    let mut named = documents.iter().rev();
-    let document = named.find(|document| document.name == word.name);
+/// In the JSON form, which has no documents, the file is empty: as BuildKit has it.
+fn inline_file(word: Heredoc, documents: &BTreeMap<&str, &Heredoc>) -> InlineFile {
+    let document = documents.get(word.name.as_str());
+    let content = document.map_or_else(String::new, |document| {
+        if word.chomp {
+            document.without_tabs()
+        } else {
+            document.content.clone()
+        }
+    });
     InlineFile {
-        content: document.map_or_else(String::new, |document| {
-            let content = document.content.clone();
-            Heredoc {
-                content,
-                ..word.clone()
-            }
-            .text()
-            .into_owned()
-        }),
         name: word.name,
+        content,
         expand: word.expand,
     }
 }

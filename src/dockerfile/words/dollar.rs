@@ -202,19 +202,20 @@ fn cut_end(pattern: &str, greed: Greed, value: &str) -> Result<String, Fault> {
 
 /// Unicode's decimal digits, as Go's `unicode.IsDigit`.
 fn is_digit(character: char) -> bool {
-    static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\p{Nd}").ok());
+    static DIGIT: LazyLock<Regex> = LazyLock::new(|| class(r"\p{Nd}"));
     character.is_ascii_digit() || is_in(&DIGIT, character)
 }
 
 /// Unicode's letters, as Go's `unicode.IsLetter`.
 fn is_letter(character: char) -> bool {
-    static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"\p{L}").ok());
+    static LETTER: LazyLock<Regex> = LazyLock::new(|| class(r"\p{L}"));
     character.is_ascii_alphabetic() || is_in(&LETTER, character)
 }
 
-fn is_in(class: &Option<Regex>, character: char) -> bool {
-    !character.is_ascii()
-        && class
-            .as_ref()
-            .is_some_and(|class| class.is_match(character.encode_utf8(&mut [0; 4])))
+fn class(expression: &str) -> Regex {
+    Regex::new(expression).expect("the expression is valid")
+}
+
+fn is_in(class: &Regex, character: char) -> bool {
+    !character.is_ascii() && class.is_match(character.encode_utf8(&mut [0; 4]))
 }
