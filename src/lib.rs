@@ -1,13 +1,13 @@
 //! Sawagani builds container images from a Dockerfile without a daemon.
-pub mod cli;
 pub mod build;
-pub mod output;
 pub mod cache;
+pub mod cli;
 pub mod context;
-pub mod snapshot;
-pub mod sandbox;
-pub mod registry;
-pub mod image;
-pub mod fs;
 pub mod dockerfile;
+pub mod fs;
+pub mod image;
+pub mod output;
+pub mod registry;
+pub mod sandbox;
+pub mod snapshot;
 pub mod sys;
