@@ -45,6 +45,7 @@ fn a_crafted_image_comes_back_from_the_registry_in_every_encoding() {
             .push_to(&registry, "crafted:1");
         let image = Image::pull(&registry, "crafted:1");
         assert_eq!(image.layers.len(), 1);
+        assert_eq!(image.layers[0].stored_as(), stored_as, "{family:?}");
         assert_eq!(
             image.tree().names_in("a"),
             ["b", "c"],

@@ -5,4 +5,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
+mod bases;
+mod config;
+mod copy;
+mod delivery;
+mod file_zoo;
 mod harness;
+mod hostile;
+mod interrupted;
+mod main_job;
+mod reproducible;
+mod run;

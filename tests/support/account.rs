@@ -16,6 +16,8 @@ const SUBORDINATE_IDS: u32 = 65536;
 pub(crate) enum Who {
     Root,
     User,
+    /// An account for which `/etc/subuid` has no line.
+    UserWithoutRange,
 }
 
 /// An account as a process needs it.
@@ -44,6 +46,12 @@ impl Who {
                 gid: 0,
             },
             Self::User => ORDINARY.get_or_init(ordinary_user).clone(),
+            // Debian's `nobody`, which is on every machine.
+            Self::UserWithoutRange => Account {
+                name: "nobody",
+                uid: 65534,
+                gid: 65534,
+            },
         }
     }
 }

@@ -114,6 +114,15 @@ fn make_busybox(dir: &Path) {
     into_layout(dir, &root, &["--config.cmd=/bin/sh"]);
 }
 
+/// The machine's busybox, which must be the static one.
+pub(crate) fn busybox() -> &'static Path {
+    let places = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new);
+    let busybox = places.into_iter().find(|path| path.exists());
+    busybox.expect(
+        "`busybox` is missing: install the Debian package `busybox-static`, or run `.ci/run`",
+    )
+}
+
 fn make_debian(dir: &Path) {
     let root = dir.join("rootfs");
     let mirror = mirror();

@@ -1,5 +1,6 @@
 //! Images put together byte by byte: every encoding and media type, whiteouts, indices, and layers meant to do harm.
 
+use super::base_image;
 use super::image::sha256;
 use super::registry::Registry;
 use super::test_dir::TestDir;
@@ -43,8 +44,17 @@ impl LayerTar {
         self.entry(EntryType::Directory, path, "", mode, b"")
     }
 
-    pub(crate) fn file(self, path: &str, contents: &str) -> Self {
-        self.entry(EntryType::Regular, path, "", 0o644, contents.as_bytes())
+    pub(crate) fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Self {
+        self.entry(EntryType::Regular, path, "", 0o644, contents.as_ref())
+    }
+
+    /// The machine's static busybox, with `sh` as a link to it: enough for a RUN.
+    pub(crate) fn shell(self) -> Self {
+        let busybox = std::fs::read(base_image::busybox()).expect("read busybox");
+        let bin =
+            self.dir("bin/", 0o755)
+                .entry(EntryType::Regular, "bin/busybox", "", 0o755, &busybox);
+        bin.symlink("bin/sh", "busybox")
     }
 
     pub(crate) fn symlink(self, path: &str, target: &str) -> Self {
@@ -178,8 +188,13 @@ impl CraftedImage {
         self
     }
 
-    pub(crate) fn layer(mut self, tar: LayerTar, encoding: Encoding) -> Self {
-        self.layers.push((tar.finish(), encoding));
+    pub(crate) fn layer(self, tar: LayerTar, encoding: Encoding) -> Self {
+        self.layer_of_bytes(tar.finish(), encoding)
+    }
+
+    /// A layer of anything, a tar or not.
+    pub(crate) fn layer_of_bytes(mut self, bytes: Vec<u8>, encoding: Encoding) -> Self {
+        self.layers.push((bytes, encoding));
         self
     }
 

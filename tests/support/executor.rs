@@ -24,6 +24,7 @@ pub(crate) struct Executor {
     state_dir: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    one_core: bool,
     timeout: Duration,
 }
 
@@ -44,6 +45,7 @@ impl Executor {
             state_dir,
             args: Vec::new(),
             env: Vec::new(),
+            one_core: false,
             timeout: TIMEOUT,
         }
     }
@@ -90,6 +92,18 @@ impl Executor {
         self
     }
 
+    /// Lets the call use one core, however many the machine has.
+    pub(crate) fn on_one_core(mut self) -> Self {
+        self.one_core = true;
+        self
+    }
+
+    /// A word that this call's processes and mounts carry in their paths. Put into the arguments of a RUN's own
+    /// processes, it makes them findable as well.
+    pub(crate) fn token(&self) -> &str {
+        self.dir.token()
+    }
+
     /// Where the call may write what it is asked to write, such as a digest file.
     pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.dir.join("out").join(name)
@@ -102,7 +116,15 @@ impl Executor {
 
     /// Starts, for a test that watches or interrupts it.
     pub(crate) fn start(self) -> RunningBuild {
-        let mut command = Command::new(self.dir.join("executor"));
+        let program = self.dir.join("executor");
+        let mut command = Command::new(if self.one_core {
+            Path::new("taskset")
+        } else {
+            &program
+        });
+        if self.one_core {
+            command.args(["--cpu-list", "0"]).arg(&program);
+        }
         command
             .args(&self.args)
             .arg("--state-dir")
@@ -153,11 +175,6 @@ impl RunningBuild {
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.running.signal(signal);
-    }
-
-    /// What the build holds at this moment.
-    pub(crate) fn leaks_now(&self) -> Leaks {
-        Leaks::now(self.dir.token(), &self.state_dir)
     }
 
     pub(crate) fn wait(self) -> Build {

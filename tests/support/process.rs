@@ -81,6 +81,11 @@ impl Running {
         kill_process(self.pid(), signal).expect("signal the program");
     }
 
+    /// What the program has printed to its standard output so far.
+    pub(crate) fn stdout_so_far(&self) -> String {
+        self.stdout.text()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child
             .try_wait()

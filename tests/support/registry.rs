@@ -25,7 +25,7 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// A running `docker-registry` on 127.0.0.1; dropping it stops the server and removes its storage.
 pub(crate) struct Registry {
     /// Declared, so dropped, before the directory: the server is gone before its storage is.
-    _server: Running,
+    server: Running,
     port: u16,
     guard: Guard,
     dir: TestDir,
@@ -71,7 +71,7 @@ impl Registry {
             let mut server = Running::start("docker-registry", command, LIFETIME);
             if answers(&mut server, port) {
                 return Self {
-                    _server: server,
+                    server,
                     port,
                     guard,
                     dir,
@@ -144,6 +144,16 @@ impl Registry {
             .collect()
     }
 
+    /// Every request so far, as `METHOD PATH`, in the order of their ends.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        // The access log quotes each request line: `127.0.0.1 - - [time] "GET /v2/ HTTP/1.1" 200 …`.
+        let log = self.server.stdout_so_far();
+        let lines = log
+            .lines()
+            .filter_map(|line| line.split('"').nth(1)?.strip_suffix(" HTTP/1.1"));
+        lines.map(str::to_owned).collect()
+    }
+
     /// The file in which the server keeps a blob; for tests that corrupt it.
     pub(crate) fn blob_file(&self, digest: &str) -> PathBuf {
         let hex = digest.strip_prefix("sha256:").expect("a SHA-256 digest");
@@ -184,7 +194,7 @@ fn configuration(guard: Guard, port: u16, dir: &Path) -> String {
     let dir_shown = dir.display();
     let mut config = format!(
         "version: 0.1\n\
-         log: {{level: warn, accesslog: {{disabled: true}}}}\n\
+         log: {{level: warn}}\n\
          storage: {{filesystem: {{rootdirectory: {dir_shown}/storage}}, delete: {{enabled: true}}}}\n\
          http: {{addr: '127.0.0.1:{port}', secret: e2e"
     );
