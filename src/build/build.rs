@@ -1,31 +1,29 @@
 //! A build from beginning to end: read, plan, execute the stages, put the image together.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use crate::context::BuildContext;
 use crate::context::dockerignore::Ignore;
 use crate::dockerfile::{self, Dockerfile};
 use crate::image::AssembledImage;
-use crate::sandbox::{Sandbox, Stop};
 
 use super::assemble::assemble;
-use super::base::BaseImages;
-use super::plan::{Plan, plan};
+use super::plan::{PlannedStage, plan};
 use super::stage::{BuiltStage, BuiltStages, build_stage};
-use super::workshop::Workshop;
-use super::{BuildOptions, DockerfileText, Progress};
+use super::workshop::{Tools, Workshop};
+use super::{BuildOptions, DockerfileText};
 
 /// A Dockerfile with the files that it may copy: what can be checked before anything is started.
 pub struct BuildInput {
-    text: DockerfileText,
-    dockerfile: Dockerfile,
-    context: BuildContext,
+    pub(super) text: DockerfileText,
+    pub(super) dockerfile: Dockerfile,
+    pub(super) context: BuildContext,
 }
 
 impl BuildInput {
@@ -46,32 +44,26 @@ impl BuildInput {
     }
 }
 
-/// Builds what `options` ask for and returns the image. Its own layers are in the blob store of
-/// `images`.
+/// Builds what `options` ask for and returns the image. Its own layers are among the blobs of
+/// `tools`.
 pub async fn build(
     input: BuildInput,
     options: &BuildOptions,
-    sandbox: Arc<Sandbox>,
-    images: Arc<BaseImages>,
-    stop: Stop,
-    progress: Progress,
+    tools: Tools,
 ) -> Result<AssembledImage> {
-    let plan = plan(&input.dockerfile, &input.text, options, &images).await?;
-    let epoch = options
-        .source_date_epoch
-        .map(Timestamp::from_second)
-        .transpose()
-        .context("SOURCE_DATE_EPOCH is out of range")?;
-    let workshop = Arc::new(Workshop::new(input, options, epoch, &plan, sandbox, images, stop, progress));
+    let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
+    let workshop = Workshop::new(input, options, plan.global, tools)?;
+    let epoch = workshop.epoch();
     let target = plan.targets[0];
-    let built = build_stages(plan, &workshop).await?;
-    let draft = built[&target].draft.clone();
-    assemble(draft, options, epoch).await
+    let built = build_stages(plan.stages, &Arc::new(workshop)).await?;
+    assemble(built[&target].draft.clone(), options, epoch).await
 }
 
 /// Builds the stages, each as soon as those that it needs are built.
-async fn build_stages(plan: Plan, workshop: &Arc<Workshop>) -> Result<BuiltStages> {
-    let mut waiting = plan.stages;
+async fn build_stages(
+    mut waiting: BTreeMap<usize, PlannedStage>,
+    workshop: &Arc<Workshop>,
+) -> Result<BuiltStages> {
     let mut built = BuiltStages::new();
     let mut running: JoinSet<(usize, Result<BuiltStage>)> = JoinSet::new();
     let mut failure = None;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::context::choose_by;
 use crate::context::dockerignore::Ignore;
 use crate::context::select::{SelectError, select};
 use crate::dockerfile::{CopyInstruction, InlineFile, Sources, Span};
@@ -190,7 +191,7 @@ impl StageBuilder<'_> {
     ) -> Result<()> {
         // `--exclude` counts from the source; a file that is a source itself is filtered by its name.
         let excludes = |relative: &Path, metadata: &Metadata| match &looks.exclude {
-            Some(exclude) => exclude.choose(relative, metadata.is_dir()),
+            Some(exclude) => choose_by(exclude, relative, metadata.is_dir()),
             None => Choice::Take,
         };
         let source = origin.root.resolve(path)?;

@@ -1,7 +1,7 @@
 //! `--chown`: who owns what COPY and ADD create.
 
 use crate::fs::Root;
-use crate::sandbox::user::{UserError, resolve_user};
+use crate::sandbox::{UserError, resolve_user};
 
 /// Owner and group by number, and what the user should hear about them.
 #[derive(Debug, PartialEq, Eq)]

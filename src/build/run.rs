@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, SecurityMode, Span};
-use crate::sandbox::user::{ResolvedUser, resolve_user};
-use crate::sandbox::{Command, Exit, Network, ShownFile, Step, Stream};
+use crate::sandbox::{
+    Command, Exit, Network, ResolvedUser, ShownFile, Step, Stream, resolve_user,
+};
 
 use super::stage::{StageBuilder, run_history};
 use super::{Event, LocatedError, OutputStream};

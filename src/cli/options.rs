@@ -11,7 +11,7 @@ use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::registry::options::{ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain};
-use crate::sandbox::{Isolation, SandboxOptions};
+use crate::sandbox::{EnterOptions, Isolation};
 
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags, RegistryFlags};
@@ -21,7 +21,7 @@ pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
     pub(super) delivery: DeliveryOptions,
     pub(super) registry: RegistryOptions,
-    pub(super) sandbox: SandboxOptions,
+    pub(super) sandbox: EnterOptions,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
 }
@@ -245,14 +245,12 @@ fn keychain() -> Result<Keychain> {
 fn sandbox_options(
     flags: &ExecutorFlags,
     current_dir: &std::path::Path,
-) -> Result<SandboxOptions> {
+) -> Result<EnterOptions> {
     let isolation = flags.place.isolation.parse::<Isolation>()?;
     let state_dir = flags.place.state_dir.as_deref();
-    Ok(SandboxOptions {
+    Ok(EnterOptions {
         isolation,
-        state_dirs: match state_dir {
-            Some(directory) => vec![absolute(directory, current_dir)],
-            None => environment::state_dir_candidates(),
-        },
+        state_dir: state_dir.map(|directory| absolute(directory, current_dir)),
+        state_dir_candidates: environment::state_dir_candidates(),
     })
 }

@@ -36,16 +36,30 @@ impl BuildContext {
 
     /// Says whether a path, relative to the context, takes part.
     pub fn choose(&self, path: &Path, metadata: &Metadata) -> Choice {
-        self.ignore.choose(path, metadata.is_dir())
+        choose_by(&self.ignore, path, metadata.is_dir())
     }
 
     /// Says why a path is left out; `None` where it is not.
     pub fn why_ignored(&self, path: &Path) -> Option<String> {
+        if !self.ignore.is_ignored(path) {
+            return None;
+        }
         let line = self.ignore.deciding_line(path)?;
         Some(format!(
             "`{}` is excluded by line {line} of `{}`",
             path.display(),
             self.ignore_path.display()
         ))
+    }
+}
+
+/// Says what `patterns`, those of an ignore file or of `--exclude`, mean for a path.
+pub fn choose_by(patterns: &Ignore, path: &Path, is_dir: bool) -> Choice {
+    if !patterns.is_ignored(path) {
+        Choice::Take
+    } else if is_dir && !patterns.may_skip_dir(path) {
+        Choice::Descend
+    } else {
+        Choice::Skip
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::fs::{Choice, Dir, Metadata, PathError, Root};
 
-use super::glob::{self, BadPattern};
+use super::glob::{BadPattern, Glob};
 
 /// Says of a path, relative to the root, whether it takes part.
 pub type Chooser<'a> = dyn Fn(&Path, &Metadata) -> Choice + 'a;
@@ -54,13 +54,20 @@ pub fn select(
         .iter()
         .take_while(|name| !has_wildcards(name))
         .collect();
-    let patterns: Vec<&OsStr> = path.iter().skip(plain.iter().count()).collect();
+    let patterns = path.iter().skip(plain.iter().count());
+    let patterns = patterns.map(|name| Glob::new(&name.to_string_lossy()));
+    let patterns: Vec<Glob> =
+        patterns
+            .collect::<Result<_, _>>()
+            .map_err(|source| SelectError::BadPattern {
+                pattern: pattern.to_owned(),
+                source,
+            })?;
     let start = root.resolve(&plain)?;
     if !root.metadata(&start)?.is_some_and(|found| found.is_dir()) {
         return Ok(Vec::new());
     }
     let mut matches = Matches {
-        pattern,
         choose,
         found: Vec::new(),
     };
@@ -129,18 +136,17 @@ fn takes_part(
 }
 
 struct Matches<'a> {
-    pattern: &'a str,
     choose: &'a Chooser<'a>,
     found: Vec<PathBuf>,
 }
 
 impl Matches<'_> {
-    fn search(&mut self, dir: &Dir, path: &Path, patterns: &[&OsStr]) -> Result<(), SelectError> {
+    fn search(&mut self, dir: &Dir, path: &Path, patterns: &[Glob]) -> Result<(), SelectError> {
         let Some((first, rest)) = patterns.split_first() else {
             return Ok(());
         };
         for name in dir.names()? {
-            if !self.is_match(first, &name)? {
+            if !first.matches(&name.to_string_lossy()) {
                 continue;
             }
             let Some(metadata) = dir.metadata_of(&name)? else {
@@ -160,15 +166,6 @@ impl Matches<'_> {
             }
         }
         Ok(())
-    }
-
-    fn is_match(&self, pattern: &OsStr, name: &OsStr) -> Result<bool, SelectError> {
-        glob::is_match(pattern.as_bytes(), name.as_bytes()).map_err(|source| {
-            SelectError::BadPattern {
-                pattern: self.pattern.to_owned(),
-                source,
-            }
-        })
     }
 }
 
