@@ -1,1 +1,24 @@
-//! (image)
+//! OCI nouns and their encodings: what an image is, and how it is named.
+//!
+//! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
+
+pub mod config;
+pub mod descriptor;
+pub mod digest;
+mod go_json;
+pub mod manifest;
+pub mod media_type;
+pub mod platform;
+pub mod reference;
+
+pub use config::ImageConfig;
+pub use descriptor::Descriptor;
+pub use digest::DiffId;
+pub use digest::Digest;
+pub use manifest::Index;
+pub use manifest::Manifest;
+pub use media_type::ImageFormat;
+pub use media_type::LayerCompression;
+pub use media_type::MediaType;
+pub use platform::Platform;
+pub use reference::Reference;
