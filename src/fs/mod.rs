@@ -3,7 +3,9 @@
 //! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
 
 mod copy;
+mod descent;
 mod dir;
+mod dir_read;
 mod error;
 mod file;
 mod metadata;
@@ -12,8 +14,11 @@ mod remove;
 mod root;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
+pub use descent::Descent;
 pub use dir::{Dir, Xattrs};
+pub use dir_read::DirEntry;
 pub use error::{PathContext, PathError};
+pub use file::stored_range;
 pub use metadata::{FileKind, Metadata, Timestamp};
 pub use mode::ModeChange;
 pub use remove::remove_tree;

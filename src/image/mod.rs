@@ -9,9 +9,14 @@ pub mod decompress;
 pub mod descriptor;
 pub mod digest;
 mod go_json;
+mod layer_encoder;
+pub mod layer_entry;
+pub mod layer_writer;
 pub mod manifest;
 pub mod media_type;
 pub mod overlay;
+pub mod parallel_gzip;
+mod pax;
 pub mod platform;
 pub mod reference;
 
