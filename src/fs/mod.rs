@@ -5,11 +5,13 @@
 mod dir;
 mod error;
 mod metadata;
+mod new_file;
 mod remove;
 mod root;
 
 pub use dir::{Dir, Xattrs};
 pub use error::{PathContext, PathError};
-pub use metadata::{FileKind, Metadata, Timestamp};
+pub use metadata::{FileKind, Metadata, Timestamp, device_number};
+pub use new_file::NewFile;
 pub use remove::remove_tree;
 pub use root::Root;

@@ -11,6 +11,7 @@ pub mod media_type;
 pub mod overlay;
 pub mod platform;
 pub mod reference;
+pub mod unpack;
 
 pub use descriptor::Descriptor;
 pub use digest::DiffId;
