@@ -17,6 +17,8 @@ use crate::fs::Timestamp;
 mod number;
 mod pax;
 mod sparse;
+#[cfg(test)]
+pub(crate) mod test_archive;
 
 use number::read_number;
 use pax::PaxRecords;
