@@ -17,6 +17,8 @@ use crate::fs::Timestamp;
 mod number;
 mod pax;
 mod sparse;
+#[cfg(test)]
+pub(crate) mod test_archive;
 
 use number::read_number;
 use pax::PaxRecords;
@@ -112,7 +114,9 @@ pub enum ArchiveError {
         field: &'static str,
     },
     /// An extended header that is larger than anything honest.
-    #[error("tar entry `{entry}` has an extended header of {size} bytes, more than the {EXTENSION_BYTES_MAX} allowed")]
+    #[error(
+        "tar entry `{entry}` has an extended header of {size} bytes, more than the {EXTENSION_BYTES_MAX} allowed"
+    )]
     ExtensionTooLarge {
         /// The entry's name as far as it is known.
         entry: String,
@@ -281,8 +285,12 @@ impl<R: BufRead> ArchiveReader<R> {
         Ok(Entry {
             kind,
             mode: (mode & 0o7777) as u32,
-            uid: pax.uid.map_or_else(|| field(&old.uid, "owner", &name), Ok)?,
-            gid: pax.gid.map_or_else(|| field(&old.gid, "group", &name), Ok)?,
+            uid: pax
+                .uid
+                .map_or_else(|| field(&old.uid, "owner", &name), Ok)?,
+            gid: pax
+                .gid
+                .map_or_else(|| field(&old.gid, "group", &name), Ok)?,
             mtime: pax.mtime.unwrap_or(Timestamp::from_seconds(seconds)),
             xattrs: pax.xattrs,
             name,
@@ -426,7 +434,10 @@ impl Extensions {
 
     fn link(&self, header: &Header) -> Vec<u8> {
         let longer = self.long_link.as_ref().or(self.pax.link_path.as_ref());
-        longer.map_or_else(|| until_nul(&header.as_old().linkname).to_vec(), Clone::clone)
+        longer.map_or_else(
+            || until_nul(&header.as_old().linkname).to_vec(),
+            Clone::clone,
+        )
     }
 }
 
@@ -444,7 +455,11 @@ fn has_valid_checksum(block: &[u8; BLOCK_BYTES]) -> bool {
     // Some old programs added signed bytes.
     let mut signed = 0_i64;
     for (offset, byte) in block.iter().enumerate() {
-        let byte = if CHECKSUM_FIELD.contains(&offset) { b' ' } else { *byte };
+        let byte = if CHECKSUM_FIELD.contains(&offset) {
+            b' '
+        } else {
+            *byte
+        };
         unsigned += i64::from(byte);
         signed += i64::from(byte.cast_signed());
     }
@@ -482,7 +497,7 @@ fn invalid_field(name: &[u8], field: &'static str) -> ArchiveError {
 }
 
 /// Returns a name for messages: shortened, since a hostile one may have a megabyte.
-fn display(name: &[u8]) -> String {
+pub(super) fn display(name: &[u8]) -> String {
     const SHOWN_BYTES: usize = 256;
     let shown = &name[..name.len().min(SHOWN_BYTES)];
     let mut text = String::from_utf8_lossy(shown).replace(|c: char| c.is_control(), "\u{fffd}");

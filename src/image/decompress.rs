@@ -138,9 +138,7 @@ impl<'a> Decoder<'a> {
             Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(source)),
             Compression::Zstd => {
                 let mut decoder = zstd::Decoder::with_buffer(source).map_err(start)?;
-                decoder
-                    .window_log_max(ZSTD_WINDOW_LOG_MAX)
-                    .map_err(start)?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(start)?;
                 Box::new(decoder)
             }
             Compression::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(source)),

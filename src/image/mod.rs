@@ -19,6 +19,7 @@ pub mod parallel_gzip;
 mod pax;
 pub mod platform;
 pub mod reference;
+pub mod unpack;
 
 pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
 pub use config::ImageConfig;

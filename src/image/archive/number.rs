@@ -20,7 +20,9 @@ fn read_octal(bytes: &[u8]) -> Option<i64> {
         if !matches!(digit, b'0'..=b'7') {
             return None;
         }
-        number = number.checked_mul(8)?.checked_add(i64::from(digit - b'0'))?;
+        number = number
+            .checked_mul(8)?
+            .checked_add(i64::from(digit - b'0'))?;
     }
     Some(number)
 }
@@ -47,7 +49,12 @@ mod tests {
 
     #[test]
     fn octal_text_may_be_padded_with_spaces_or_nuls() {
-        for field in [&b"0000644\0"[..], b"   644 \0", b"644\0\0\0\0\0", b"00000644"] {
+        for field in [
+            &b"0000644\0"[..],
+            b"   644 \0",
+            b"644\0\0\0\0\0",
+            b"00000644",
+        ] {
             assert_eq!(read_number(field), Some(0o644), "{field:?}");
         }
         assert_eq!(read_number(b"\0\0\0\0\0\0\0\0"), Some(0));

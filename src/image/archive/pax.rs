@@ -120,11 +120,7 @@ fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((key, &record[equals + 1..], &bytes[length..]))
 }
 
-fn text(
-    value: &[u8],
-    field: &'static str,
-    entry: &[u8],
-) -> Result<Option<Vec<u8>>, ArchiveError> {
+fn text(value: &[u8], field: &'static str, entry: &[u8]) -> Result<Option<Vec<u8>>, ArchiveError> {
     if value.contains(&0) {
         return Err(invalid_field(entry, field));
     }
@@ -257,9 +253,16 @@ mod tests {
 
     #[test]
     fn names_with_nul_and_numbers_with_letters_are_refused() {
-        for bytes in [record("path", b"a\0b"), record("uid", b"7x"), record("size", b"-1")] {
+        for bytes in [
+            record("path", b"a\0b"),
+            record("uid", b"7x"),
+            record("size", b"-1"),
+        ] {
             let error = PaxRecords::parse(&bytes, b"e").unwrap_err();
-            assert!(matches!(error, ArchiveError::InvalidField { .. }), "{error}");
+            assert!(
+                matches!(error, ArchiveError::InvalidField { .. }),
+                "{error}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use super::{Compression, DecompressError, Decoder};
+use super::{Compression, Decoder, DecompressError};
 use crate::image::digest::{DiffId, Digest, DigestHasher};
 
 /// One chunk that crosses to the reading thread, in bytes: large enough that the hand-over costs
