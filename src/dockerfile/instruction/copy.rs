@@ -139,33 +139,50 @@ fn read(
     if heredoc(destination).is_some() {
         return Err(InstructionError::HeredocDestination(keyword));
     }
-    let mut sources = Sources {
-        paths: Vec::new(),
-        files: Vec::new(),
+    let mut plain = Vec::new();
+    let mut inline = InlineWords::default();
+    for path in paths {
+        match heredoc(path) {
+            Some(word) => inline.add(word),
+            None => plain.push(path.clone()),
+        }
+    }
+    let sources = Sources {
+        paths: plain,
+        files: inline.files(&node.heredocs),
         destination: destination.clone(),
     };
-    // Of several documents with one name the last counts, as in BuildKit.
-    let documents = node.heredocs.iter();
-    let documents: BTreeMap<&str, &Heredoc> =
-        documents.map(|doc| (doc.name.as_str(), doc)).collect();
-    let mut written: BTreeMap<String, usize> = BTreeMap::new();
-    for path in paths {
-        let Some(word) = heredoc(path) else {
-            sources.paths.push(path.clone());
-            continue;
-        };
-        let file = inline_file(word, &documents);
-        match written.get(&file.name) {
-            // It would be written twice with one content, and memory could be asked for
-            // without bound.
-            Some(&index) => sources.files[index] = file,
+    Ok((flags, sources))
+}
+
+/// The words of here documents among the sources, each name once: a name written twice
+/// is one file with one content, and to copy it for each could ask for any memory.
+#[derive(Default)]
+struct InlineWords {
+    words: Vec<Heredoc>,
+    places: BTreeMap<String, usize>,
+}
+
+impl InlineWords {
+    fn add(&mut self, word: Heredoc) {
+        match self.places.get(&word.name) {
+            Some(&place) => self.words[place] = word,
             None => {
-                written.insert(file.name.clone(), sources.files.len());
-                sources.files.push(file);
+                self.places.insert(word.name.clone(), self.words.len());
+                self.words.push(word);
             }
         }
     }
-    Ok((flags, sources))
+
+    fn files(self, documents: &[Heredoc]) -> Vec<InlineFile> {
+        // Of several documents with one name the last counts, as in BuildKit.
+        let documents = documents
+            .iter()
+            .map(|document| (document.name.as_str(), document));
+        let documents: BTreeMap<&str, &Heredoc> = documents.collect();
+        let words = self.words.into_iter();
+        words.map(|word| inline_file(word, &documents)).collect()
+    }
 }
 
 /// A word that cannot be read as a here document is a path.

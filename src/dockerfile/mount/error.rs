@@ -71,6 +71,9 @@ pub enum MountError {
     /// A secret that comes from a stage.
     #[error("secret mount should not have a from")]
     SecretFrom,
+    /// A secret with a way of sharing.
+    #[error("secret mount should not define sharing")]
+    SecretSharing,
     /// A secret without any name.
     #[error("invalid secret mount. one of source, target required")]
     SecretWithoutName,
@@ -81,6 +84,6 @@ pub enum MountError {
     #[error("invalid cache sharing set for {0} mount")]
     SharingWithoutCache(&'static str),
     /// An agent with a source.
-    #[error("ssh mount should not have a source")]
+    #[error("ssh does not support source")]
     SshSource,
 }

@@ -4,27 +4,26 @@ use super::{Field, Mount, MountError, MountRequest, Owner, Sharing, size};
 use crate::dockerfile::{Expander, suggest};
 
 /// Every key, for suggestions.
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 19] = [
     "type",
     "from",
     "source",
-    "src",
     "target",
-    "dst",
-    "destination",
     "readonly",
-    "ro",
-    "readwrite",
-    "rw",
-    "required",
-    "size",
     "id",
     "sharing",
+    "required",
+    "size",
     "mode",
     "uid",
     "gid",
+    "src",
+    "dst",
+    "destination",
+    "ro",
+    "rw",
+    "readwrite",
     "env",
-    "required",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,10 +129,8 @@ impl Draft {
             "mode" => self.owner.mode = Some(checked(key, value, |text| digits(text, 8))?),
             "uid" => self.owner.uid = Some(checked(key, value, |text| digits(text, 10))?),
             "gid" => self.owner.gid = Some(checked(key, value, |text| digits(text, 10))?),
-            "env" => {
-                self.only_for("env", &[Kind::Secret])?;
-                self.env = Some(value);
-            }
+            // Without meaning for what is no secret, and yet no error in BuildKit.
+            "env" => self.env = Some(value),
             _ => {
                 return Err(MountError::UnknownKey {
                     key: field.key.clone(),
@@ -172,6 +169,9 @@ impl Draft {
         }
         if self.kind == Kind::Secret && self.from.is_some() {
             return Err(MountError::SecretFrom);
+        }
+        if self.kind == Kind::Secret && self.sharing.is_some() {
+            return Err(MountError::SecretSharing);
         }
         if self.kind != Kind::Cache && self.sharing.is_some() {
             return Err(MountError::SharingWithoutCache(self.kind.as_str()));
@@ -215,21 +215,18 @@ impl Draft {
     }
 
     fn secret(self) -> Result<Mount, MountError> {
-        let target = given(self.target);
-        let env = self.env;
         if self.source.is_some() && self.id.is_some() {
             return Err(MountError::SecretWithTwoNames);
         }
-        let named = self.source.or(self.id);
+        let target = given(self.target);
         let from_target = || target.as_deref().map(|path| last_part(path).to_owned());
-        let from_env = || env.clone().and_then(given);
-        let id = named
-            .or_else(from_target)
-            .or_else(from_env)
-            .ok_or(MountError::SecretWithoutName)?;
+        let named = self.source.or(self.id).or_else(from_target);
+        let id = named.ok_or(MountError::SecretWithoutName)?;
         Ok(Mount::Secret {
             // A bare `env=` means a variable of the secret's own name.
-            env: env.map(|name| given(name).unwrap_or_else(|| id.clone())),
+            env: self
+                .env
+                .map(|name| given(name).unwrap_or_else(|| id.clone())),
             id,
             target,
             required: self.required,

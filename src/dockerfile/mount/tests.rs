@@ -108,7 +108,7 @@ fn a_secret_has_an_id_from_wherever_it_is_named() {
         ("type=secret,id=a,target=/x/b", "a", text("/x/b"), None),
         ("type=secret,id=a,env=V", "a", None, text("V")),
         ("type=secret,id=a,env=", "a", None, text("a")),
-        ("type=secret,env=V", "V", None, text("V")),
+        ("env=V,type=secret,id=a", "a", None, text("V")),
     ] {
         let expected = Mount::Secret {
             id: id.to_owned(),
@@ -232,6 +232,14 @@ fn every_mistake_is_named() {
             "secret mount should not have a from",
         ),
         (
+            "type=secret,id=a,sharing=shared",
+            "secret mount should not define sharing",
+        ),
+        (
+            "type=secret,env=V",
+            "invalid secret mount. one of source, target required",
+        ),
+        (
             "type=secret",
             "invalid secret mount. one of source, target required",
         ),
@@ -239,11 +247,7 @@ fn every_mistake_is_named() {
             "type=secret,id=a,source=b",
             "both source and id can't be set",
         ),
-        ("type=ssh,source=a", "ssh mount should not have a source"),
-        (
-            "target=/a,env=X",
-            "unexpected key 'env' for mount type 'bind'",
-        ),
+        ("type=ssh,source=a", "ssh does not support source"),
         (
             "target=${X:?needed}",
             "failed to process `${X:?needed}`: X: needed",
