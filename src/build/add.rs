@@ -9,9 +9,8 @@ use anyhow::Result;
 use crate::dockerfile::{AddInstruction, Span};
 use crate::fs::{Root, create_dir_all};
 use crate::image::archive;
-use crate::image::decompress::{Compression, Decompressor};
+use crate::image::decompress::{Compression, Decoder, Decompressor};
 use crate::image::unpack::{Form, UnpackOptions, unpack};
-use crate::sandbox::Step;
 
 use super::copy::{Looks, Origin, as_destination, history};
 use super::plan::{FileSource, PlannedStep};
@@ -32,9 +31,10 @@ impl StageBuilder<'_> {
             &instruction.sources,
         );
         let destination = self.destination(&instruction.sources.destination);
-        self.in_step(span, created_by, |builder, target| {
+        self.in_step(span, created_by, |builder, step_files| {
+            let target = step_files.root()?;
             let looks = builder.looks(
-                target.root(),
+                target,
                 instruction.chown.as_deref(),
                 instruction.chmod.as_deref(),
                 &instruction.exclude,
@@ -82,7 +82,7 @@ impl StageBuilder<'_> {
         &self,
         origin: &Origin<'_>,
         path: &Path,
-        target: &Step<'_>,
+        target: &Root,
         destination: &str,
         looks: &Looks,
         span: Span,
@@ -96,7 +96,7 @@ impl StageBuilder<'_> {
         };
         let owner = looks.owner.unwrap_or((0, 0));
         let directory = as_destination(destination).path;
-        let dir = create_dir_all(target.root(), directory, UNPACK_DIR_MODE, owner)
+        let dir = create_dir_all(target, directory, UNPACK_DIR_MODE, owner)
             .map_err(|error| failed(error.into()))?;
         let file = origin.root.open_file(path).map_err(|error| failed(error.into()))?;
         unpack_into(file, &Root::from_dir(dir), looks.owner).map_err(failed)?;
@@ -121,12 +121,12 @@ fn begins_with_header(file: File) -> bool {
     let Ok((compression, reader)) = Compression::detect(file) else {
         return false;
     };
-    let Ok(decoder) = crate::image::decompress::Decoder::new(reader, compression) else {
+    let Ok(decoder) = Decoder::new(BufReader::new(reader), compression) else {
         return false;
     };
     let mut head = Vec::with_capacity(archive::BLOCK_BYTES);
     let limit = archive::BLOCK_BYTES as u64;
-    decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_header(&head)
+    decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_archive(&head)
 }
 
 fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {

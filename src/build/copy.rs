@@ -1,6 +1,7 @@
 //! COPY: files of the context, a stage or an image into the stage's files.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -10,8 +11,10 @@ use crate::context::choose_by;
 use crate::context::dockerignore::Ignore;
 use crate::context::select::{SelectError, select};
 use crate::dockerfile::{CopyInstruction, InlineFile, Sources, Span};
-use crate::fs::{Choice, CopyRules, Destination, Metadata, ModeChange, Root, base_name, copy};
-use crate::sandbox::Step;
+use crate::fs::{
+    Choice, CopyRules, Destination, Metadata, ModeChange, PathContext, PathError, Root, base_name,
+    copy,
+};
 
 use super::owner::resolve_owner;
 use super::plan::{FileSource, PlannedStep};
@@ -20,6 +23,9 @@ use super::{Event, LocatedError};
 
 /// Mode of a file whose content is in the Dockerfile.
 const INLINE_FILE_MODE: u32 = 0o644;
+
+/// Name of such a file while it is on its way.
+const INLINE_FILE: &str = "content";
 
 /// Where files come from, and which of them take part.
 pub(super) struct Origin<'a> {
@@ -54,9 +60,10 @@ impl StageBuilder<'_> {
             &instruction.sources,
         );
         let destination = self.destination(&instruction.sources.destination);
-        self.in_step(span, created_by, |builder, target| {
+        self.in_step(span, created_by, |builder, step_files| {
+            let target = step_files.root()?;
             let looks = builder.looks(
-                target.root(),
+                target,
                 instruction.chown.as_deref(),
                 instruction.chmod.as_deref(),
                 &instruction.exclude,
@@ -184,7 +191,7 @@ impl StageBuilder<'_> {
         &self,
         origin: &Origin<'_>,
         path: &Path,
-        target: &Step<'_>,
+        target: &Root,
         destination: &str,
         looks: &Looks,
         span: Span,
@@ -213,7 +220,7 @@ impl StageBuilder<'_> {
             keeps_xattr: if origin.is_context { is_capability } else { is_kept_xattr },
             choose: &choose,
         };
-        copy(origin.root, path, &name, target.root(), as_destination(destination), &rules)
+        copy(origin.root, path, &name, target, as_destination(destination), &rules)
             .map_err(|error| {
                 let message = format!("cannot copy `/{}` to `{destination}`", path.display());
                 self.error(span, message).because(error).into()
@@ -224,53 +231,44 @@ impl StageBuilder<'_> {
     pub(super) fn write_inline_files(
         &self,
         files: &[InlineFile],
-        target: &Step<'_>,
+        target: &Root,
         destination: &str,
         looks: &Looks,
         span: Span,
     ) -> Result<()> {
-        if files.is_empty() {
-            return Ok(());
-        }
-        let temp = tempfile::tempdir_in(self.workshop.scratch_dir())?;
-        let root = Root::open(temp.path())?;
         for file in files {
-            let path = self.stage_inline_file(&root, file, span)?;
+            let failed = |error: PathError| {
+                let message = format!("cannot write `{}` to `{destination}`", file.name);
+                self.error(span, message).because(error)
+            };
             let rules = CopyRules {
                 owner: looks.owner.or(Some((0, 0))),
                 mode: looks.mode.as_ref(),
                 keeps_xattr: is_capability,
                 choose: &|_, _| Choice::Take,
             };
-            let name = OsStr::new(&file.name);
-            copy(&root, &path, name, target.root(), as_destination(destination), &rules)
-                .map_err(|error| {
-                    let message = format!("cannot write `{}` to `{destination}`", file.name);
-                    self.error(span, message).because(error)
-                })?;
+            let scratch = self.workshop.scratch_dir();
+            let temp = tempfile::tempdir_in(&scratch).on("create a directory in", &scratch);
+            let temp = temp.map_err(failed)?;
+            let root = write_content(temp.path(), &file.content).map_err(failed)?;
+            let (path, name) = (Path::new(INLINE_FILE), OsStr::new(&file.name));
+            copy(&root, path, name, target, as_destination(destination), &rules)
+                .map_err(failed)?;
         }
         Ok(())
     }
+}
 
-    fn stage_inline_file(&self, root: &Root, file: &InlineFile, span: Span) -> Result<PathBuf> {
-        use std::io::Write;
-        let name = OsStr::new("content");
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            self.error(span, format!("cannot write `{}`", file.name)).because(error)
-        };
-        root.dir().remove_file_if_there(name).map_err(|error| failed(error.into()))?;
-        let mut content = root
-            .dir()
-            .create_file(name, INLINE_FILE_MODE)
-            .map_err(|error| failed(error.into()))?;
-        content
-            .write_all(file.content.as_bytes())
-            .map_err(|error| failed(error.into()))?;
-        root.dir()
-            .set_mode(name, INLINE_FILE_MODE)
-            .map_err(|error| failed(error.into()))?;
-        Ok(PathBuf::from(name))
-    }
+/// Writes the content of an inline file into the empty directory `dir`, under a name of ours: its own
+/// name is a word of the Dockerfile.
+fn write_content(dir: &Path, content: &str) -> Result<Root, PathError> {
+    let root = Root::open(dir)?;
+    let name = OsStr::new(INLINE_FILE);
+    let mut file = root.dir().create_file(name, INLINE_FILE_MODE)?;
+    file.write_all(content.as_bytes()).on("write", root.dir().path_of(name))?;
+    // Whatever the umask is.
+    root.dir().set_mode(name, INLINE_FILE_MODE)?;
+    Ok(root)
 }
 
 /// Joins what two filters say.

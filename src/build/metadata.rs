@@ -27,7 +27,7 @@ pub(super) fn healthcheck(instruction: &HealthcheckInstruction) -> Healthcheck {
                 ..Healthcheck::default()
             };
         }
-        HealthcheckInstruction::Cmd(probe) => probe,
+        HealthcheckInstruction::Probe(probe) => probe,
     };
     let test = match &probe.command {
         CommandLine::Exec(words) => {

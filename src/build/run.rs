@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::fs::Root;
 use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, SecurityMode, Span};
 use crate::sandbox::{
-    Command, Exit, Network, ResolvedUser, ShownFile, Step, Stream, resolve_user,
+    Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user,
 };
 
 use super::stage::{StageBuilder, run_history};
@@ -26,9 +27,9 @@ impl StageBuilder<'_> {
         let (argv, script) = self.argv(&run.invocation());
         let created_by = run_history(&self.scope, &argv);
         self.in_step(span, created_by, |builder, step| {
-            let user = builder.user(step, span)?;
+            let user = builder.user(step.root()?, span)?;
             let command = builder.command(&argv, script.as_ref(), user);
-            let report = |stream, bytes: &[u8]| {
+            let mut report = |stream, bytes: &[u8]| {
                 builder.workshop.report(Event::Output {
                     step: &builder.name,
                     stream: match stream {
@@ -38,7 +39,7 @@ impl StageBuilder<'_> {
                     bytes,
                 });
             };
-            match step.run(&command, &builder.workshop.stop, report) {
+            match step.run(&command, &builder.workshop.stop, &mut report) {
                 Ok(Exit::Code(0)) => Ok(()),
                 Ok(exit) => Err(builder.failed(span, exit).into()),
                 Err(error) => {
@@ -70,9 +71,9 @@ impl StageBuilder<'_> {
     }
 
     /// Returns the user that the stage's commands run as.
-    pub(super) fn user(&self, step: &Step<'_>, span: Span) -> Result<ResolvedUser, LocatedError> {
+    pub(super) fn user(&self, root: &Root, span: Span) -> Result<ResolvedUser, LocatedError> {
         let text = &self.draft.config.config.user;
-        resolve_user(step.root(), text).map_err(|error| {
+        resolve_user(root, text).map_err(|error| {
             self.error(span, format!("cannot run as the user `{text}`")).because(error)
         })
     }

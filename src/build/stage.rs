@@ -250,16 +250,16 @@ impl<'a> StageBuilder<'a> {
         &mut self,
         span: Span,
         created_by: String,
-        work: impl FnOnce(&Self, &Step<'_>) -> Result<()>,
+        work: impl FnOnce(&Self, &mut Step<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut rootfs = match self.rootfs.take() {
             Some(rootfs) => rootfs,
             None => self.open(span)?,
         };
-        let step = rootfs
+        let mut step = rootfs
             .begin_step()
             .map_err(|error| self.error(span, "cannot prepare the files of the step").because(error))?;
-        work(self, &step)?;
+        work(self, &mut step)?;
         let frozen = step
             .freeze()
             .map_err(|error| self.error(span, "cannot read what the step changed").because(error))?;

@@ -1,6 +1,6 @@
 //! WORKDIR: where the next instructions work, created if it is not there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -25,9 +25,9 @@ impl StageBuilder<'_> {
             return Ok(false);
         }
         self.in_step(span, created_by, |builder, step| {
-            let user = builder.user(step, span)?;
-            let path: PathBuf = path.clone();
-            create_dir_all(step.root(), &path, WORKDIR_MODE, (user.uid, user.gid)).map_err(
+            let root = step.root()?;
+            let user = builder.user(root, span)?;
+            create_dir_all(root, &path, WORKDIR_MODE, (user.uid, user.gid)).map_err(
                 |error| {
                     let message = format!("cannot create the working directory `{text}`");
                     builder.error(span, message).because(error)

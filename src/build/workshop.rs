@@ -1,8 +1,9 @@
 //! What all stages of a build share.
 
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -54,6 +55,8 @@ pub(super) struct Workshop {
     epoch: Option<Timestamp>,
     runtime: Handle,
     layer_writers: Arc<Semaphore>,
+    /// Layers begun so far: part of their temporary names.
+    layers_begun: AtomicUsize,
 }
 
 impl Workshop {
@@ -84,6 +87,7 @@ impl Workshop {
             epoch: epoch_time.context("SOURCE_DATE_EPOCH is out of range")?,
             runtime: Handle::current(),
             layer_writers: Arc::new(Semaphore::new(LAYER_WRITERS)),
+            layers_begun: AtomicUsize::new(0),
         })
     }
 
@@ -136,8 +140,10 @@ impl Workshop {
         let blobs = self.images.blobs();
         let writers = Arc::clone(&self.layer_writers);
         let (progress, name) = (Arc::clone(&self.progress), name.clone());
+        let number = self.layers_begun.fetch_add(1, Ordering::Relaxed);
+        let file = self.scratch_dir().join(format!("layer-{number}"));
         let work = move || -> Result<Layer> {
-            let layer = write(&frozen, &blobs, options)
+            let layer = write(&frozen, &file, &blobs, options)
                 .with_context(|| format!("{name}: cannot write the layer"))?;
             progress(Event::Layer {
                 step: &name,
@@ -160,14 +166,19 @@ impl Workshop {
 }
 
 /// Makes a layer of what a step changed, and puts it among the blobs.
-fn write(frozen: &FrozenStep, blobs: &BlobStore, options: LayerOptions) -> Result<Layer> {
+fn write(
+    frozen: &FrozenStep,
+    file: &Path,
+    blobs: &BlobStore,
+    options: LayerOptions,
+) -> Result<Layer> {
     let diff = OverlayDiff {
         upper: &frozen.upper,
         lower: frozen.lower.root(),
         xattrs: frozen.xattrs,
         excluded: &Excluded::default(),
     };
-    let writer = LayerWriter::create(&blobs.temporary_path(), options)?;
+    let writer = LayerWriter::create(file, options)?;
     let (layer, _) = snapshot::write_layer(&diff, writer)?;
     blobs.adopt(&layer.path, &layer.digest)?;
     Ok(layer)

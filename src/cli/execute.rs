@@ -2,26 +2,26 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{self, BaseImages, BuildInput, Progress};
+use crate::build::{self, BaseImages, BuildInput, DockerfileText, Tools};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
 use crate::registry::Registries;
 use crate::sandbox::{Sandbox, Stop};
 
-use super::flags::{
-    DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED,
-};
+use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
-use super::report::{EXIT_FAILURE, report};
+use super::report::{EXIT_FAILURE, Interrupted, report};
 use super::{debug, log};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
@@ -88,10 +88,20 @@ fn not_yet_supported(error: &clap::Error) -> Option<String> {
 }
 
 fn show_debug(command: &DebugCommand) -> Result<()> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
+    };
     let text = match command {
-        DebugCommand::Ast { file } => debug::ast(file)?,
+        DebugCommand::Ast { file } => {
+            let bytes = read(file)?;
+            let text = String::from_utf8_lossy(&bytes);
+            let text = DockerfileText::new(&file.to_string_lossy(), &text);
+            debug::ast(&bytes)
+                .map_err(|error| text.error_at(error.span, error.to_string()))?
+                .to_string()
+        }
         DebugCommand::Expand { word, variables } => debug::expand(word, variables)?,
-        DebugCommand::Ignore { file, path } => debug::ignore(file, path)?,
+        DebugCommand::Ignore { file, path } => debug::ignore(&read(file)?, path)?.to_string(),
     };
     println!("{text}");
     Ok(())
@@ -103,20 +113,20 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
-    let sandbox = Arc::new(crate::sandbox::enter(&options.sandbox)?);
+    let sandbox = crate::sandbox::enter(&options.sandbox)?;
     style.print(Level::Info, &format!("isolation: {}", sandbox.description()));
     let result = in_runtime(options, input, &sandbox, style);
-    let closed = match Arc::try_unwrap(sandbox) {
-        Ok(sandbox) => sandbox.close().context("cannot remove the build's files"),
-        Err(_) => Err(anyhow!("the build's files are still in use and are not removed")),
-    };
+    let closed = sandbox.close().context("cannot remove the build's files");
     result.and(closed)
 }
+
+/// How long a build may take to end once it is asked to stop: a step's own grace, and a little more.
+const LONGEST_END: Duration = Duration::from_secs(15);
 
 fn in_runtime(
     options: ExecutorOptions,
     input: BuildInput,
-    sandbox: &Arc<Sandbox>,
+    sandbox: &Sandbox,
     style: LogStyle,
 ) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -124,23 +134,76 @@ fn in_runtime(
         .build()
         .context("cannot start the threads of the program")?;
     let stop = Stop::new()?;
-    let work = build_and_deliver(options, input, Arc::clone(sandbox), stop.clone(), printer(style));
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
+        let work = build_and_deliver(options, input, sandbox.clone(), stop.clone(), style);
         tokio::pin!(work);
-        tokio::select! {
-            result = &mut work => result,
-            name = interruption() => {
-                let name = name?;
-                style.print(Level::Warning, &format!("warning: {name}: stopping"));
-                stop.request();
-                // Steps end within their grace; what only waits for the network is dropped.
-                let grace = tokio::time::sleep(crate::sandbox::Stop::LONGEST_END);
-                tokio::select! {
-                    _ = work => {}
-                    () = grace => {}
-                }
-                Err(build::Interrupted { signal: name.number() }.into())
-            }
-        }
+        let interruption = tokio::select! {
+            result = &mut work => return result,
+            interruption = interruption() => interruption?,
+        };
+        style.print(Level::Warning, &format!("warning: {interruption}: stopping"));
+        stop.request();
+        // Steps end within their grace; what waits for the network is left behind.
+        let _ = tokio::time::timeout(LONGEST_END, work).await;
+        Err(interruption.into())
+    });
+    runtime.shutdown_timeout(LONGEST_END);
+    result
+}
+
+async fn build_and_deliver(
+    options: ExecutorOptions,
+    input: BuildInput,
+    sandbox: Sandbox,
+    stop: Stop,
+    style: LogStyle,
+) -> Result<()> {
+    let registries = Arc::new(Registries::new(options.registry));
+    if options.checks_push_permission {
+        output::check_push_access(&registries, &options.delivery.destinations).await?;
+    }
+    let store = Arc::new(BlobStore::open(&sandbox.work_dir().join("blob-store"))?);
+    let progress = printer(style);
+    let images = BaseImages::new(
+        Arc::clone(&registries),
+        Arc::clone(&store),
+        sandbox.clone(),
+        Arc::clone(&progress),
+    );
+    let tools = Tools {
+        images: Arc::new(images),
+        sandbox,
+        stop,
+        progress,
+    };
+    let image = build::build(input, &options.build, tools).await?;
+    style.print(Level::Info, &format!("built {}", image.digest()));
+    let receipts = output::deliver(image, &options.delivery, registries, store).await?;
+    for receipt in receipts {
+        style.print(Level::Info, &show_receipt(&receipt));
+    }
+    Ok(())
+}
+
+fn show_receipt(receipt: &Receipt) -> String {
+    let Receipt {
+        destination,
+        digest,
+        reused,
+        sent,
+    } = receipt;
+    format!("pushed {destination}@{digest} ({sent} blobs sent, {reused} already there)")
+}
+
+/// Waits until somebody asks the program to end.
+async fn interruption() -> Result<Interrupted> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut hang_up = listen(SignalKind::hangup())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => Interrupted { name: "SIGTERM", number: 15 },
+        _ = interrupt.recv() => Interrupted { name: "SIGINT", number: 2 },
+        _ = hang_up.recv() => Interrupted { name: "SIGHUP", number: 1 },
     })
 }

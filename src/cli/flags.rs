@@ -242,7 +242,7 @@ pub(super) enum LogFormat {
 
 /// kaniko's flags that have no effect here yet: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 36] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 37] = [
     "annotation",
     "bucket",
     "build-context",

@@ -237,7 +237,7 @@ fn keychain() -> Result<Keychain> {
     let Some((path, text)) = environment::docker_config()? else {
         return Ok(Keychain::default());
     };
-    let config = DockerConfig::parse(&text)
+    let config = DockerConfig::parse(&text, &path.to_string_lossy())
         .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
     Ok(Keychain::new(vec![config]))
 }

@@ -3,11 +3,22 @@
 use std::error::Error;
 
 use crate::build::LocatedError;
+use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
 
 /// Exit code of every error of ours, as kaniko's.
 pub(super) const EXIT_FAILURE: u8 = 1;
+
+/// Somebody asked the program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted by {name}")]
+pub(super) struct Interrupted {
+    /// Name of the signal.
+    pub(super) name: &'static str,
+    /// Its number.
+    pub(super) number: u8,
+}
 
 /// Prints an error once and returns the exit code that it asks for.
 pub(super) fn report(style: LogStyle, error: &anyhow::Error) -> u8 {
@@ -58,6 +69,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<EnterError>() {
+        let hints = error.hints();
+        return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
     let located = cause.downcast_ref::<LocatedError>();
     located
         .and_then(LocatedError::wanted_hint)

@@ -26,7 +26,7 @@ pub use sparse::Segment;
 use sparse::SparseMap;
 
 /// The unit of the format, in bytes.
-const BLOCK_BYTES: usize = 512;
+pub const BLOCK_BYTES: usize = 512;
 
 /// Largest extended header that is read, in bytes: as Go's `archive/tar` (`maxSpecialFileSize`).
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;

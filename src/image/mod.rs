@@ -4,12 +4,13 @@
 
 pub mod archive;
 pub mod assembled;
+pub mod blob_store;
 pub mod config;
 pub mod decompress;
 pub mod descriptor;
 pub mod digest;
 mod go_json;
-mod layer_encoder;
+pub mod layer_encoder;
 pub mod layer_entry;
 pub mod layer_writer;
 pub mod manifest;

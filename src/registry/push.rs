@@ -45,6 +45,19 @@ pub enum BlobDelivery {
     LeftElsewhere,
 }
 
+/// What came of looking for a blob.
+#[derive(Debug)]
+pub enum Lookup {
+    /// Nothing needs to be sent.
+    Delivered(BlobDelivery),
+    /// It must be sent, with this.
+    Missing(UploadTicket),
+}
+
+/// The right to send a blob that is missing; holds the upload that a refused mount may have opened.
+#[derive(Debug)]
+pub struct UploadTicket(Option<UploadSession>);
+
 /// How a manifest came to be where it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManifestDelivery {
@@ -62,21 +75,44 @@ impl Repository {
         source: &BlobSource,
         mount_from: Option<&str>,
     ) -> Result<BlobDelivery, RegistryError> {
+        match self.find_blob(descriptor, mount_from).await? {
+            Lookup::Delivered(delivery) => Ok(delivery),
+            Lookup::Missing(ticket) => self.send_blob(descriptor, source, ticket).await,
+        }
+    }
+
+    /// The first half of [`Self::push_blob`], for those who get hold of the bytes only if they must: looks for the blob, and
+    /// mounts it from another repository of the same registry.
+    pub async fn find_blob(
+        &self,
+        descriptor: &Descriptor,
+        mount_from: Option<&str>,
+    ) -> Result<Lookup, RegistryError> {
         if descriptor.media_type.is_foreign_layer() {
-            return Ok(BlobDelivery::LeftElsewhere);
+            return Ok(Lookup::Delivered(BlobDelivery::LeftElsewhere));
         }
         if self.has_blob(&descriptor.digest).await? {
-            return Ok(BlobDelivery::AlreadyThere);
+            return Ok(Lookup::Delivered(BlobDelivery::AlreadyThere));
         }
         let session = match mount_from.filter(|from| *from != self.name()) {
             Some(from) => match self.mount_blob(&descriptor.digest, from).await {
-                Mount::Done => return Ok(BlobDelivery::Mounted),
+                Mount::Done => return Ok(Lookup::Delivered(BlobDelivery::Mounted)),
                 Mount::Session(session) => Some(session),
                 Mount::Refused => None,
             },
             None => None,
         };
-        self.upload(descriptor, source, session).await?;
+        Ok(Lookup::Missing(UploadTicket(session)))
+    }
+
+    /// The second half of [`Self::push_blob`]: sends a blob that was looked for and is missing.
+    pub async fn send_blob(
+        &self,
+        descriptor: &Descriptor,
+        source: &BlobSource,
+        ticket: UploadTicket,
+    ) -> Result<BlobDelivery, RegistryError> {
+        self.upload(descriptor, source, ticket.0).await?;
         Ok(BlobDelivery::Uploaded)
     }
 
