@@ -97,13 +97,14 @@ impl Report {
         let word = |start: usize| -> Option<[u8; 4]> { bytes[start..start + 4].try_into().ok() };
         let value = i32::from_ne_bytes(word(4)?);
         let index = u32::from_ne_bytes(word(8)?) as usize;
-        let errno = Errno::from_raw_os_error(value);
+        // Only an error's value is an error number.
+        let errno = || Errno::from_raw_os_error(value);
         match u32::from_ne_bytes(word(0)?) {
             1 => Some(Self::Exited(value)),
             2 => Some(Self::Signaled(value)),
-            3 => Some(Self::TaskFailed(index, errno)),
-            4 => Some(Self::SetupFailed(*SetupStep::ALL.get(index)?, errno)),
-            5 => Some(Self::ExecFailed(errno)),
+            3 => Some(Self::TaskFailed(index, errno())),
+            4 => Some(Self::SetupFailed(*SetupStep::ALL.get(index)?, errno())),
+            5 => Some(Self::ExecFailed(errno())),
             _ => None,
         }
     }
