@@ -32,7 +32,8 @@ pub struct Registries {
 /// Pulling from and pushing to a host share a client unless the flags tell them apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ClientKey {
-    host: RegistryHost,
+    /// The canonical name: whatever spelling comes first is connected to.
+    host: String,
     security: Security,
     skips_verification: bool,
 }
@@ -64,16 +65,18 @@ impl Registries {
         let key = ClientKey {
             security: self.options.security(&host, purpose),
             skips_verification: self.options.skips_verification(&host, purpose),
-            host,
+            host: host.name().to_owned(),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = self.connect(&key).map_err(|source| RegistryError::Setup {
-            registry: key.host.name().to_owned(),
-            source,
-        })?;
+        let client = self
+            .connect(&host, &key)
+            .map_err(|source| RegistryError::Setup {
+                registry: host.name().to_owned(),
+                source,
+            })?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -139,15 +142,17 @@ impl Registries {
         Ok(sources)
     }
 
-    fn connect(&self, key: &ClientKey) -> Result<Registry, TlsSetupError> {
-        let ClientKey { host, security, .. } = key;
-        debug!(registry = host.name(), ?security, "new client");
-        let exchange = Exchange::new(self.http_client(key)?, self.options.timeouts);
+    fn connect(&self, host: &RegistryHost, key: &ClientKey) -> Result<Registry, TlsSetupError> {
+        debug!(registry = host.name(), security = ?key.security, "new client");
+        let exchange = Exchange::new(
+            self.http_client(host, key.skips_verification)?,
+            self.options.timeouts,
+        );
         let authorizer = Authorizer::new(host.clone(), self.options.keychain.clone());
         let connections = self.connections_of(host);
         let transport = Transport::new(
             host.clone(),
-            *security,
+            key.security,
             exchange,
             authorizer,
             connections,
@@ -156,11 +161,15 @@ impl Registries {
         Ok(Registry::new(transport))
     }
 
-    fn http_client(&self, key: &ClientKey) -> Result<reqwest::Client, TlsSetupError> {
+    fn http_client(
+        &self,
+        host: &RegistryHost,
+        skips_verification: bool,
+    ) -> Result<reqwest::Client, TlsSetupError> {
         let settings = TlsSettings {
-            certificates: self.options.certificates_of(&key.host),
-            client: self.options.client_certificate_of(&key.host),
-            skips_verification: key.skips_verification,
+            certificates: self.options.certificates_of(host),
+            client: self.options.client_certificate_of(host),
+            skips_verification,
         };
         reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(self.roots(), &settings)?)
@@ -201,3 +210,6 @@ fn proxy(options: &ProxyOptions) -> Proxy {
     };
     Proxy::custom(choose).no_proxy(NoProxy::from_string(&options.no_proxy))
 }
+
+#[cfg(test)]
+mod tests;
