@@ -7,13 +7,12 @@ use reqwest::{NoProxy, Proxy, redirect};
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
-use url::Url;
 
 use super::auth::Authorizer;
 use super::client::{Registry, Repository};
 use super::error::RegistryError;
 use super::exchange::Exchange;
-use super::host::{RegistryHost, is_loopback};
+use super::host::RegistryHost;
 use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
 use super::pull::FetchedManifest;
 use super::tls::{self, TlsSettings, TlsSetupError};
@@ -88,7 +87,10 @@ impl Registries {
         reference: &Reference,
     ) -> Result<(Repository, Descriptor), RegistryError> {
         let asked = reference.tag_or_digest();
-        let ask = async |source: &Repository| source.resolve(asked).await;
+        let ask = |source: Repository| async move {
+            let descriptor = source.resolve(asked).await?;
+            Ok((source, descriptor))
+        };
         self.first_source(reference, ask).await
     }
 
@@ -98,32 +100,35 @@ impl Registries {
         reference: &Reference,
     ) -> Result<(Repository, FetchedManifest), RegistryError> {
         let asked = reference.tag_or_digest();
-        let ask = async |source: &Repository| source.fetch_manifest(asked).await;
+        let ask = |source: Repository| async move {
+            let manifest = source.fetch_manifest(asked).await?;
+            Ok((source, manifest))
+        };
         self.first_source(reference, ask).await
     }
 
-    async fn first_source<T>(
+    async fn first_source<T, F, Fut>(
         &self,
         reference: &Reference,
-        ask: impl AsyncFn(&Repository) -> Result<T, RegistryError>,
-    ) -> Result<(Repository, T), RegistryError> {
+        ask: F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Fn(Repository) -> Fut,
+        Fut: Future<Output = Result<T, RegistryError>>,
+    {
         let mut sources = self.sources(reference)?;
-        let last = sources.pop();
+        let Some(last) = sources.pop() else {
+            let reference = reference.to_string();
+            return Err(RegistryError::NoSource { reference });
+        };
         for source in sources {
-            match ask(&source).await {
-                Ok(answer) => return Ok((source, answer)),
-                Err(error) => warn!(
-                    "mirror `{}` cannot give `{reference}`: {error}",
-                    source.registry().host()
-                ),
+            let host = source.registry().host().to_owned();
+            match ask(source).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => warn!("mirror `{host}` cannot give `{reference}`: {error}"),
             }
         }
-        match last {
-            Some(source) => ask(&source).await.map(|answer| (source, answer)),
-            None => Err(RegistryError::NoSource {
-                reference: reference.to_string(),
-            }),
-        }
+        ask(last).await
     }
 
     /// Mirrors first, in order; the registry itself last, unless the user wants mirrors only.
@@ -171,18 +176,21 @@ impl Registries {
             client: self.options.client_certificate_of(host),
             skips_verification,
         };
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(self.roots(), &settings)?)
             // One connection per request in flight: a stream that a registry resets takes no other with it.
             .http1_only()
             .redirect(redirect::Policy::none())
+            // Proxies come from the options, never from the environment.
             .no_proxy()
-            .proxy(proxy(&self.options.proxy))
             .user_agent(self.options.user_agent.as_str())
             .connect_timeout(self.options.timeouts.connect)
-            .pool_max_idle_per_host(self.options.connections_per_registry)
-            .build()
-            .map_err(TlsSetupError::Http)
+            .pool_max_idle_per_host(self.options.connections_per_registry);
+        let proxies = proxies(&self.options.proxy).map_err(TlsSetupError::Http)?;
+        let builder = proxies
+            .into_iter()
+            .fold(builder, reqwest::ClientBuilder::proxy);
+        builder.build().map_err(TlsSetupError::Http)
     }
 
     fn roots(&self) -> &RootCertStore {
@@ -201,14 +209,17 @@ impl Registries {
     }
 }
 
-fn proxy(options: &ProxyOptions) -> Proxy {
-    let (http, https) = (options.http_proxy.clone(), options.https_proxy.clone());
-    let choose = move |url: &Url| match url.scheme() {
-        _ if is_loopback(url.host_str().unwrap_or_default()) => None,
-        "https" => https.clone(),
-        _ => http.clone(),
-    };
-    Proxy::custom(choose).no_proxy(NoProxy::from_string(&options.no_proxy))
+/// Reached directly whatever the user says, as Go does.
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
+
+/// One proxy per scheme. (`Proxy::custom` would be shorter, but reqwest 0.13 forgets its exceptions.)
+fn proxies(options: &ProxyOptions) -> reqwest::Result<Vec<Proxy>> {
+    let exceptions = format!("{NEVER_PROXIED},{}", options.no_proxy);
+    let http = options.http_proxy.clone().map(Proxy::http);
+    let https = options.https_proxy.clone().map(Proxy::https);
+    let chosen = http.into_iter().chain(https);
+    let with_exceptions = |proxy: Proxy| proxy.no_proxy(NoProxy::from_string(&exceptions));
+    chosen.map(|proxy| proxy.map(with_exceptions)).collect()
 }
 
 #[cfg(test)]

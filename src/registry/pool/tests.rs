@@ -1,3 +1,5 @@
+use url::Url;
+
 use super::super::error::ErrorKind;
 use super::super::options::Mirror;
 use super::super::scripted_server::{Reply, Server, options, user_at};
@@ -122,4 +124,95 @@ fn a_certificate_that_cannot_be_read_names_its_registry() {
         error.to_string(),
         "cannot set up the connection to `reg.example`"
     );
+}
+
+#[tokio::test]
+async fn every_request_can_be_made_from_a_task_of_its_own() {
+    let server = Server::start(|_| resolved(&Digest::of(b"x"))).await;
+    let reference = Reference::parse(&format!("{}/app:v1", server.address)).unwrap();
+    let registries = Arc::new(Registries::new(options()));
+    let task = tokio::spawn(async move {
+        let (repository, _) = registries.resolve(&reference).await?;
+        repository.push_blob(&some_blob(), &nothing(), None).await?;
+        let platform = crate::image::Platform::new("linux", "amd64");
+        let image = repository.fetch_image("v1", &platform).await?;
+        repository.fetch_config(&image.manifest.config).await?;
+        let reader = repository.open_blob(&image.manifest.config).await?;
+        tokio::io::copy(&mut reader.into_async_read(), &mut tokio::io::sink())
+            .await
+            .ok();
+        registries.fetch_manifest(&reference).await
+    });
+    assert!(task.await.unwrap().is_err(), "the manifest is empty");
+}
+
+fn some_blob() -> Descriptor {
+    Descriptor::of(crate::image::MediaType::Other("x".into()), b"x")
+}
+
+fn nothing() -> crate::registry::push::BlobSource {
+    crate::registry::push::BlobSource::Bytes(bytes::Bytes::new())
+}
+
+fn through_proxy(proxy: &Server, no_proxy: &str) -> RegistryOptions {
+    let url = Url::parse(&format!("http://user:pass@{}", proxy.address)).unwrap();
+    RegistryOptions {
+        insecure_hosts: ["reg.invalid".to_owned()].into(),
+        proxy: ProxyOptions {
+            http_proxy: Some(url.clone()),
+            https_proxy: Some(url),
+            no_proxy: no_proxy.to_owned(),
+        },
+        retry: crate::registry::options::RetryPolicy {
+            retries: 0,
+            ..options().retry
+        },
+        ..options()
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_is_used_but_for_loopback_and_exceptions() {
+    let proxy = Server::start(|seen| match seen.method.as_str() {
+        "CONNECT" => Reply::status(403),
+        _ => resolved(&Digest::of(b"x")),
+    })
+    .await;
+    let reference = Reference::parse("reg.invalid/app:v1").unwrap();
+    Registries::new(through_proxy(&proxy, ""))
+        .resolve(&reference)
+        .await
+        .unwrap();
+    let lines = proxy.lines();
+    assert_eq!(
+        lines,
+        [
+            "CONNECT reg.invalid:443",
+            "HEAD http://reg.invalid/v2/app/manifests/v1"
+        ]
+    );
+    // base64 of `user:pass`.
+    assert_eq!(
+        proxy.seen()[1].header("proxy-authorization"),
+        Some("Basic dXNlcjpwYXNz")
+    );
+
+    let error = Registries::new(through_proxy(&proxy, "reg.invalid"))
+        .resolve(&reference)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Unreachable,
+        "a name that does not exist"
+    );
+
+    let local = Server::start(|_| resolved(&Digest::of(b"y"))).await;
+    let reference = Reference::parse(&format!("{}/app:v1", local.address)).unwrap();
+    Registries::new(through_proxy(&proxy, ""))
+        .resolve(&reference)
+        .await
+        .unwrap();
+    assert_eq!(proxy.seen().len(), 2);
+    assert!(!format!("{:?}", through_proxy(&proxy, "")).contains("pass"));
 }
