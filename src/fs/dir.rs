@@ -383,7 +383,7 @@ fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-fn timespec(time: Timestamp) -> Timespec {
+pub(super) fn timespec(time: Timestamp) -> Timespec {
     Timespec {
         tv_sec: time.seconds,
         tv_nsec: time.nanos.into(),

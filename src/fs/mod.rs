@@ -10,6 +10,7 @@ mod error;
 mod file;
 mod metadata;
 mod mode;
+mod new_file;
 mod remove;
 mod root;
 
@@ -19,7 +20,8 @@ pub use dir::{Dir, Xattrs};
 pub use dir_read::DirEntry;
 pub use error::{PathContext, PathError};
 pub use file::stored_range;
-pub use metadata::{FileKind, Metadata, Timestamp};
+pub use metadata::{FileKind, Metadata, Timestamp, device_number};
 pub use mode::ModeChange;
+pub use new_file::NewFile;
 pub use remove::remove_tree;
 pub use root::Root;
