@@ -379,14 +379,18 @@ pub(super) fn timespec(time: Timestamp) -> Timespec {
 }
 
 fn list_xattrs(path: &Path) -> Result<Vec<OsString>, Errno> {
-    let length = match rustix::fs::llistxattr(path, &mut [] as &mut [u8]) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-        other => other?,
-    };
-    // Room for a list that grew since it was measured.
-    let mut names = vec![0; length.max(256) * 2];
-    let length = rustix::fs::llistxattr(path, &mut names)?;
-    Ok(split_names(&names[..length]).collect())
+    // Most files have none or few: one call is enough for them.
+    let mut few = [0_u8; 1024];
+    match rustix::fs::llistxattr(path, &mut few) {
+        Ok(length) => Ok(split_names(&few[..length]).collect()),
+        Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
+        Err(Errno::RANGE) => {
+            let mut names = vec![0; XATTR_LIST_MAX];
+            let length = rustix::fs::llistxattr(path, &mut names)?;
+            Ok(split_names(&names[..length]).collect())
+        }
+        Err(errno) => Err(errno),
+    }
 }
 
 fn split_names(names: &[u8]) -> impl Iterator<Item = OsString> + '_ {

@@ -2,16 +2,21 @@
 //!
 //! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
 
+mod copy;
 mod dir;
 mod error;
+mod file;
 mod metadata;
+mod mode;
 mod new_file;
 mod remove;
 mod root;
 
+pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
 pub use dir::{Dir, Xattrs};
 pub use error::{PathContext, PathError};
 pub use metadata::{FileKind, Metadata, Timestamp, device_number};
+pub use mode::ModeChange;
 pub use new_file::NewFile;
 pub use remove::remove_tree;
 pub use root::Root;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use super::digest::Digest;
+use super::go_json::null_is_default;
 use super::media_type::{ImageFormat, MediaType};
 use super::platform::Platform;
 
@@ -24,14 +25,14 @@ pub struct Descriptor {
     /// Where foreign layers are to be had. Empty for everything else.
     #[serde(
         default,
-        deserialize_with = "null_is_empty",
+        deserialize_with = "null_is_default",
         skip_serializing_if = "Vec::is_empty"
     )]
     pub urls: Vec<String>,
     /// Free words about the content, sorted by key.
     #[serde(
         default,
-        deserialize_with = "null_is_empty",
+        deserialize_with = "null_is_default",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub annotations: BTreeMap<String, String>,
@@ -73,15 +74,6 @@ impl Descriptor {
             ..self.clone()
         }
     }
-}
-
-/// Reads `null` as nothing: Go writes it for a nil slice or map.
-pub(super) fn null_is_empty<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

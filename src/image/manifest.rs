@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::descriptor::{Descriptor, null_is_empty};
+use super::descriptor::Descriptor;
+use super::go_json::null_is_default;
 use super::media_type::{ImageFormat, MediaType};
 use super::platform::Platform;
 
@@ -28,7 +29,7 @@ pub struct Manifest {
     /// Points at the image config.
     pub config: Descriptor,
     /// The layers, base first. Empty only in images that others wrote.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub layers: Vec<Descriptor>,
     /// The manifest that this one is about, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +37,7 @@ pub struct Manifest {
     /// Free words about the image, sorted by key.
     #[serde(
         default,
-        deserialize_with = "null_is_empty",
+        deserialize_with = "null_is_default",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub annotations: BTreeMap<String, String>,
@@ -55,7 +56,7 @@ pub struct Index {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The manifests, in the writer's order of preference.
-    #[serde(deserialize_with = "null_is_empty")]
+    #[serde(deserialize_with = "null_is_default")]
     pub manifests: Vec<Descriptor>,
     /// The manifest that this one is about, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +64,7 @@ pub struct Index {
     /// Free words about the list, sorted by key.
     #[serde(
         default,
-        deserialize_with = "null_is_empty",
+        deserialize_with = "null_is_default",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     pub annotations: BTreeMap<String, String>,
@@ -73,9 +74,9 @@ pub struct Index {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManifestDocument {
     /// One image.
-    Image(Manifest),
+    Image(Box<Manifest>),
     /// A list of images.
-    Index(Index),
+    Index(Box<Index>),
 }
 
 /// Why bytes are not a manifest that we read.
@@ -114,7 +115,7 @@ pub enum ManifestError {
 #[error("no image for platform `{wanted}`, only for {}", list(.present))]
 pub struct NoMatchingPlatform {
     /// What was asked for.
-    pub wanted: Platform,
+    pub wanted: Box<Platform>,
     /// What the index offers, in its order, without attestations. Empty if it offers nothing.
     pub present: Vec<Platform>,
 }
@@ -252,7 +253,7 @@ impl Index {
             return Ok(only);
         }
         Err(NoMatchingPlatform {
-            wanted: wanted.clone(),
+            wanted: Box::new(wanted.clone()),
             present: images()
                 .filter_map(|entry| entry.platform.clone())
                 .collect(),

@@ -3,9 +3,11 @@
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
 pub mod archive;
+pub mod config;
 pub mod decompress;
 pub mod descriptor;
 pub mod digest;
+mod go_json;
 pub mod manifest;
 pub mod media_type;
 pub mod overlay;
@@ -13,6 +15,7 @@ pub mod platform;
 pub mod reference;
 pub mod unpack;
 
+pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;
 pub use digest::Digest;

@@ -77,7 +77,7 @@ impl Platform {
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
         };
-        if !parts.iter().all(|part| is_word(part)) {
+        if !parts.iter().all(is_word) {
             return Err(PlatformError::Malformed(text.to_owned()));
         }
         match parts[..] {
