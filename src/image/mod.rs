@@ -3,6 +3,7 @@
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
 pub mod archive;
+pub mod blob_store;
 pub mod config;
 pub mod decompress;
 pub mod descriptor;
