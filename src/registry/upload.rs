@@ -27,6 +27,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 
 /// An upload that the registry has opened.
 #[derive(Clone)]
+#[derive(Debug)]
 pub(super) struct UploadSession {
     /// Where the next request goes, exactly as the registry said it.
     location: Url,
