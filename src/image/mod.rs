@@ -1,1 +1,37 @@
-//! (image)
+//! OCI nouns and their encodings: what an image is, and how it is named.
+//!
+//! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
+
+pub mod archive;
+pub mod assembled;
+pub mod blob_store;
+pub mod config;
+pub mod decompress;
+pub mod descriptor;
+pub mod digest;
+mod go_json;
+pub mod layer_encoder;
+pub mod layer_entry;
+pub mod layer_writer;
+pub mod manifest;
+pub mod media_type;
+pub mod overlay;
+pub mod parallel_gzip;
+mod pax;
+pub mod platform;
+pub mod reference;
+pub mod unpack;
+
+pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
+pub use config::ImageConfig;
+pub use descriptor::Descriptor;
+pub use digest::DiffId;
+pub use digest::Digest;
+pub use manifest::Index;
+pub use manifest::Manifest;
+pub use media_type::ImageFormat;
+pub use media_type::LayerCompression;
+pub use media_type::MediaType;
+pub use overlay::OverlayXattrs;
+pub use platform::Platform;
+pub use reference::Reference;

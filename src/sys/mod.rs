@@ -1,1 +1,35 @@
-//! (sys)
+//! The kernel: the calls that the rest of the program needs and the standard library does not have.
+//!
+//! This room is mechanism: "mount this there", "start a process in these namespaces". It must not
+//! know why: which mounts a step needs and what a sandbox is are said above. It is the only room with
+//! `unsafe`; every block says why it is sound. Failures are returned as the kernel's error number;
+//! callers add what was tried and on what.
+#![allow(unsafe_code)]
+
+mod alone;
+mod arguments;
+mod capability;
+mod errno;
+mod init;
+mod launch;
+mod mount;
+mod namespace;
+mod task;
+
+pub use alone::{Child, is_single_threaded, start_child};
+pub use arguments::ArgumentArea;
+pub use capability::{Capabilities, has_capability, may_gain_privileges};
+pub use errno::errno_name;
+pub use init::{Report, SetupStep};
+pub use launch::{Launch, Program, Running, launch};
+pub use mount::{
+    change_dir_of_this_thread, make_all_private, mount, mount_kernel_files, mount_recursive_bind,
+    unmount,
+};
+pub use namespace::{
+    become_root_of_namespace, enter_mount_namespace, enter_pid_namespace_with_next_child,
+    enter_user_and_mount_namespace,
+};
+pub use rustix::io::Errno;
+pub use rustix::mount::MountFlags;
+pub use task::{Operation, Task};

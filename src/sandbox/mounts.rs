@@ -1,0 +1,289 @@
+//! What a step sees besides the image's files: `/proc`, `/sys`, `/dev` and the network's files.
+//!
+//! This is policy, as a list of tasks; the step's first process carries them out. The choices are
+//! those of container runtimes, so that a program finds in a RUN what it finds in a container.
+
+use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::sys::{MountFlags, Operation, Task};
+
+use super::command::{Command, Network, ShownFile};
+use super::places::{FilePlace, Places};
+use super::{Inner, Mode, room};
+
+/// How many of [`shown_files`] come from the machine's network: they come first.
+pub(super) const NETWORK_FILES: usize = 2;
+
+/// Directories in `/proc` that change the machine when written to.
+const PROC_READ_ONLY: [&str; 6] = ["asound", "bus", "fs", "irq", "sys", "sysrq-trigger"];
+/// Files in `/proc` that tell about the machine what no build needs.
+const PROC_MASKED_FILES: [&str; 5] = [
+    "kcore",
+    "keys",
+    "latency_stats",
+    "sched_debug",
+    "timer_list",
+];
+/// Directories in `/proc` that control hardware.
+const PROC_MASKED_DIRS: [&str; 2] = ["acpi", "scsi"];
+/// Directories in `/sys` that control hardware.
+const SYS_MASKED_DIRS: [&str; 2] = ["firmware", "devices/virtual/powercap"];
+/// Devices that every container has.
+const DEVICES: [&str; 6] = ["full", "null", "random", "tty", "urandom", "zero"];
+/// Links that every container has in `/dev`, with what they lead to.
+const DEV_LINKS: [(&str, &CStr); 5] = [
+    ("fd", c"/proc/self/fd"),
+    ("stdin", c"/proc/self/fd/0"),
+    ("stdout", c"/proc/self/fd/1"),
+    ("stderr", c"/proc/self/fd/2"),
+    ("ptmx", c"pts/ptmx"),
+];
+
+/// Nothing in it can be executed, be a device, or give privileges.
+const INERT: MountFlags = MountFlags::NOSUID
+    .union(MountFlags::NODEV)
+    .union(MountFlags::NOEXEC);
+
+/// Returns the files that are shown to `command`: the network's, then its own.
+pub(super) fn shown_files(inner: &Inner, command: &Command) -> Vec<ShownFile> {
+    let network_file = |target, contents| ShownFile {
+        target: PathBuf::from(target),
+        contents,
+        mode: 0o644,
+    };
+    let network = &inner.network_files;
+    let mut files = vec![
+        network_file("/etc/resolv.conf", network.resolv_conf()),
+        network_file("/etc/hosts", network.hosts(&command.hostname)),
+    ];
+    files.extend(command.files.iter().cloned());
+    files
+}
+
+/// Returns everything the step's first process does before it starts the command. `root` is where
+/// the step's tree is mounted.
+pub(super) fn tasks(
+    inner: &Inner,
+    root: &Path,
+    places: &Places<'_>,
+    command: &Command,
+) -> Vec<Task> {
+    let mut list = List::default();
+    let hostname = command.hostname.clone().into_bytes();
+    list.push("set the host name", Operation::SetHostname(hostname));
+    match command.network {
+        Network::Host => {}
+        Network::None => list.push(
+            "bring up the loopback interface",
+            Operation::BringUpLoopback,
+        ),
+    }
+    list.mount_proc(&root.join(&places.proc));
+    list.mount_sys(inner, &root.join(&places.sys));
+    let dev = root.join(&places.dev);
+    list.mount_dev(inner, &dev);
+    list.show_files(&inner.dir().path().join(room::FILES), root, &dev, places);
+    let enter = Operation::EnterRoot(c_path(root));
+    list.push("enter the root directory", enter);
+    let cwd = Path::new("/").join(&command.cwd);
+    let purpose = format!("enter the working directory `{}`", cwd.display());
+    list.push(purpose, Operation::ChangeDir(c_path(&cwd)));
+    list.tasks
+}
+
+#[derive(Default)]
+struct List {
+    tasks: Vec<Task>,
+}
+
+impl List {
+    fn push(&mut self, purpose: impl Into<String>, operation: Operation) {
+        self.tasks.push(Task {
+            purpose: purpose.into(),
+            operation,
+            may_be_absent: false,
+        });
+    }
+
+    /// Adds a task for something that not every kernel has.
+    fn push_if_present(&mut self, purpose: impl Into<String>, operation: Operation) {
+        self.push(purpose, operation);
+        if let Some(task) = self.tasks.last_mut() {
+            task.may_be_absent = true;
+        }
+    }
+
+    fn mount_proc(&mut self, proc: &Path) {
+        self.push("mount `/proc`", mount(c"proc", proc, INERT, c""));
+        for name in PROC_READ_ONLY {
+            let path = proc.join(name);
+            let purpose = format!("make `/proc/{name}` read-only");
+            self.push_if_present(&purpose, bind(&path, &path));
+            self.push_if_present(purpose, read_only(&path));
+        }
+        for name in PROC_MASKED_FILES {
+            let purpose = format!("mask `/proc/{name}`");
+            let null = Path::new("/dev/null");
+            self.push_if_present(purpose, bind(null, &proc.join(name)));
+        }
+        for name in PROC_MASKED_DIRS {
+            let purpose = format!("mask `/proc/{name}`");
+            self.push_if_present(purpose, empty_dir(&proc.join(name)));
+        }
+    }
+
+    fn mount_sys(&mut self, inner: &Inner, sys: &Path) {
+        let has_own = match inner.setting.mode {
+            Mode::Ns => inner.setting.can_mount_sysfs,
+            // It belongs to who owns the network namespace, and that is shared.
+            Mode::Userns => false,
+        };
+        if has_own {
+            let flags = INERT | MountFlags::RDONLY;
+            self.push("mount `/sys`", mount(c"sysfs", sys, flags, c""));
+        } else {
+            let operation = Operation::Bind {
+                source: c"/sys".to_owned(),
+                target: c_path(sys),
+                recursive: true,
+            };
+            self.push("show `/sys`", operation);
+            let operation = Operation::ReadOnly {
+                target: c_path(sys),
+                recursive: true,
+            };
+            self.push("make `/sys` read-only", operation);
+        }
+        for name in SYS_MASKED_DIRS {
+            let purpose = format!("mask `/sys/{name}`");
+            self.push_if_present(purpose, empty_dir(&sys.join(name)));
+        }
+    }
+
+    fn mount_dev(&mut self, inner: &Inner, dev: &Path) {
+        // The devices in it are mounts of their own, to which this mount's `nodev` does not apply.
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        let options = c"mode=755,size=65536k";
+        self.push("mount `/dev`", mount(c"tmpfs", dev, flags, options));
+        for name in DEVICES {
+            let purpose = format!("show `/dev/{name}`");
+            self.push(&purpose, empty_file(&dev.join(name), 0o666));
+            let source = Path::new("/dev").join(name);
+            self.push_if_present(purpose, bind(&source, &dev.join(name)));
+        }
+        for (name, text) in DEV_LINKS {
+            let text = text.to_owned();
+            let path = c_path(&dev.join(name));
+            let purpose = format!("link `/dev/{name}`");
+            self.push(purpose, Operation::Symlink { text, path });
+        }
+        let terminals = if inner.setting.has_tty_group {
+            c"newinstance,ptmxmode=0666,mode=0620,gid=5"
+        } else {
+            c"newinstance,ptmxmode=0666,mode=0620"
+        };
+        let no_programs = MountFlags::NOSUID | MountFlags::NOEXEC;
+        let pts = ("pts", c"devpts", no_programs, terminals);
+        let shm = ("shm", c"tmpfs", INERT, c"mode=1777,size=65536k");
+        let mqueue = ("mqueue", c"mqueue", INERT, c"");
+        for (name, kind, flags, options) in [pts, shm, mqueue] {
+            let purpose = format!("mount `/dev/{name}`");
+            let path = dev.join(name);
+            self.push(&purpose, create_dir(&path));
+            self.push(purpose, mount(kind, &path, flags, options));
+        }
+    }
+
+    /// Writes the files into a small file system that only this step sees, and binds each to its
+    /// place: nothing has to be removed, and programs among them run whatever the work directory
+    /// is mounted with.
+    fn show_files(&mut self, store: &Path, root: &Path, dev: &Path, places: &Places<'_>) {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV;
+        let operation = mount(c"tmpfs", store, flags, c"mode=755");
+        self.push("mount a file system for the step's files", operation);
+        for (index, placed) in places.files.iter().enumerate() {
+            let purpose = format!("show `{}`", placed.file.target.display());
+            let source = store.join(index.to_string());
+            let operation = Operation::WriteFile {
+                path: c_path(&source),
+                mode: placed.file.mode,
+                contents: placed.file.contents.clone(),
+            };
+            self.push(&purpose, operation);
+            let target = match &placed.place {
+                FilePlace::Root(path) => root.join(path),
+                FilePlace::Dev(path) => {
+                    self.make_in_dev(&purpose, dev, path);
+                    dev.join(path)
+                }
+            };
+            self.push(&purpose, bind(&source, &target));
+            self.push(purpose, read_only(&target));
+        }
+    }
+
+    /// Creates a mount point in the step's own `/dev`.
+    fn make_in_dev(&mut self, purpose: &str, dev: &Path, path: &Path) {
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.pop();
+        for parent in above.into_iter().rev() {
+            self.push(purpose, create_dir(&dev.join(parent)));
+        }
+        self.push(purpose, empty_file(&dev.join(path), 0o644));
+    }
+}
+
+fn mount(kind: &'static CStr, target: &Path, flags: MountFlags, options: &CStr) -> Operation {
+    Operation::Mount {
+        kind,
+        target: c_path(target),
+        flags,
+        options: options.to_owned(),
+    }
+}
+
+fn bind(source: &Path, target: &Path) -> Operation {
+    Operation::Bind {
+        source: c_path(source),
+        target: c_path(target),
+        recursive: false,
+    }
+}
+
+fn read_only(target: &Path) -> Operation {
+    Operation::ReadOnly {
+        target: c_path(target),
+        recursive: false,
+    }
+}
+
+fn empty_dir(target: &Path) -> Operation {
+    mount(
+        c"tmpfs",
+        target,
+        INERT | MountFlags::RDONLY,
+        c"mode=555,size=4k",
+    )
+}
+
+fn empty_file(path: &Path, mode: u32) -> Operation {
+    Operation::WriteFile {
+        path: c_path(path),
+        mode,
+        contents: Vec::new(),
+    }
+}
+
+fn create_dir(path: &Path) -> Operation {
+    Operation::CreateDir {
+        path: c_path(path),
+        mode: 0o755,
+    }
+}
+
+/// Paths come from the kernel or were checked by [`super::run`]: none has a NUL.
+fn c_path(path: &Path) -> CString {
+    CString::new(path.as_os_str().as_bytes()).unwrap_or_default()
+}

@@ -1,0 +1,119 @@
+//! The root directory of a stage: a stack of layers.
+//!
+//! A stage that begins FROM another one shares its layers; nothing is copied.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::fs::{Dir, PathError};
+
+use super::overlay::OverlayError;
+use super::step::Step;
+use super::view::View;
+use super::{Inner, Sandbox};
+
+/// A directory in which a layer lies, in overlayfs's own form. Kept until the sandbox closes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LayerDir {
+    /// Relative to the work directory.
+    name: Arc<str>,
+    path: Arc<Path>,
+}
+
+impl LayerDir {
+    /// Wraps a directory that exists.
+    pub(super) fn at(name: &str, work: &Path) -> Self {
+        Self {
+            name: name.into(),
+            path: work.join(name).into(),
+        }
+    }
+
+    /// Returns its absolute path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens it.
+    pub fn open(&self) -> Result<Dir, PathError> {
+        Dir::open(&self.path)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Why a root directory could not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum RootfsError {
+    /// A file operation in the work directory failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The layers could not be mounted.
+    #[error(transparent)]
+    Overlay(#[from] OverlayError),
+    /// Something that must be shown to a step cannot be: the image has something else there.
+    #[error("cannot show `{}` to the step: the image has {found} there", target.display())]
+    Target {
+        /// The path inside the image.
+        target: std::path::PathBuf,
+        /// What is there: "a directory", "a file".
+        found: &'static str,
+    },
+}
+
+/// The root directory of a stage. A clone is another stage that starts with the same layers.
+#[derive(Debug, Clone)]
+pub struct Rootfs {
+    inner: Arc<Inner>,
+    /// Bottom first.
+    layers: Vec<LayerDir>,
+    view: Option<Arc<View>>,
+}
+
+impl Rootfs {
+    /// Makes an empty root directory, as FROM scratch has it.
+    pub fn new(sandbox: &Sandbox) -> Self {
+        Self {
+            inner: Arc::clone(&sandbox.inner),
+            layers: Vec::new(),
+            view: None,
+        }
+    }
+
+    /// Puts a layer on top. Its directory must not be written to any more.
+    pub fn push_layer(&mut self, layer: LayerDir) {
+        self.layers.push(layer);
+        self.view = None;
+    }
+
+    /// Returns the number of layers, steps included.
+    pub fn layer_count(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Returns the whole tree as it is now, read-only; it stays so whatever later steps do. Mounted
+    /// at the first call after a change.
+    pub fn view(&mut self) -> Result<Arc<View>, RootfsError> {
+        if let Some(view) = &self.view {
+            return Ok(Arc::clone(view));
+        }
+        let view = Arc::new(View::mount(&self.inner, &self.layers)?);
+        self.view = Some(Arc::clone(&view));
+        Ok(view)
+    }
+
+    /// Begins a step: from here on, changes are kept apart until it is frozen or discarded.
+    pub fn begin_step(&mut self) -> Result<Step<'_>, RootfsError> {
+        Step::begin(self)
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    pub(super) fn layers(&self) -> &[LayerDir] {
+        &self.layers
+    }
+}

@@ -1,0 +1,227 @@
+//! The directory that a build works in: made, locked, and removed with everything in it.
+//!
+//! It belongs to a living process exactly if its lock is held. Nothing here trusts a name: what
+//! stands in a directory that others can write to is opened without following links, and only
+//! touched if this user owns it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::fs::{Dir, PathContext, PathError};
+
+use super::removal::remove_in_parallel;
+
+const PREFIX: &str = "sawagani-";
+const LOCK: &str = "lock";
+
+/// Names that are tried before giving up: each can only fail if somebody removes it in between.
+const NAMES_MAX: usize = 16;
+
+/// A locked directory of our own with mode 0700, in a directory of the user's choice.
+#[derive(Debug)]
+pub(super) struct WorkDir {
+    parent: Dir,
+    name: OsString,
+    dir: Dir,
+    /// Held as long as this value lives.
+    _lock: File,
+}
+
+impl WorkDir {
+    /// Makes a new one in `parent`.
+    pub(super) fn create(parent: &Path) -> Result<Self, PathError> {
+        let parent = std::path::absolute(parent).on("find", parent)?;
+        let parent = Dir::open(&parent)?;
+        for _ in 0..NAMES_MAX {
+            let name = OsString::from(format!("{PREFIX}{}", random_letters()));
+            match parent.create_dir(&name, 0o700) {
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                other => other?,
+            }
+            let dir = parent.open_dir(&name)?;
+            // Another start may take the new directory for a stale one until the lock is held.
+            if let Some(lock) = try_lock(&dir)? {
+                return Ok(Self {
+                    parent,
+                    name,
+                    dir,
+                    _lock: lock,
+                });
+            }
+        }
+        let path = parent.path().join(PREFIX);
+        Err(PathError::new("create directory", path, Errno::AGAIN))
+    }
+
+    /// Returns the open directory.
+    pub(super) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Returns its absolute path.
+    pub(super) fn path(&self) -> PathBuf {
+        self.parent.path_of(&self.name)
+    }
+
+    /// Removes it with everything in it. What is mounted in it must be unmounted before.
+    pub(super) fn remove(&self) -> Result<(), PathError> {
+        remove_in_parallel(&self.parent, &self.name)
+    }
+}
+
+/// Removes the work directories in `parent` that this user owns and no process holds. What cannot
+/// be removed is left with a warning: it is not this build's.
+pub(super) fn remove_stale(parent: &Path) {
+    let outcome = Dir::open(parent).and_then(|parent| {
+        for name in parent.names()? {
+            if name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+                && let Err(error) = remove_if_stale(&parent, &name)
+            {
+                tracing::warn!(%error, source = %error.source, "a former build's files stay");
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "cannot look for former builds' files");
+    }
+}
+
+fn remove_if_stale(parent: &Dir, name: &OsStr) -> Result<(), PathError> {
+    if !is_own_directory(parent, name)? {
+        return Ok(());
+    }
+    let Ok(dir) = parent.open_dir(name) else {
+        // Removed, or replaced, by its owner just now.
+        return Ok(());
+    };
+    // Between the look and the opening, it may have been exchanged for another one.
+    let metadata = dir.metadata()?;
+    if metadata.uid != own_uid() {
+        return Ok(());
+    }
+    let Some(_lock) = try_lock(&dir)? else {
+        return Ok(());
+    };
+    tracing::info!(path = %dir.path().display(), "removing the files of a former build");
+    remove_in_parallel(parent, name)
+}
+
+fn is_own_directory(parent: &Dir, name: &OsStr) -> Result<bool, PathError> {
+    let metadata = parent.metadata_of(name)?;
+    Ok(metadata.is_some_and(|metadata| metadata.is_dir() && metadata.uid == own_uid()))
+}
+
+fn own_uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Takes the lock of the work directory `dir`. `None` where somebody else holds it, or has removed
+/// the directory since it was opened.
+fn try_lock(dir: &Dir) -> Result<Option<File>, PathError> {
+    let path = dir.path().join(LOCK);
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let lock = match rustix::fs::openat(dir, LOCK, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno).on("open", path),
+    };
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(None),
+        Err(TryLockError::Error(error)) => return Err(error).on("lock", path),
+    }
+    // Who removed the directory held the lock until then, of a file that has no name any more.
+    let held = rustix::fs::fstat(&lock).on("stat", &path)?;
+    let is_there = match dir.metadata_of(OsStr::new(LOCK))? {
+        Some(named) => named.ino == held.st_ino && named.dev == held.st_dev,
+        None => false,
+    };
+    let is_file = FileType::from_raw_mode(held.st_mode) == FileType::RegularFile;
+    Ok((is_there && is_file).then_some(lock))
+}
+
+/// Returns twelve letters that nobody can guess.
+fn random_letters() -> String {
+    let mut bytes = [0_u8; 12];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    debug_assert_eq!(filled, Ok(bytes.len()), "up to 256 bytes come at once");
+    // 256 is no multiple of 26: the first letters come a little more often, which is no harm in a
+    // name that only must not be taken.
+    bytes
+        .map(|byte| char::from(b'a' + byte % 26))
+        .iter()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn names(path: &Path) -> Vec<OsString> {
+        Dir::open(path).unwrap().names().unwrap()
+    }
+
+    #[test]
+    fn a_stale_directory_is_removed_and_a_live_one_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let live = WorkDir::create(temp.path()).unwrap();
+        let stale = WorkDir::create(temp.path()).unwrap();
+        std::fs::create_dir(stale.path().join("l")).unwrap();
+        std::fs::write(stale.path().join("l/file"), "left").unwrap();
+        drop(stale);
+        std::fs::create_dir(temp.path().join("sawagani-without-lock")).unwrap();
+        std::fs::create_dir(temp.path().join("another-program")).unwrap();
+        remove_stale(temp.path());
+        let left = names(temp.path());
+        assert_eq!(left, [OsString::from("another-program"), live.name.clone()]);
+        live.remove().unwrap();
+        assert_eq!(names(temp.path()), ["another-program"]);
+    }
+
+    #[test]
+    fn links_and_files_with_such_a_name_are_left_alone() {
+        let temp = tempfile::tempdir().unwrap();
+        let precious = temp.path().join("precious");
+        std::fs::create_dir(&precious).unwrap();
+        std::fs::write(precious.join("file"), "kept").unwrap();
+        symlink(&precious, temp.path().join("sawagani-link")).unwrap();
+        std::fs::write(temp.path().join("sawagani-file"), "kept").unwrap();
+        // A stale directory whose lock is a link: it is neither followed nor removed.
+        std::fs::create_dir(temp.path().join("sawagani-trap")).unwrap();
+        symlink(
+            precious.join("file"),
+            temp.path().join("sawagani-trap/lock"),
+        )
+        .unwrap();
+        remove_stale(temp.path());
+        let expected = [
+            "precious",
+            "sawagani-file",
+            "sawagani-link",
+            "sawagani-trap",
+        ];
+        assert_eq!(names(temp.path()), expected);
+        assert_eq!(names(&precious), ["file"]);
+    }
+
+    #[test]
+    fn a_work_directory_is_private_and_its_name_new() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let first = WorkDir::create(temp.path()).unwrap();
+        let second = WorkDir::create(temp.path()).unwrap();
+        assert_ne!(first.name, second.name);
+        let mode = std::fs::metadata(first.path())
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o7777, 0o700);
+    }
+}

@@ -1,0 +1,418 @@
+//! Runs in a child process forked from one with threads: no allocation, no lock, no panic.
+//!
+//! The first process of a step. It prepares its namespaces, starts the command as its child, collects
+//! the dead, and ends when the command ends; the kernel then kills what is left in its pid namespace.
+
+use std::ffi::{CString, c_char};
+use std::os::fd::{BorrowedFd, RawFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{
+    DumpableBehavior, Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions, WaitStatus,
+};
+
+use super::alone::last_errno;
+use super::arguments::{ArgumentArea, set_process_name};
+use super::capability::{Capabilities, keep_only, limit_bounding_set};
+use super::task::Task;
+
+/// A part of the preparation that is the same for every step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum SetupStep {
+    /// Putting the standard streams in place and closing everything else.
+    Descriptors = 0,
+    /// Tying the step's life to the builder's.
+    ParentDeath = 1,
+    /// Limiting the capabilities.
+    Capabilities = 2,
+    /// Starting the command's process.
+    Fork = 3,
+    /// Giving the command a session of its own.
+    Session = 4,
+    /// Switching to the step's groups.
+    Groups = 5,
+    /// Switching to the step's user.
+    User = 6,
+    /// Switching core dumps off.
+    CoreLimit = 7,
+    /// Hiding the builder's memory from the step.
+    Memory = 8,
+}
+
+impl SetupStep {
+    const ALL: [Self; 9] = [
+        Self::Descriptors,
+        Self::ParentDeath,
+        Self::Capabilities,
+        Self::Fork,
+        Self::Session,
+        Self::Groups,
+        Self::User,
+        Self::CoreLimit,
+        Self::Memory,
+    ];
+}
+
+/// What the first process says to its parent, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// The command ended by itself with this code, 0 to 255.
+    Exited(i32),
+    /// The command was killed by this signal.
+    Signaled(i32),
+    /// The task with this index failed: no command was started.
+    TaskFailed(usize, Errno),
+    /// A part of the common preparation failed: no command was started.
+    SetupFailed(SetupStep, Errno),
+    /// The program could not be started. The error is the one that says most of all candidates'.
+    ExecFailed(Errno),
+}
+
+/// A report on its way through a pipe: small enough to be written in one piece.
+pub(super) const REPORT_BYTES: usize = 12;
+
+impl Report {
+    fn to_bytes(self) -> [u8; REPORT_BYTES] {
+        let (kind, value, index): (u32, i32, u32) = match self {
+            Self::Exited(code) => (1, code, 0),
+            Self::Signaled(signal) => (2, signal, 0),
+            Self::TaskFailed(index, errno) => (3, errno.raw_os_error(), index as u32),
+            Self::SetupFailed(step, errno) => (4, errno.raw_os_error(), step as u32),
+            Self::ExecFailed(errno) => (5, errno.raw_os_error(), 0),
+        };
+        let mut bytes = [0; REPORT_BYTES];
+        let (kind_bytes, rest) = bytes.split_at_mut(4);
+        let (value_bytes, index_bytes) = rest.split_at_mut(4);
+        kind_bytes.copy_from_slice(&kind.to_ne_bytes());
+        value_bytes.copy_from_slice(&value.to_ne_bytes());
+        index_bytes.copy_from_slice(&index.to_ne_bytes());
+        bytes
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else. Runs in the parent.
+    pub(super) fn from_bytes(bytes: [u8; REPORT_BYTES]) -> Option<Self> {
+        let word = |start: usize| -> Option<[u8; 4]> { bytes[start..start + 4].try_into().ok() };
+        let value = i32::from_ne_bytes(word(4)?);
+        let index = u32::from_ne_bytes(word(8)?) as usize;
+        // Only an error's value is an error number.
+        let errno = || Errno::from_raw_os_error(value);
+        match u32::from_ne_bytes(word(0)?) {
+            1 => Some(Self::Exited(value)),
+            2 => Some(Self::Signaled(value)),
+            3 => Some(Self::TaskFailed(index, errno())),
+            4 => Some(Self::SetupFailed(*SetupStep::ALL.get(index)?, errno())),
+            5 => Some(Self::ExecFailed(errno())),
+            _ => None,
+        }
+    }
+}
+
+/// Everything the first process needs, prepared by the parent.
+pub(super) struct Init<'a> {
+    pub(super) tasks: &'a [Task],
+    pub(super) capabilities: Capabilities,
+    pub(super) argument_area: Option<ArgumentArea>,
+    pub(super) streams: Streams,
+    /// Paths to try to execute, in this order.
+    pub(super) candidates: &'a [CString],
+    /// Pointers to the arguments, with a null pointer at the end.
+    pub(super) argv: &'a [*const c_char],
+    /// Pointers to `NAME=value` strings, with a null pointer at the end.
+    pub(super) envp: &'a [*const c_char],
+    pub(super) uid: Uid,
+    pub(super) gid: Gid,
+    pub(super) groups: &'a [Gid],
+}
+
+/// Descriptors that the first process takes over, under the numbers that the parent gave them.
+#[derive(Clone, Copy)]
+pub(super) struct Streams {
+    pub(super) stdin: RawFd,
+    pub(super) stdout: RawFd,
+    pub(super) stderr: RawFd,
+    /// Where the report is written.
+    pub(super) report: RawFd,
+    /// A pipe whose other end only the parent holds.
+    pub(super) life: RawFd,
+}
+
+/// Where the report's and the life's descriptor are moved to.
+const REPORT_FD: RawFd = 3;
+const LIFE_FD: RawFd = 4;
+const FIRST_UNUSED_FD: RawFd = 5;
+
+impl Init<'_> {
+    /// Is the first process. All signals are blocked when it starts.
+    pub(super) fn run(&self) -> ! {
+        match self.prepare_and_start() {
+            Ok(command) => {
+                let report = wait_for(command);
+                send(report);
+                exit(0)
+            }
+            Err(report) => {
+                send(report);
+                exit(1)
+            }
+        }
+    }
+
+    fn prepare_and_start(&self) -> Result<Pid, Report> {
+        reset_signal_handlers();
+        let failed = |step| move |errno| Report::SetupFailed(step, errno);
+        if let Err(errno) = self.take_descriptors() {
+            // The report's descriptor is not in place yet.
+            let report = Report::SetupFailed(SetupStep::Descriptors, errno);
+            write_report(self.streams.report, report);
+            exit(1);
+        }
+        die_with_parent().map_err(failed(SetupStep::ParentDeath))?;
+        self.hide_memory().map_err(failed(SetupStep::Memory))?;
+        rustix::process::umask(Mode::empty());
+        for (index, task) in self.tasks.iter().enumerate() {
+            task.carry_out()
+                .map_err(|errno| Report::TaskFailed(index, errno))?;
+        }
+        limit_bounding_set(self.capabilities).map_err(failed(SetupStep::Capabilities))?;
+        // Once more: when the first look was taken, another step's first process may have held a
+        // copy of the pipe's other end for a moment.
+        exit_if_parent_is_gone();
+        let command = self.fork_command().map_err(failed(SetupStep::Fork))?;
+        // It forwards signals to processes of any user, and needs nothing else.
+        keep_only(Capabilities::KILL).map_err(failed(SetupStep::Capabilities))?;
+        Ok(command)
+    }
+
+    fn take_descriptors(&self) -> Result<(), Errno> {
+        let streams = self.streams;
+        // Out of the way first: the numbers may overlap in any way.
+        let stdin = move_up(streams.stdin)?;
+        let stdout = move_up(streams.stdout)?;
+        let stderr = move_up(streams.stderr)?;
+        let report = move_up(streams.report)?;
+        let life = move_up(streams.life)?;
+        put(stdin, 0, 0)?;
+        put(stdout, 1, 0)?;
+        put(stderr, 2, 0)?;
+        put(report, REPORT_FD, libc::O_CLOEXEC)?;
+        put(life, LIFE_FD, libc::O_CLOEXEC)?;
+        close_from(FIRST_UNUSED_FD)
+    }
+
+    /// This process is a copy of the builder, credentials in memory included, and the command sees it
+    /// as process 1. Not dumpable means that `/proc/1/mem` and `ptrace` need a capability over the
+    /// builder's user namespace, which no command has.
+    fn hide_memory(&self) -> Result<(), Errno> {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        if let Some(area) = self.argument_area {
+            // SAFETY: this is a fork of the process in which the area was found, and neither it nor
+            // the command's process before `execve` reads arguments or environment from there.
+            unsafe { area.erase() };
+        }
+        join_session_keyring();
+        set_process_name(c"sawagani-init")
+    }
+
+    fn fork_command(&self) -> Result<Pid, Errno> {
+        // SAFETY: no memory is shared (no CLONE_VM), and the child continues on its copy of this
+        // stack; it keeps to this file's rules and ends in `execve` or `_exit`.
+        match unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } {
+            -1 => Err(last_errno()),
+            0 => {
+                send(self.become_command());
+                exit(127)
+            }
+            pid => Pid::from_raw(pid as i32).ok_or(Errno::CHILD),
+        }
+    }
+
+    /// Turns the calling process into the command. Returns only if that fails.
+    fn become_command(&self) -> Report {
+        match self.prepare_command() {
+            Ok(()) => Report::ExecFailed(self.execute()),
+            Err((step, errno)) => Report::SetupFailed(step, errno),
+        }
+    }
+
+    fn prepare_command(&self) -> Result<(), (SetupStep, Errno)> {
+        let at = |step| move |errno| (step, errno);
+        rustix::process::setsid().map_err(at(SetupStep::Session))?;
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        rustix::process::setrlimit(Resource::Core, none).map_err(at(SetupStep::CoreLimit))?;
+        keep_only(self.capabilities).map_err(at(SetupStep::Capabilities))?;
+        rustix::thread::set_thread_groups(self.groups).map_err(at(SetupStep::Groups))?;
+        let (uid, gid) = (self.uid, self.gid);
+        rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(SetupStep::Groups))?;
+        // For anybody but root, this gives up all capabilities as well.
+        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(SetupStep::User))?;
+        rustix::process::umask(Mode::WGRP | Mode::WOTH);
+        unblock_signals();
+        Ok(())
+    }
+
+    /// Executes the first candidate that can be. Returns the error that says most.
+    fn execute(&self) -> Errno {
+        let mut failure = Errno::NOENT;
+        for path in self.candidates {
+            // SAFETY: `path` and all strings end with NUL, both arrays end with a null pointer, and
+            // all of them live in memory that this process inherited and nobody frees.
+            unsafe { libc::execve(path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
+            match last_errno() {
+                // As execvp(3): look further, and remember that something was there.
+                Errno::NOENT | Errno::NOTDIR => {}
+                Errno::ACCESS => failure = Errno::ACCESS,
+                other => return other,
+            }
+        }
+        failure
+    }
+}
+
+/// Collects dead processes until `command` is among them, and forwards the builder's SIGTERM.
+fn wait_for(command: Pid) -> Report {
+    loop {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            if pid == command {
+                return end_of(status);
+            }
+        }
+        if wait_for_signal_from_outside() {
+            // SAFETY: a plain call. -1 means everything in this pid namespace but this process.
+            unsafe { libc::kill(-1, libc::SIGTERM) };
+        }
+    }
+}
+
+fn end_of(status: WaitStatus) -> Report {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Report::Exited(code),
+        (None, Some(signal)) => Report::Signaled(signal),
+        (None, None) => Report::Exited(127),
+    }
+}
+
+/// Waits for SIGCHLD or SIGTERM; says whether it is a SIGTERM that the builder sent.
+///
+/// Both are blocked, so that they are kept for this call although the first process of a pid
+/// namespace otherwise never sees a signal that it has no handler for.
+fn wait_for_signal_from_outside() -> bool {
+    // SAFETY: all bytes zero is a valid value of both types, and both outlive the calls.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        let mut info: libc::siginfo_t = std::mem::zeroed();
+        let signal = libc::sigwaitinfo(&raw const set, &raw mut info);
+        // A sender outside of this pid namespace has the number 0 in it; the step's own processes
+        // cannot stop it this way.
+        signal == libc::SIGTERM && info.si_pid() == 0
+    }
+}
+
+/// Asks the kernel for SIGKILL at the end of the thread that forked this process.
+fn die_with_parent() -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    exit_if_parent_is_gone();
+    Ok(())
+}
+
+/// The parent may have ended before the signal was asked for. `getppid` says nothing across pid
+/// namespaces; the pipe does, since nobody else keeps its other end open.
+fn exit_if_parent_is_gone() {
+    // SAFETY: the descriptor was put in place by `take_descriptors` and is never closed.
+    let life = unsafe { BorrowedFd::borrow_raw(LIFE_FD) };
+    let mut fds = [PollFd::new(&life, PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    if let Ok(1..) = rustix::event::poll(&mut fds, Some(&at_once)) {
+        exit(1);
+    }
+}
+
+/// Leaves the builder's keyring. Where keys are not supported, there is nothing to leave.
+fn join_session_keyring() {
+    /// `KEYCTL_JOIN_SESSION_KEYRING` of linux/keyctl.h.
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: a null name asks for an anonymous keyring; no memory is read.
+    unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, 0_usize) };
+}
+
+/// Handlers belong to the builder; what it ignores, the command would ignore as well.
+fn reset_signal_handlers() {
+    for signal in 1..=64 {
+        // SAFETY: all bytes zero is a valid `sigaction` with the default action. For SIGKILL,
+        // SIGSTOP and the C library's own signals the call fails, which is as good.
+        unsafe {
+            let mut default: libc::sigaction = std::mem::zeroed();
+            default.sa_sigaction = libc::SIG_DFL;
+            libc::sigaction(signal, &raw const default, std::ptr::null_mut());
+        }
+    }
+}
+
+/// Unblocks all signals, as a program expects to be started.
+fn unblock_signals() {
+    // SAFETY: all bytes zero is a valid set, and the set outlives the calls.
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+/// Copies a descriptor to a number that no standard stream has.
+fn move_up(fd: RawFd) -> Result<RawFd, Errno> {
+    // SAFETY: a plain call; the result is a new descriptor or an error.
+    match unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 16) } {
+        -1 => Err(last_errno()),
+        moved => Ok(moved),
+    }
+}
+
+fn put(fd: RawFd, number: RawFd, flags: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: a plain call. What had this number is closed, as it should: nothing in this process
+    // uses the parent's descriptors any more.
+    match unsafe { libc::dup3(fd, number, flags) } {
+        -1 => Err(last_errno()),
+        _ => Ok(()),
+    }
+}
+
+fn close_from(first: RawFd) -> Result<(), Errno> {
+    // SAFETY: a plain call; nothing in this process uses the descriptors it closes.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
+        return Ok(());
+    }
+    // Before Linux 5.9.
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    for fd in first..limit.unwrap_or(65_536).min(1 << 20) as RawFd {
+        // SAFETY: as above; a number that is not open is an error without effect.
+        unsafe { libc::close(fd) };
+    }
+    Ok(())
+}
+
+fn send(report: Report) {
+    write_report(REPORT_FD, report);
+}
+
+fn write_report(fd: RawFd, report: Report) {
+    let bytes = report.to_bytes();
+    // SAFETY: the bytes outlive the call. Nobody is left to tell if it fails; the parent then finds
+    // no report.
+    unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+}
+
+fn exit(code: i32) -> ! {
+    // SAFETY: ends the process at once, without the parent's exit handlers.
+    unsafe { libc::_exit(code) }
+}

@@ -1,0 +1,234 @@
+//! Starting the first process of a step, and holding it: the parent's side of `init`.
+
+use std::ffi::{CString, c_char};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Gid, Pid, PidfdFlags, Signal, Uid, WaitOptions};
+
+use super::alone::last_errno;
+use super::arguments::ArgumentArea;
+use super::capability::Capabilities;
+use super::init::{Init, REPORT_BYTES, Report, Streams};
+use super::task::Task;
+
+/// The program that the first process starts when everything is prepared.
+#[derive(Debug)]
+pub struct Program {
+    /// Paths to try to execute, in this order, as seen in the new root.
+    pub candidates: Vec<CString>,
+    /// Its arguments, its own name first.
+    pub arguments: Vec<CString>,
+    /// Its whole environment, as `NAME=value`.
+    pub environment: Vec<CString>,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its supplementary groups; empty for none.
+    pub groups: Vec<u32>,
+}
+
+/// A step about to start.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// What its first process does before the program starts, in this order.
+    pub tasks: &'a [Task],
+    /// What it starts.
+    pub program: &'a Program,
+    /// What the program may at most have, and has if its user is root.
+    pub capabilities: Capabilities,
+    /// Gives the step a network of its own, with a loopback interface only, which is down.
+    pub own_network: bool,
+    /// Memory that the step must not read.
+    pub argument_area: Option<ArgumentArea>,
+}
+
+/// A step that was started, and dies with this value.
+#[derive(Debug)]
+pub struct Running {
+    pid: Pid,
+    pidfd: OwnedFd,
+    stdout: File,
+    stderr: File,
+    report: File,
+    /// Its end is what the first process looks at to see whether we live.
+    _life: OwnedFd,
+    is_reaped: bool,
+}
+
+/// Starts a step in new pid, mount, ipc and uts namespaces.
+///
+/// The step dies with the calling thread, which must therefore stay until the step has ended.
+pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
+    let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (report, report_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    let (life_end, life) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    for fd in [&stdout, &stderr, &report] {
+        // Reading never waits: what waits is a poll that sees the end of the step as well.
+        rustix::io::ioctl_fionbio(fd, true)?;
+    }
+    let stdin = rustix::fs::open(
+        c"/dev/null",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let streams = Streams {
+        stdin: stdin.as_raw_fd(),
+        stdout: stdout_end.as_raw_fd(),
+        stderr: stderr_end.as_raw_fd(),
+        report: report_end.as_raw_fd(),
+        life: life_end.as_raw_fd(),
+    };
+    let pid = fork_init(launch, streams)?;
+    let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(errno) => {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            reap(pid);
+            return Err(errno);
+        }
+    };
+    Ok(Running {
+        pid,
+        pidfd,
+        stdout: File::from(stdout),
+        stderr: File::from(stderr),
+        report: File::from(report),
+        _life: life,
+        is_reaped: false,
+    })
+}
+
+fn fork_init(launch: &Launch<'_>, streams: Streams) -> Result<Pid, Errno> {
+    let program = launch.program;
+    let argv = pointers(&program.arguments);
+    let envp = pointers(&program.environment);
+    let groups: Vec<Gid> = program
+        .groups
+        .iter()
+        .map(|gid| Gid::from_raw(*gid))
+        .collect();
+    let init = Init {
+        tasks: launch.tasks,
+        capabilities: launch.capabilities,
+        argument_area: launch.argument_area,
+        streams,
+        candidates: &program.candidates,
+        argv: &argv,
+        envp: &envp,
+        uid: Uid::from_raw(program.uid),
+        gid: Gid::from_raw(program.gid),
+        groups: &groups,
+    };
+    let mut flags = libc::SIGCHLD
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS;
+    if launch.own_network {
+        flags |= libc::CLONE_NEWNET;
+    }
+    // A handler of ours must not run in the child before the child has reset it.
+    let mask = SignalMask::block_all();
+    // SAFETY: no memory is shared (no CLONE_VM) and the child continues on its copy of this stack.
+    // Other threads may hold locks that the child can never take: `Init::run` allocates nothing,
+    // takes no lock and does not return.
+    let pid = match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } {
+        0 => init.run(),
+        -1 => Err(last_errno()),
+        pid => Pid::from_raw(pid as i32).ok_or(Errno::CHILD),
+    };
+    drop(mask);
+    pid
+}
+
+/// Returns the addresses of `strings`, with a null pointer at the end.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    let addresses = strings.iter().map(|string| string.as_ptr());
+    addresses.chain([ptr::null()]).collect()
+}
+
+/// All signals of the calling thread blocked, for as long as this value lives.
+struct SignalMask {
+    before: libc::sigset_t,
+}
+
+impl SignalMask {
+    fn block_all() -> Self {
+        // SAFETY: all bytes zero is a valid set; both sets outlive the calls.
+        unsafe {
+            let mut all: libc::sigset_t = std::mem::zeroed();
+            let mut before: libc::sigset_t = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+            Self { before }
+        }
+    }
+}
+
+impl Drop for SignalMask {
+    fn drop(&mut self) {
+        // SAFETY: `before` was filled in by the same call.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
+        };
+    }
+}
+
+impl Running {
+    /// Becomes readable when the step has ended, all of its processes included.
+    pub fn end(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// Where the step's standard output arrives. Reading it never waits.
+    pub fn stdout(&self) -> &File {
+        &self.stdout
+    }
+
+    /// Where the step's standard error arrives. Reading it never waits.
+    pub fn stderr(&self) -> &File {
+        &self.stderr
+    }
+
+    /// Sends SIGTERM to every process of the step.
+    pub fn terminate(&self) -> Result<(), Errno> {
+        rustix::process::pidfd_send_signal(&self.pidfd, Signal::TERM)
+    }
+
+    /// Kills every process of the step.
+    pub fn kill(&self) -> Result<(), Errno> {
+        rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL)
+    }
+
+    /// Waits for the end and returns what the first process said; `None` if it was killed before
+    /// it could say anything.
+    pub fn wait(mut self) -> Option<Report> {
+        reap(self.pid);
+        self.is_reaped = true;
+        let mut bytes = [0; REPORT_BYTES];
+        self.report.read_exact(&mut bytes).ok()?;
+        Report::from_bytes(bytes)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_reaped {
+            let _ = self.kill();
+            reap(self.pid);
+        }
+    }
+}
+
+/// Waits for the end of a child of ours. It ends after all processes of its pid namespace.
+fn reap(pid: Pid) {
+    while let Err(Errno::INTR) = rustix::process::waitpid(Some(pid), WaitOptions::empty()) {}
+}

@@ -1,0 +1,101 @@
+//! Mounts, made and removed in the mount namespace of this process.
+
+use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+
+use super::namespace::separate_working_dir;
+
+/// Cuts every mount off from the namespace it was copied from: nothing mounted here shows there,
+/// and the other way round.
+pub fn make_all_private() -> Result<(), Errno> {
+    let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change("/", flags)
+}
+
+/// Mounts a file system of type `kind` at `target`; `options` are its own.
+pub fn mount(kind: &CStr, target: &Path, flags: MountFlags, options: &CStr) -> Result<(), Errno> {
+    rustix::mount::mount(kind, target, kind, flags, options)
+}
+
+/// Mounts one of the kernel's own file systems (`proc`, `sysfs`) at `target`, the way sandboxes do.
+pub fn mount_kernel_files(kind: &CStr, target: &Path) -> Result<(), Errno> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount(kind, target, kind, flags, None)
+}
+
+/// Shows the tree at `source`, with everything mounted below it, at `target` as well.
+pub fn mount_recursive_bind(source: &Path, target: &Path) -> Result<(), Errno> {
+    rustix::mount::mount_bind_recursive(source, target)
+}
+
+/// Removes the mount at `target`, which is not followed if it is a link. A mount that is still in
+/// use goes out of sight now and ends with its last user. `EINVAL` where nothing is mounted.
+pub fn unmount(target: &Path) -> Result<(), Errno> {
+    // A plain unmount first: when it succeeds, nobody can write to what was mounted any more.
+    match rustix::mount::unmount(target, UnmountFlags::NOFOLLOW) {
+        Err(Errno::BUSY) => {
+            rustix::mount::unmount(target, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
+        }
+        other => other,
+    }
+}
+
+/// Gives the calling thread a working directory of its own, and makes it `dir`. For a thread that
+/// does nothing else: a mount's options are one page, so many layers fit only under short names.
+pub fn change_dir_of_this_thread(dir: BorrowedFd<'_>) -> Result<(), Errno> {
+    separate_working_dir()?;
+    rustix::process::fchdir(dir)
+}
+
+/// Makes the mount at `target` read-only, with all mounts below it if `recursive`. Its other
+/// attributes stay as they are. Allocates nothing.
+pub(super) fn make_read_only(target: &CStr, recursive: bool) -> Result<(), Errno> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let flags = if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: `target` ends with NUL, and `attributes` is the structure of the size that is passed;
+    // the kernel reads both and keeps neither.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            target.as_ptr(),
+            flags,
+            &raw const attributes,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    match super::alone::last_errno() {
+        // Before Linux 5.12.
+        Errno::NOSYS => remount_read_only(target),
+        errno => Err(errno),
+    }
+}
+
+/// The older call sets all attributes at once, and refuses to drop those that are locked.
+fn remount_read_only(target: &CStr) -> Result<(), Errno> {
+    let now = rustix::fs::statvfs(target)?.f_flag;
+    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
+    for (is_set, flag) in [
+        (rustix::fs::StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (rustix::fs::StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (rustix::fs::StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (rustix::fs::StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+    ] {
+        if now.contains(is_set) {
+            flags |= flag;
+        }
+    }
+    rustix::mount::mount_remount(target, flags, c"")
+}

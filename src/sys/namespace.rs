@@ -1,0 +1,41 @@
+//! Moving this process into new namespaces.
+
+use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
+use rustix::thread::UnshareFlags;
+
+/// Moves this process into a mount namespace of its own, a copy of the one it was in.
+/// Other threads stay where they are: call it before there are any.
+pub fn enter_mount_namespace() -> Result<(), Errno> {
+    unshare(UnshareFlags::NEWNS)
+}
+
+/// Moves this process into a user namespace without any id mapped yet, and into a mount namespace
+/// that belongs to it. `EINVAL` where the process has other threads.
+pub fn enter_user_and_mount_namespace() -> Result<(), Errno> {
+    unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)
+}
+
+/// Makes the next child of this process the first process of a pid namespace.
+pub fn enter_pid_namespace_with_next_child() -> Result<(), Errno> {
+    unshare(UnshareFlags::NEWPID)
+}
+
+/// Becomes user 0 and group 0 of the user namespace, without further groups.
+/// For a process with a single thread: the others would keep their ids.
+pub fn become_root_of_namespace() -> Result<(), Errno> {
+    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    rustix::thread::set_thread_groups(&[])
+}
+
+fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: only `UnshareFlags::FILES` can take a file descriptor away from a thread that uses
+    // it, and no caller in this file passes it.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
+/// Gives the calling thread a working directory of its own.
+pub(super) fn separate_working_dir() -> Result<(), Errno> {
+    unshare(UnshareFlags::FS)
+}
