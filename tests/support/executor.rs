@@ -8,7 +8,7 @@ use super::test_dir::TestDir;
 use rustix::process::Signal;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -61,8 +61,13 @@ impl Executor {
         self
     }
 
-    /// `--context`, and `--dockerfile` with the Dockerfile in it.
+    /// `--context`, and `--dockerfile` with the Dockerfile in it. The context is given to the account, as a CI job
+    /// owns its checkout.
     pub(crate) fn context(self, context: &Context) -> Self {
+        for entry in walkdir::WalkDir::new(context.path()) {
+            let entry = entry.expect("walk the context");
+            lchown(entry.path(), Some(self.account.uid), Some(self.account.gid)).expect("give it");
+        }
         let dockerfile = context.path().join("Dockerfile");
         self.arg("--context")
             .arg(context.path())
