@@ -105,7 +105,8 @@ pub(crate) fn what_cannot_be_run_says_why() {
         command.argv = vec![program.into()];
         fixture.try_run(&command).unwrap_err()
     };
-    let cases: [(&str, fn(&RunError) -> bool); 6] = [
+    type Check = fn(&RunError) -> bool;
+    let cases: [(&str, Check); 6] = [
         ("/bin/bash", |error| matches!(error, RunError::NotFound(_))),
         ("bash", |error| matches!(error, RunError::NotFound(_))),
         ("/bin/busybox/x", |error| {
