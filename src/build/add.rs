@@ -45,7 +45,14 @@ impl StageBuilder<'_> {
                 for path in &instruction.sources.paths {
                     for found in builder.select(origin, path, span)? {
                         if unpacks
-                            && builder.unpack_archive(origin, &found, target, &destination, &looks, span)?
+                            && builder.unpack_archive(
+                                origin,
+                                &found,
+                                target,
+                                &destination,
+                                &looks,
+                                span,
+                            )?
                         {
                             continue;
                         }
@@ -54,7 +61,13 @@ impl StageBuilder<'_> {
                 }
                 Ok(())
             })?;
-            builder.write_inline_files(&instruction.sources.files, target, &destination, &looks, span)
+            builder.write_inline_files(
+                &instruction.sources.files,
+                target,
+                &destination,
+                &looks,
+                span,
+            )
         })
     }
 
@@ -71,7 +84,9 @@ impl StageBuilder<'_> {
         }
         for path in &instruction.sources.paths {
             if is_remote(path) {
-                return Err(self.not_yet(span, &format!("ADD of the remote file `{path}`")).into());
+                return Err(self
+                    .not_yet(span, &format!("ADD of the remote file `{path}`"))
+                    .into());
             }
         }
         Ok(())
@@ -98,7 +113,10 @@ impl StageBuilder<'_> {
         let directory = as_destination(destination).path;
         let dir = create_dir_all(target, directory, UNPACK_DIR_MODE, owner)
             .map_err(|error| failed(error.into()))?;
-        let file = origin.root.open_file(path).map_err(|error| failed(error.into()))?;
+        let file = origin
+            .root
+            .open_file(path)
+            .map_err(|error| failed(error.into()))?;
         unpack_into(file, &Root::from_dir(dir), looks.owner).map_err(failed)?;
         Ok(true)
     }

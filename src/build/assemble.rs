@@ -15,7 +15,11 @@ pub(super) async fn assemble(
     options: &BuildOptions,
     epoch: Option<Timestamp>,
 ) -> Result<AssembledImage> {
-    draft.config.config.labels.extend(options.labels.iter().cloned());
+    draft
+        .config
+        .config
+        .labels
+        .extend(options.labels.iter().cloned());
     if options.platform_is_explicit {
         draft.config.set_platform(&options.platform);
     }

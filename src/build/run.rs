@@ -5,11 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::fs::Root;
 use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, SecurityMode, Span};
-use crate::sandbox::{
-    Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user,
-};
+use crate::fs::Root;
+use crate::sandbox::{Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user};
 
 use super::stage::{StageBuilder, run_history};
 use super::{Event, LocatedError, OutputStream};
@@ -42,19 +40,16 @@ impl StageBuilder<'_> {
             match step.run(&command, &builder.workshop.stop, &mut report) {
                 Ok(Exit::Code(0)) => Ok(()),
                 Ok(exit) => Err(builder.failed(span, exit).into()),
-                Err(error) => {
-                    Err(builder.error(span, "cannot run the command").because(error).into())
-                }
+                Err(error) => Err(builder
+                    .error(span, "cannot run the command")
+                    .because(error)
+                    .into()),
             }
         })
     }
 
     /// Names what is parsed but not executed, before anything is done.
-    fn refuse_what_is_missing(
-        &self,
-        run: &RunInstruction,
-        span: Span,
-    ) -> Result<(), LocatedError> {
+    fn refuse_what_is_missing(&self, run: &RunInstruction, span: Span) -> Result<(), LocatedError> {
         if !run.mounts.is_empty() {
             return Err(self.not_yet(span, "RUN --mount"));
         }
@@ -74,7 +69,8 @@ impl StageBuilder<'_> {
     pub(super) fn user(&self, root: &Root, span: Span) -> Result<ResolvedUser, LocatedError> {
         let text = &self.draft.config.config.user;
         resolve_user(root, text).map_err(|error| {
-            self.error(span, format!("cannot run as the user `{text}`")).because(error)
+            self.error(span, format!("cannot run as the user `{text}`"))
+                .because(error)
         })
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::image::blob_store::BlobStore;
 use crate::image::AssembledImage;
+use crate::image::blob_store::BlobStore;
 use crate::registry::Registries;
 
 use super::DeliveryOptions;
@@ -27,7 +27,7 @@ pub async fn deliver(
 ) -> Result<Vec<Receipt>> {
     let image = Arc::new(image);
     let blobs = LayerBlobs { store, registries };
-// FILES
+    // FILES
     let mut receipts = Vec::new();
     if options.push {
         for destination in &options.destinations {
