@@ -144,7 +144,7 @@ fn begins_with_header(file: File) -> bool {
     };
     let mut head = Vec::with_capacity(archive::BLOCK_BYTES);
     let limit = archive::BLOCK_BYTES as u64;
-    decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_archive(&head)
+    decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_header(&head)
 }
 
 fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {

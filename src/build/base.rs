@@ -29,8 +29,6 @@ use super::{Event, Progress};
 /// An image in a registry, of which nothing but manifest and config is here.
 #[derive(Debug)]
 pub(super) struct BaseImage {
-    /// As the Dockerfile names it, with the defaults filled in.
-    reference: Reference,
     /// The image's config.
     pub(super) config: ImageConfig,
     /// Base first.
@@ -39,7 +37,7 @@ pub(super) struct BaseImage {
 
 impl BaseImage {
     /// Returns the image as a stage starts with it. One without layers is as good as `scratch`.
-    pub(super) fn draft(&self, _platform: &Platform) -> ImageDraft {
+    pub(super) fn draft(&self) -> ImageDraft {
         ImageDraft::from_base(self.config.clone(), self.layers.clone())
     }
 }
@@ -108,12 +106,18 @@ impl BaseImages {
         };
         let config = repository.fetch_config(&manifest.config).await?;
         config.check_layer_count(manifest.layers.len())?;
+        self.warn_of_platform(reference, &config.platform(), platform);
         let layers = stored_layers(&manifest.layers, &config, &repository);
-        Ok(Arc::new(BaseImage {
-            reference: reference.clone(),
-            config,
-            layers,
-        }))
+        Ok(Arc::new(BaseImage { config, layers }))
+    }
+
+    /// A name that stands for one image gives that image, whatever it was made for.
+    fn warn_of_platform(&self, reference: &Reference, found: &Platform, wanted: &Platform) {
+        let found = found.normalised();
+        if wanted.preference_of(&found).is_none() {
+            let text = format!("`{reference}` is for {found}, not for {wanted}");
+            (self.progress)(Event::Warning(&text));
+        }
     }
 
     /// Fetches and unpacks the layers that are not here yet, several at a time, and stacks them.

@@ -30,8 +30,6 @@ pub(super) struct Plan {
 pub(super) struct PlannedStage {
     /// Its name, or `stage-N`.
     pub(super) name: String,
-    /// Lines of its FROM.
-    pub(super) span: Span,
     /// The text of its FROM.
     pub(super) text: String,
     /// What it starts from.
@@ -188,7 +186,6 @@ impl Planner<'_> {
             name: stage
                 .name()
                 .map_or_else(|| format!("stage-{index}"), str::to_owned),
-            span: stage.source.span,
             text: stage.source.text.clone(),
             needs: needs(&base, &steps),
             base,

@@ -90,7 +90,7 @@ impl<'a> StageBuilder<'a> {
     fn start(workshop: &'a Workshop, stage: &'a PlannedStage, built: &'a BuiltStages) -> Self {
         let (draft, parent) = match &stage.base {
             StageBase::Scratch => (ImageDraft::scratch(&stage.platform), None),
-            StageBase::Image(image) => (image.draft(&stage.platform), None),
+            StageBase::Image(image) => (image.draft(), None),
             StageBase::Stage(index) => {
                 let parent = &built[index];
                 (ImageDraft::from_stage(&parent.draft), Some(parent))

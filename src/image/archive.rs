@@ -145,9 +145,9 @@ pub enum ArchiveError {
     },
 }
 
-/// Says whether a stream that begins with `head` can be a tar archive: its first header is sound.
-/// Less than 512 bytes never are.
-pub fn is_archive(head: &[u8]) -> bool {
+/// Says whether `head` begins with a sound tar header, so that the stream it is the beginning of can
+/// be an archive. Less than [`BLOCK_BYTES`] never do.
+pub fn is_header(head: &[u8]) -> bool {
     let Some(block) = head.first_chunk::<BLOCK_BYTES>() else {
         return false;
     };

@@ -16,6 +16,7 @@ use rustix::process::{
 use super::alone::last_errno;
 use super::arguments::{ArgumentArea, set_process_name};
 use super::capability::{Capabilities, keep_only, limit_bounding_set};
+use super::errno::errno_from;
 use super::task::Task;
 
 /// A part of the preparation that is the same for every step.
@@ -97,14 +98,15 @@ impl Report {
         let word = |start: usize| -> Option<[u8; 4]> { bytes[start..start + 4].try_into().ok() };
         let value = i32::from_ne_bytes(word(4)?);
         let index = u32::from_ne_bytes(word(8)?) as usize;
-        // Only an error's value is an error number.
-        let errno = || Errno::from_raw_os_error(value);
         match u32::from_ne_bytes(word(0)?) {
             1 => Some(Self::Exited(value)),
             2 => Some(Self::Signaled(value)),
-            3 => Some(Self::TaskFailed(index, errno())),
-            4 => Some(Self::SetupFailed(*SetupStep::ALL.get(index)?, errno())),
-            5 => Some(Self::ExecFailed(errno())),
+            3 => Some(Self::TaskFailed(index, errno_from(value)?)),
+            4 => Some(Self::SetupFailed(
+                *SetupStep::ALL.get(index)?,
+                errno_from(value)?,
+            )),
+            5 => Some(Self::ExecFailed(errno_from(value)?)),
             _ => None,
         }
     }

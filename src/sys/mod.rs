@@ -19,7 +19,7 @@ mod task;
 pub use alone::{Child, is_single_threaded, start_child};
 pub use arguments::ArgumentArea;
 pub use capability::{Capabilities, has_capability, may_gain_privileges};
-pub use errno::errno_name;
+pub use errno::{errno_from, errno_name};
 pub use init::{Report, SetupStep};
 pub use launch::{Launch, Program, Running, launch};
 pub use mount::{

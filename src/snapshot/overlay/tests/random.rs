@@ -16,7 +16,7 @@ use crate::snapshot::write_layer;
 
 /// Enough that each kind of work meets each kind of file in most rounds.
 const OPERATIONS: usize = 60;
-const ROUNDS: u64 = 60;
+const ROUNDS: u64 = 40;
 
 #[test]
 fn the_layer_of_random_work_applied_below_gives_the_merged_tree() {
@@ -33,12 +33,13 @@ fn the_layer_of_random_work_applied_below_gives_the_merged_tree() {
             for _ in 0..OPERATIONS {
                 work_at_random(&merged.path(), &mut dice);
             }
-            let expected = tree(&merged.path());
+            let mut expected = tree(&merged.path());
+            take_inodes_of(&step.path("upper"), &mut expected);
             drop(merged);
             let applied = step.path("applied");
             copy(&step.path("lower"), &applied);
-            apply(&layer_of(&step), &applied);
             let context = format!("{xattrs:?} seed {seed}");
+            apply(&layer_of(&step), &applied, &context);
             compare(
                 &expected,
                 &tree(&applied),
@@ -142,12 +143,13 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Applies a layer as OCI image-spec, layer.md "Applying Changesets" says, and in no other way than that.
-fn apply(layer: &[u8], root: &Path) {
+fn apply(layer: &[u8], root: &Path, context: &str) {
     let mut archive = tar::Archive::new(layer);
     let mut times = Vec::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
-        let path = root.join(entry.path().unwrap());
+        // By components: the slash at the end of a directory's name would follow a link of that name.
+        let path: PathBuf = root.join(entry.path().unwrap()).components().collect();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         if let Some(removed) = name.strip_prefix(".wh.") {
             remove(&path.with_file_name(removed));
@@ -162,7 +164,14 @@ fn apply(layer: &[u8], root: &Path) {
             .unwrap()
             .map(|target| target.to_path_buf());
         if kind.is_hard_link() {
-            fs::hard_link(root.join(target.unwrap()), &path).unwrap();
+            let target = target.unwrap();
+            fs::hard_link(root.join(&target), &path).unwrap_or_else(|error| {
+                panic!(
+                    "{context}: {} => {}: {error}",
+                    path.display(),
+                    target.display()
+                )
+            });
             continue;
         } else if kind.is_dir() {
             let _ = fs::create_dir(&path);
@@ -264,6 +273,16 @@ fn tree(root: &Path) -> Tree {
         tree.insert(path, (node, (found.dev(), found.ino())));
     }
     tree
+}
+
+/// A mount with `userxattr` can show two numbers for one file that it copied up under one name and that got another
+/// since: the upper directory knows better.
+fn take_inodes_of(upper: &Path, merged: &mut Tree) {
+    for (path, (_, file)) in tree(upper) {
+        if let Some((_, shown)) = merged.get_mut(&path) {
+            *shown = file;
+        }
+    }
 }
 
 fn compare(merged: &Tree, applied: &Tree, lower: &Tree, context: &str) {
