@@ -29,6 +29,12 @@ CMD ["world"]
 fn build_and_use(site: &Site, who: Who) -> Image {
     let image = site.build(who, &greeter(site));
     let bundle = Bundle::unpack(&image);
+    let tree = image.tree();
+    assert_eq!(
+        tree.differences(&bundle.tree()),
+        Vec::<String>::new(),
+        "umoci unpacks what our layers say"
+    );
     let ended = bundle.run(&[]);
     assert_eq!(
         (ended.code(), ended.stdout.as_str()),
@@ -37,12 +43,6 @@ fn build_and_use(site: &Site, who: Who) -> Image {
         ended.stderr
     );
 
-    let tree = image.tree();
-    assert_eq!(
-        tree.differences(&bundle.tree()),
-        Vec::<String>::new(),
-        "umoci unpacks what our layers say"
-    );
     let home = tree.get("home/app");
     assert_eq!((home.uid, home.gid), (1000, 1000));
     let work = tree.get("home/app/work");
