@@ -292,7 +292,7 @@ mod tests {
         let marker = std::fs::read_to_string(dir.join("oci-layout")).unwrap();
         assert_eq!(marker, r#"{"imageLayoutVersion":"1.0.0"}"#);
         let again = Layout::open(&dir).unwrap();
-        assert_eq!(again.index().manifests, [descriptor.clone()]);
+        assert_eq!(again.index().manifests, std::slice::from_ref(&descriptor));
         let document = again.read_manifest(&descriptor).unwrap();
         assert!(matches!(document, ManifestDocument::Image(_)));
         let names = std::fs::read_dir(&dir).unwrap().count();
