@@ -197,7 +197,7 @@ mod tests {
         drop(stale);
         std::fs::create_dir(temp.path().join("sawagani-emptyemptyem")).unwrap();
         remove_stale(temp.path());
-        assert_eq!(names(temp.path()), [live.name.clone()]);
+        assert_eq!(names(temp.path()), std::slice::from_ref(&live.name));
         live.remove().unwrap();
         assert!(names(temp.path()).is_empty());
     }
