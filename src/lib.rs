@@ -1,13 +1,33 @@
-//! Sawagani builds container images from a Dockerfile without a daemon.
-pub mod build;
-pub mod cache;
+//! Sawagani builds container images from a Dockerfile, without a daemon and without privileges.
+//!
+//! The way data takes, top to bottom:
+//!
+//! ```text
+//! argv, env ──cli──▶ BuildOptions
+//! Dockerfile text ──dockerfile──▶ stages of instructions, with their places
+//!                  ──build::plan──▶ the stages that the target needs, each with its steps
+//! steps ──sandbox──▶ Rootfs: RUN in it, COPY into it
+//! Rootfs ──snapshot──▶ changes ──image::layer_writer──▶ layer: tar → diff ID → gzip|zstd → digest
+//! layers + config ──output──▶ registry, OCI layout, docker archive, digest files
+//! ```
+//!
+//! Each module imports only from those below it; `tests/imports.rs` holds the order.
+
 pub mod cli;
-pub mod context;
-pub mod dockerfile;
-pub mod fs;
-pub mod image;
+
+pub mod build;
+
+pub mod cache;
 pub mod output;
+
+pub mod context;
 pub mod registry;
 pub mod sandbox;
 pub mod snapshot;
+
+pub mod image;
+
+pub mod fs;
+
+pub mod dockerfile;
 pub mod sys;

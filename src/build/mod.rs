@@ -1,1 +1,37 @@
-//! (build)
+//! The whole way from a Dockerfile to a finished image: the only room that knows the pipeline.
+//!
+//! `build` is the story: read, plan, build the stages, assemble. A stage executes its instructions
+//! one after the other; `run`, `copy`, `add` and `workdir` are those that work on files, the others
+//! change the draft of the image.
+
+mod add;
+mod assemble;
+mod base;
+#[expect(
+    clippy::module_inception,
+    reason = "the story of the room has its name"
+)]
+mod build;
+mod copy;
+mod draft;
+mod error;
+mod go_format;
+mod layers;
+mod metadata;
+mod options;
+mod owner;
+mod plan;
+mod progress;
+mod run;
+mod scope;
+mod stage;
+mod support;
+mod workdir;
+mod workshop;
+
+pub use base::BaseImages;
+pub use build::{BuildInput, build};
+pub use error::{DockerfileText, LocatedError};
+pub use options::BuildOptions;
+pub use progress::{Event, OutputStream, Progress, StepName};
+pub use workshop::Tools;

@@ -1,1 +1,14 @@
-//! (cli)
+//! What a user types and reads: flags, options, progress, errors, exit codes.
+//!
+//! The only room that prints, and that reads arguments or the environment.
+
+mod debug;
+mod environment;
+mod execute;
+mod flags;
+mod log;
+mod options;
+mod progress;
+mod report;
+
+pub use execute::{run_executor, run_warmer};

@@ -1,1 +1,10 @@
-//! (context)
+//! Where the files of a build come from, and which of them take part.
+//!
+//! This room knows files and patterns. It must not know instructions, stages or registries.
+
+mod dir;
+pub mod dockerignore;
+pub mod glob;
+pub mod select;
+
+pub use dir::{BuildContext, choose_by};

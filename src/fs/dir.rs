@@ -251,12 +251,24 @@ impl Dir {
 
     /// Returns all extended attributes of `name` itself that this process may see.
     pub fn xattrs(&self, name: &OsStr) -> Result<Xattrs, PathError> {
+        self.xattrs_where(name, |_| true)
+    }
+
+    /// Returns those extended attributes of `name` itself whose names `is_wanted` accepts; the
+    /// values of others are not read.
+    pub fn xattrs_where(
+        &self,
+        name: &OsStr,
+        is_wanted: impl Fn(&OsStr) -> bool,
+    ) -> Result<Xattrs, PathError> {
         self.check("read extended attributes of", name)?;
         let path = self.proc_path_of(name);
         let read = || -> Result<Xattrs, Errno> {
             let mut xattrs = Xattrs::new();
             for key in list_xattrs(&path)? {
-                if let Some(value) = read_xattr(&path, &key)? {
+                if is_wanted(&key)
+                    && let Some(value) = read_xattr(&path, &key)?
+                {
                     xattrs.insert(key, value);
                 }
             }
@@ -319,7 +331,7 @@ impl Dir {
         read().on("read extended attributes of", &self.path)
     }
 
-    fn check(&self, action: &'static str, name: &OsStr) -> Result<(), PathError> {
+    pub(super) fn check(&self, action: &'static str, name: &OsStr) -> Result<(), PathError> {
         let bytes = name.as_bytes();
         let is_plain = !bytes.is_empty() && bytes != b"." && bytes != b"..";
         if is_plain && !bytes.contains(&b'/') && !bytes.contains(&0) {
@@ -328,7 +340,7 @@ impl Dir {
         Err(self.error(action, name, Errno::INVAL))
     }
 
-    fn error(&self, action: &'static str, name: &OsStr, errno: Errno) -> PathError {
+    pub(super) fn error(&self, action: &'static str, name: &OsStr, errno: Errno) -> PathError {
         PathError::new(action, self.path_of(name), errno)
     }
 
@@ -371,7 +383,7 @@ fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
 }
 
-fn timespec(time: Timestamp) -> Timespec {
+pub(super) fn timespec(time: Timestamp) -> Timespec {
     Timespec {
         tv_sec: time.seconds,
         tv_nsec: time.nanos.into(),
@@ -379,14 +391,18 @@ fn timespec(time: Timestamp) -> Timespec {
 }
 
 fn list_xattrs(path: &Path) -> Result<Vec<OsString>, Errno> {
-    let length = match rustix::fs::llistxattr(path, &mut [] as &mut [u8]) {
-        Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-        other => other?,
-    };
-    // Room for a list that grew since it was measured.
-    let mut names = vec![0; length.max(256) * 2];
-    let length = rustix::fs::llistxattr(path, &mut names)?;
-    Ok(split_names(&names[..length]).collect())
+    // Most files have none or few: one call is enough for them.
+    let mut few = [0_u8; 1024];
+    match rustix::fs::llistxattr(path, &mut few) {
+        Ok(length) => Ok(split_names(&few[..length]).collect()),
+        Err(Errno::OPNOTSUPP) => Ok(Vec::new()),
+        Err(Errno::RANGE) => {
+            let mut names = vec![0; XATTR_LIST_MAX];
+            let length = rustix::fs::llistxattr(path, &mut names)?;
+            Ok(split_names(&names[..length]).collect())
+        }
+        Err(errno) => Err(errno),
+    }
 }
 
 fn split_names(names: &[u8]) -> impl Iterator<Item = OsString> + '_ {

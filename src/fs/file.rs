@@ -34,6 +34,16 @@ pub(super) fn copy_contents(mut from: &File, mut to: &File, size: u64) -> io::Re
     to.set_len(length.unsigned_abs())
 }
 
+/// Returns the next range of bytes of the file at or after `position` that is stored rather than a hole; `None` past
+/// the last. The file's own position moves: read with `read_at`. `path` is for messages.
+pub fn stored_range(
+    file: &File,
+    position: u64,
+    path: &Path,
+) -> Result<Option<(u64, u64)>, PathError> {
+    next_data(file, position).on("find the holes of", path)
+}
+
 /// Returns the next range of bytes at or after `position` that is stored; `None` past the last.
 fn next_data(file: &File, position: u64) -> io::Result<Option<(u64, u64)>> {
     let start = match rustix::fs::seek(file, Seeking::Data(position)) {

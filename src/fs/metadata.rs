@@ -21,6 +21,11 @@ pub enum FileKind {
     Socket,
 }
 
+/// Returns the device number that [`FileKind`] carries for a major and a minor number.
+pub fn device_number(major: u32, minor: u32) -> u64 {
+    rustix::fs::makedev(major, minor)
+}
+
 /// A point in time as files record it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {

@@ -3,18 +3,27 @@
 //! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
 
 mod copy;
+mod descent;
 mod dir;
+mod dir_read;
 mod error;
 mod file;
 mod metadata;
 mod mode;
+mod new_file;
 mod remove;
+mod replace;
 mod root;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
+pub use descent::Descent;
 pub use dir::{Dir, Xattrs};
+pub use dir_read::DirEntry;
 pub use error::{PathContext, PathError};
-pub use metadata::{FileKind, Metadata, Timestamp};
+pub use file::stored_range;
+pub use metadata::{FileKind, Metadata, Timestamp, device_number};
 pub use mode::ModeChange;
+pub use new_file::NewFile;
 pub use remove::remove_tree;
+pub use replace::replace_file;
 pub use root::Root;

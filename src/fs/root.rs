@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -60,6 +60,18 @@ impl Root {
             .openat(path, flags)
             .map_err(|errno| self.error("open directory", path, errno))?;
         Ok(Dir::from_fd(fd, self.outside_path(path)))
+    }
+
+    /// Opens the directory at `path` provided that no symbolic link is on the way. `None` where there
+    /// is one, or where something is missing or not a directory.
+    pub fn open_real_dir(&self, path: &Path) -> Result<Option<Dir>, PathError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        match self.openat2(path, flags, resolve) {
+            Ok(fd) => Ok(Some(Dir::from_fd(fd, self.outside_path(path)))),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(self.error("open directory", path, errno)),
+        }
     }
 
     /// Opens the regular file at `path` for reading, following links inside the root. Anything else
@@ -147,13 +159,17 @@ impl Root {
         }
     }
 
-    fn openat(&self, path: &Path, flags: OFlags) -> Result<std::os::fd::OwnedFd, Errno> {
+    fn openat(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        self.openat2(path, flags, resolve)
+    }
+
+    fn openat2(&self, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
         } else {
             path
         };
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         loop {
             match rustix::fs::openat2(self.dir.as_fd(), path, flags, Mode::empty(), resolve) {
                 // The kernel gives up when anything is renamed or mounted meanwhile (openat2(2)).
@@ -235,6 +251,25 @@ mod tests {
             assert_eq!(root.metadata(Path::new(path)).unwrap(), None, "{path}");
         }
         std::fs::remove_file(&outside).unwrap();
+    }
+
+    #[test]
+    fn a_real_directory_is_reached_without_links_only() {
+        let (_temp, root) = tree();
+        assert!(root.open_real_dir(Path::new("usr/lib")).unwrap().is_some());
+        assert!(root.open_real_dir(Path::new("")).unwrap().is_some());
+        for path in [
+            "lib",
+            "absolute/lib",
+            "usr/none",
+            "usr/lib/file",
+            "usr/lib/file/x",
+        ] {
+            assert!(
+                root.open_real_dir(Path::new(path)).unwrap().is_none(),
+                "{path}"
+            );
+        }
     }
 
     #[test]

@@ -2,16 +2,29 @@
 //!
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
+pub mod archive;
+pub mod assembled;
+pub mod blob_store;
 pub mod config;
+pub mod decompress;
 pub mod descriptor;
 pub mod digest;
+pub mod docker_archive;
 mod go_json;
+pub mod layer_encoder;
+pub mod layer_entry;
+pub mod layer_writer;
+pub mod layout;
 pub mod manifest;
 pub mod media_type;
 pub mod overlay;
+pub mod parallel_gzip;
+mod pax;
 pub mod platform;
 pub mod reference;
+pub mod unpack;
 
+pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
 pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;

@@ -1,20 +1,19 @@
-//! How overlayfs marks in extended attributes what it keeps in a layer's directory.
-//!
-//! This module knows names only; it mounts nothing and reads no directory.
+//! How overlayfs writes "deleted" and "opaque" into the directories it stacks (Linux, overlayfs.rst
+//! "whiteouts and opaque directories"). This module knows names, not mounts.
 
 use std::ffi::OsStr;
 
-/// The namespace of the attributes that an overlay was mounted with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The family of extended attributes in which an overlay mount keeps its marks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OverlayXattrs {
-    /// `trusted.overlay.`: in the initial user namespace.
+    /// `trusted.overlay.*`: mounts in the initial user namespace.
     Trusted,
-    /// `user.overlay.`: in any other, and wherever the overlay was mounted with `userxattr`.
+    /// `user.overlay.*`: mounts with `userxattr`, the only ones that work in other user namespaces.
     User,
 }
 
 impl OverlayXattrs {
-    /// Returns what all attributes that belong to the overlay begin with.
+    /// Returns what the names of all marks begin with, the last dot included.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Trusted => "trusted.overlay.",
@@ -22,11 +21,16 @@ impl OverlayXattrs {
         }
     }
 
-    /// Returns the attribute that is `y` on a directory that hides the one below it.
+    /// Returns the name of the attribute that marks a directory as opaque: nothing below it shows.
     pub fn opaque_key(self) -> &'static OsStr {
-        OsStr::new(match self {
-            Self::Trusted => "trusted.overlay.opaque",
-            Self::User => "user.overlay.opaque",
-        })
+        match self {
+            Self::Trusted => OsStr::new("trusted.overlay.opaque"),
+            Self::User => OsStr::new("user.overlay.opaque"),
+        }
+    }
+
+    /// Returns the value of the attribute that marks a directory as opaque.
+    pub fn opaque_value(self) -> &'static [u8] {
+        b"y"
     }
 }

@@ -1,1 +1,13 @@
-//! (output)
+//! Where a finished image goes: registries, archives, layouts, and files that name it.
+//!
+//! This room knows finished images. It must not know how one was built.
+
+mod deliver;
+mod digest_files;
+mod layer_blobs;
+mod options;
+mod push;
+
+pub use deliver::deliver;
+pub use options::DeliveryOptions;
+pub use push::{Receipt, check_push_access};

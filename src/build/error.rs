@@ -1,0 +1,109 @@
+//! An error at a place of the Dockerfile.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::dockerfile::Span;
+
+/// The text of a Dockerfile under the name that messages use for it.
+#[derive(Debug, Clone)]
+pub struct DockerfileText {
+    name: Arc<str>,
+    text: Arc<str>,
+}
+
+impl DockerfileText {
+    /// Keeps `text` for excerpts; `name` as the user typed it.
+    pub fn new(name: &str, text: &str) -> Self {
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
+    }
+
+    /// Makes the error of something that went wrong at `span`.
+    pub fn error_at(&self, span: Span, message: impl Into<String>) -> LocatedError {
+        LocatedError {
+            file: self.clone(),
+            span,
+            message: message.into(),
+            source: None,
+            hint: None,
+            exit_code: None,
+        }
+    }
+}
+
+/// An error whose place in the Dockerfile is known.
+#[derive(Debug)]
+pub struct LocatedError {
+    file: DockerfileText,
+    span: Span,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+    hint: Option<String>,
+    exit_code: Option<i32>,
+}
+
+/// Lines of the Dockerfile that an error shows; the rest of a long heredoc says nothing more.
+const EXCERPT_LINES_MAX: usize = 8;
+
+impl LocatedError {
+    /// Adds what caused the error.
+    pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Makes `code` the exit code of the program: a failing RUN's own.
+    pub fn exit_code(mut self, code: i32) -> Self {
+        self.exit_code = Some(code);
+        self
+    }
+
+    /// Returns the exit code that the program should have; `None` for the usual one.
+    pub fn wanted_exit_code(&self) -> Option<i32> {
+        self.exit_code
+    }
+
+    /// Returns what to do about it.
+    pub fn wanted_hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// Returns the lines that the error is about, with their numbers from 1.
+    pub fn excerpt(&self) -> Vec<(usize, &str)> {
+        let lines = self.file.text.lines().enumerate();
+        lines
+            .map(|(index, line)| (index + 1, line))
+            .skip(self.span.start.saturating_sub(1))
+            .take_while(|(number, _)| *number <= self.span.end)
+            .take(EXCERPT_LINES_MAX)
+            .collect()
+    }
+}
+
+impl fmt::Display for LocatedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{}:{}: {}",
+            self.file.name, self.span.start, self.message
+        )
+    }
+}
+
+impl Error for LocatedError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
+    }
+}

@@ -1,0 +1,76 @@
+//! The layers of a stage: those it was built on, and its own, which are written in the background
+//! while later steps run.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use jiff::Timestamp;
+
+use crate::image::layer_writer::Layer;
+use crate::image::{BlobOrigin, Descriptor, DiffId};
+
+/// An error that several parts of a build come across.
+#[derive(Debug, Clone)]
+pub(super) struct SharedError(Arc<anyhow::Error>);
+
+impl From<anyhow::Error> for SharedError {
+    fn from(error: anyhow::Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
+impl fmt::Display for SharedError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl std::error::Error for SharedError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A layer that is being written, or was.
+pub(super) type PendingLayer = Shared<BoxFuture<'static, Result<Arc<Layer>, SharedError>>>;
+
+/// Makes a pending layer of work that goes on.
+pub(super) fn pending(
+    work: impl Future<Output = anyhow::Result<Layer>> + Send + 'static,
+) -> PendingLayer {
+    let shared = async move { work.await.map(Arc::new).map_err(SharedError::from) };
+    shared.boxed().shared()
+}
+
+/// A layer of a stage.
+#[derive(Debug, Clone)]
+pub(super) struct StageLayer {
+    /// When it was made, as the history tells.
+    pub(super) created: Timestamp,
+    /// What it is.
+    pub(super) content: LayerContent,
+}
+
+/// What a layer is.
+#[derive(Debug, Clone)]
+pub(super) enum LayerContent {
+    /// A layer of an image in a registry.
+    Stored(Arc<StoredLayer>),
+    /// A layer of this build.
+    New(PendingLayer),
+    /// A change of a stage whose layers go into no image: it was never written.
+    Unwritten,
+}
+
+/// A layer of an image in a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct StoredLayer {
+    /// Media type, digest and size of the stored bytes.
+    pub(super) descriptor: Descriptor,
+    /// Digest of the tar.
+    pub(super) diff_id: DiffId,
+    /// A repository that has it.
+    pub(super) origin: BlobOrigin,
+}

@@ -1,0 +1,36 @@
+//! What a build is asked to do: checked once by `cli`, and only read from then on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::image::{ImageFormat, LayerCompression, Platform};
+
+/// Everything that decides what is built. Paths are absolute.
+#[derive(Debug, Clone)]
+pub struct BuildOptions {
+    /// Directory of the build context.
+    pub context: PathBuf,
+    /// The Dockerfile as the user named it: looked up from the current directory, then from the
+    /// context.
+    pub dockerfile: PathBuf,
+    /// Directory that relative paths of the command line start from.
+    pub current_dir: PathBuf,
+    /// Values of `--build-arg` by name.
+    pub build_args: BTreeMap<String, String>,
+    /// Labels of `--label`, in the order given; later ones win.
+    pub labels: Vec<(String, String)>,
+    /// Names of the stages to build; the first is the image. Empty for the last stage.
+    pub targets: Vec<String>,
+    /// Platform that the image is for.
+    pub platform: Platform,
+    /// Whether the platform was asked for, and so is written into the image's config.
+    pub platform_is_explicit: bool,
+    /// Time in seconds since the Unix epoch that replaces every later one; `None` for real times.
+    pub source_date_epoch: Option<i64>,
+    /// Compression of new layers.
+    pub compression: LayerCompression,
+    /// Compression level; `None` for the default of the compression.
+    pub compression_level: Option<u32>,
+    /// Family of the media types.
+    pub format: ImageFormat,
+}

@@ -1,0 +1,341 @@
+//! What a build has to do: the stages that the target needs, in order, each with its steps.
+//!
+//! A stage that nothing needs is neither looked at nor are its images resolved. Triggers (ONBUILD)
+//! are steps of the stage that they run in, so the configs of base images are fetched here; nothing
+//! else is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger};
+use crate::image::{Platform, Reference};
+
+use super::base::{BaseImage, BaseImages};
+use super::scope::GlobalScope;
+use super::support::refusal;
+use super::{BuildOptions, DockerfileText};
+
+/// The stages to build.
+pub(super) struct Plan {
+    /// By their number in the file: each comes after those that it needs.
+    pub(super) stages: BTreeMap<usize, PlannedStage>,
+    /// Numbers of the stages to build for their own sake; the first is the image.
+    pub(super) targets: Vec<usize>,
+    /// The ARGs before the first FROM.
+    pub(super) global: GlobalScope,
+}
+
+/// A stage to build.
+pub(super) struct PlannedStage {
+    /// Its name, or `stage-N`.
+    pub(super) name: String,
+    /// The text of its FROM.
+    pub(super) text: String,
+    /// What it starts from.
+    pub(super) base: StageBase,
+    /// Platform of what it builds.
+    pub(super) platform: Platform,
+    /// Its steps in order, triggers of its base first.
+    pub(super) steps: Vec<PlannedStep>,
+    /// Numbers of the stages that must be built before.
+    pub(super) needs: BTreeSet<usize>,
+    /// Whether its layers go into an image: not so for stages that files are only copied from.
+    pub(super) makes_layers: bool,
+}
+
+/// What a stage starts from.
+pub(super) enum StageBase {
+    /// Nothing.
+    Scratch,
+    /// An earlier stage, by number.
+    Stage(usize),
+    /// An image.
+    Image(Arc<BaseImage>),
+}
+
+/// An instruction to execute.
+pub(super) struct PlannedStep {
+    /// The instruction; variables are not expanded yet.
+    pub(super) statement: Statement,
+    /// Where messages say that it is: for a trigger, the FROM that runs it.
+    pub(super) span: Span,
+    /// Whether it comes from an ONBUILD of the base.
+    pub(super) is_trigger: bool,
+    /// Where COPY takes files from.
+    pub(super) source: FileSource,
+}
+
+/// Where an instruction takes files from.
+#[derive(Clone)]
+pub(super) enum FileSource {
+    /// The build context, or nowhere at all.
+    Context,
+    /// An earlier stage, by number.
+    Stage(usize),
+    /// An image.
+    Image(Arc<BaseImage>),
+}
+
+/// Plans the build of what `options` ask for.
+pub(super) async fn plan(
+    dockerfile: &Dockerfile,
+    text: &DockerfileText,
+    options: &BuildOptions,
+    images: &BaseImages,
+) -> Result<Plan> {
+    let targets = targets(dockerfile, options)?;
+    let planner = Planner {
+        dockerfile,
+        text,
+        options,
+        images,
+        global: global_scope(dockerfile, text, options, targets[0])?,
+    };
+    let mut stages = BTreeMap::new();
+    let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
+    // From the back: a stage needs only stages above it.
+    while let Some(index) = wanted.pop_last() {
+        let stage = planner.stage(index).await?;
+        wanted.extend(stage.needs.iter().copied());
+        stages.insert(index, stage);
+    }
+    mark_layer_makers(&mut stages, targets[0]);
+    Ok(Plan {
+        stages,
+        targets,
+        global: planner.global,
+    })
+}
+
+/// Returns the numbers of the stages to build, the image first.
+fn targets(dockerfile: &Dockerfile, options: &BuildOptions) -> Result<Vec<usize>> {
+    if options.targets.is_empty() {
+        return Ok(vec![dockerfile.target(None)?]);
+    }
+    let find = |name: &String| {
+        let found = dockerfile.target(Some(name));
+        found.with_context(|| format!("cannot build the target stage `{name}`"))
+    };
+    options.targets.iter().map(find).collect()
+}
+
+/// Declares the ARGs before the first FROM.
+fn global_scope(
+    dockerfile: &Dockerfile,
+    text: &DockerfileText,
+    options: &BuildOptions,
+    target: usize,
+) -> Result<GlobalScope> {
+    let asked = options.targets.first().map(|name| name.to_lowercase());
+    let last = dockerfile.stages[target].name().map(str::to_owned);
+    let target_stage = asked.or(last).unwrap_or_else(|| "default".to_owned());
+    let host = Platform::host();
+    let mut global = GlobalScope::new(&options.build_args, &host, &options.platform, &target_stage);
+    for meta_arg in &dockerfile.meta_args {
+        for arg in &meta_arg.args {
+            let lookup = |name: &str| global.get(name).map(str::to_owned);
+            let mut expander = Expander::new(dockerfile.directives.escape, &lookup);
+            let default = arg.default.as_deref().map(|word| expander.word(word));
+            let default = default.transpose().map_err(|error| {
+                text.error_at(meta_arg.source.span, "cannot expand the default")
+                    .because(error)
+            })?;
+            global.declare(&arg.name, default.as_deref());
+        }
+    }
+    Ok(global)
+}
+
+/// Marks the stages whose layers end up in the image: the target and what it is built on.
+fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) {
+    let mut next = Some(target);
+    while let Some(stage) = next.and_then(|index| stages.get_mut(&index)) {
+        stage.makes_layers = true;
+        next = match stage.base {
+            StageBase::Stage(index) => Some(index),
+            StageBase::Scratch | StageBase::Image(_) => None,
+        };
+    }
+}
+
+struct Planner<'a> {
+    dockerfile: &'a Dockerfile,
+    text: &'a DockerfileText,
+    options: &'a BuildOptions,
+    images: &'a BaseImages,
+    global: GlobalScope,
+}
+
+impl Planner<'_> {
+    async fn stage(&self, index: usize) -> Result<PlannedStage> {
+        let stage = &self.dockerfile.stages[index];
+        let platform = self.platform(stage)?;
+        let base = self.base(stage, index, &platform).await?;
+        let mut steps = Vec::new();
+        for statement in self.triggers(stage, &base)? {
+            steps.push(
+                self.step(statement, index, Some(stage.source.span), &platform)
+                    .await?,
+            );
+        }
+        for statement in &stage.statements {
+            steps.push(self.step(statement.clone(), index, None, &platform).await?);
+        }
+        Ok(PlannedStage {
+            name: stage
+                .name()
+                .map_or_else(|| format!("stage-{index}"), str::to_owned),
+            text: stage.source.text.clone(),
+            needs: needs(&base, &steps),
+            base,
+            platform,
+            steps,
+            makes_layers: false,
+        })
+    }
+
+    fn platform(&self, stage: &Stage) -> Result<Platform> {
+        let Some(word) = &stage.from.platform else {
+            return Ok(self.options.platform.clone());
+        };
+        let text = self.expand(word, stage.source.span)?;
+        let platform = Platform::parse(&text).map_err(|error| {
+            let message = format!("cannot read the platform `{text}`");
+            self.text
+                .error_at(stage.source.span, message)
+                .because(error)
+        })?;
+        Ok(platform.normalised())
+    }
+
+    async fn base(&self, stage: &Stage, index: usize, platform: &Platform) -> Result<StageBase> {
+        let span = stage.source.span;
+        let name = self.expand(&stage.from.base, span)?;
+        if name.is_empty() {
+            let message = format!("base name ({}) should not be blank", stage.from.base);
+            return Err(self.text.error_at(span, message).into());
+        }
+        if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
+            return Ok(StageBase::Stage(earlier));
+        }
+        if name == "scratch" {
+            return Ok(StageBase::Scratch);
+        }
+        Ok(StageBase::Image(self.image(&name, platform, span).await?))
+    }
+
+    /// Finds an image in its registry: its manifest and config, not its layers.
+    async fn image(&self, name: &str, platform: &Platform, span: Span) -> Result<Arc<BaseImage>> {
+        let reference = Reference::parse(name).map_err(|error| {
+            self.text
+                .error_at(span, format!("cannot use the image `{name}`"))
+                .because(error)
+        })?;
+        self.images
+            .resolve(&reference, platform)
+            .await
+            .map_err(|error| {
+                let message = format!("cannot get the image `{name}`");
+                self.text.error_at(span, message).because(error).into()
+            })
+    }
+
+    /// Returns the instructions that the base asks every stage built on it to begin with.
+    fn triggers(&self, stage: &Stage, base: &StageBase) -> Result<Vec<Statement>> {
+        let texts: Vec<String> = match base {
+            StageBase::Scratch => Vec::new(),
+            StageBase::Image(image) => image.config.config.on_build.clone(),
+            StageBase::Stage(index) => {
+                let statements = &self.dockerfile.stages[*index].statements;
+                statements.iter().filter_map(trigger_text).collect()
+            }
+        };
+        let parse = |text: &String| {
+            parse_trigger(text).map_err(|error| {
+                let message = format!("cannot run the trigger `ONBUILD {text}` of the base");
+                self.text
+                    .error_at(stage.source.span, message)
+                    .because(error)
+                    .into()
+            })
+        };
+        texts.iter().map(parse).collect()
+    }
+
+    async fn step(
+        &self,
+        statement: Statement,
+        stage: usize,
+        trigger_of: Option<Span>,
+        platform: &Platform,
+    ) -> Result<PlannedStep> {
+        let span = trigger_of.unwrap_or(statement.source.span);
+        if let Some(refusal) = refusal(&statement.instruction) {
+            return Err(self.text.error_at(span, refusal).into());
+        }
+        let source = match &statement.instruction {
+            Instruction::Copy(copy) => match &copy.from {
+                Some(from) => self.file_source(from, stage, platform, span).await?,
+                None => FileSource::Context,
+            },
+            _ => FileSource::Context,
+        };
+        Ok(PlannedStep {
+            is_trigger: trigger_of.is_some(),
+            statement,
+            span,
+            source,
+        })
+    }
+
+    async fn file_source(
+        &self,
+        from: &str,
+        stage: usize,
+        platform: &Platform,
+        span: Span,
+    ) -> Result<FileSource> {
+        let index = self.dockerfile.copy_source(from, stage);
+        let index = index.map_err(|error| {
+            self.text
+                .error_at(span, "cannot find the source of COPY")
+                .because(error)
+        })?;
+        match index {
+            Some(index) => Ok(FileSource::Stage(index)),
+            None => Ok(FileSource::Image(self.image(from, platform, span).await?)),
+        }
+    }
+
+    fn expand(&self, word: &str, span: Span) -> Result<String> {
+        let lookup = |name: &str| self.global.get(name).map(str::to_owned);
+        let mut expander = Expander::new(self.dockerfile.directives.escape, &lookup);
+        expander.word(word).map_err(|error| {
+            self.text
+                .error_at(span, "cannot expand a variable")
+                .because(error)
+                .into()
+        })
+    }
+}
+
+fn trigger_text(statement: &Statement) -> Option<String> {
+    match &statement.instruction {
+        Instruction::Onbuild(onbuild) => Some(onbuild.trigger.clone()),
+        _ => None,
+    }
+}
+
+fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {
+    let base = match base {
+        StageBase::Stage(index) => Some(*index),
+        StageBase::Scratch | StageBase::Image(_) => None,
+    };
+    let sources = steps.iter().filter_map(|step| match step.source {
+        FileSource::Stage(index) => Some(index),
+        FileSource::Context | FileSource::Image(_) => None,
+    });
+    base.into_iter().chain(sources).collect()
+}

@@ -1,0 +1,318 @@
+//! One stage, from its FROM to its last instruction.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Result;
+
+use crate::dockerfile::{
+    ArgDeclaration, ExpandError, Expander, Instruction, NameValues, Span, Statement,
+};
+use crate::sandbox::{Rootfs, Step, View};
+
+use super::draft::ImageDraft;
+use super::metadata::{self, MetadataError};
+use super::plan::{PlannedStage, PlannedStep, StageBase};
+use super::scope::StageScope;
+use super::support::refusal;
+use super::workshop::Workshop;
+use super::{Event, LocatedError, StepName};
+
+/// A stage that is built.
+pub(super) struct BuiltStage {
+    pub(super) draft: ImageDraft,
+    pub(super) scope: StageScope,
+    /// Its files; `None` as long as nobody has asked for them.
+    rootfs: Mutex<Option<Rootfs>>,
+}
+
+impl BuiltStage {
+    /// Returns the stage's files for another stage to start with. They are fetched now if no step
+    /// has needed them.
+    pub(super) fn rootfs(&self, workshop: &Workshop) -> Result<Rootfs> {
+        self.with_rootfs(workshop, |rootfs| Ok(rootfs.clone()))
+    }
+
+    /// Returns the stage's files to read.
+    pub(super) fn view(&self, workshop: &Workshop) -> Result<Arc<View>> {
+        self.with_rootfs(workshop, |rootfs| Ok(rootfs.view()?))
+    }
+
+    fn with_rootfs<T>(
+        &self,
+        workshop: &Workshop,
+        work: impl FnOnce(&mut Rootfs) -> Result<T>,
+    ) -> Result<T> {
+        let mut rootfs = self.rootfs.lock().unwrap_or_else(PoisonError::into_inner);
+        if rootfs.is_none() {
+            *rootfs = Some(workshop.open_layers(&self.draft.layers)?);
+        }
+        match &mut *rootfs {
+            Some(rootfs) => work(rootfs),
+            None => unreachable!("it was just opened"),
+        }
+    }
+}
+
+/// The stages that are built so far, by number.
+pub(super) type BuiltStages = BTreeMap<usize, Arc<BuiltStage>>;
+
+/// Builds one stage. Blocks: runs on a thread of its own.
+pub(super) fn build_stage(
+    workshop: &Workshop,
+    stage: &PlannedStage,
+    built: &BuiltStages,
+) -> Result<BuiltStage> {
+    let mut builder = StageBuilder::start(workshop, stage, built);
+    for step in &stage.steps {
+        builder.execute(step)?;
+    }
+    Ok(BuiltStage {
+        draft: builder.draft,
+        scope: builder.scope,
+        rootfs: Mutex::new(builder.rootfs),
+    })
+}
+
+/// A stage being built.
+pub(super) struct StageBuilder<'a> {
+    pub(super) workshop: &'a Workshop,
+    pub(super) stage: &'a PlannedStage,
+    pub(super) built: &'a BuiltStages,
+    pub(super) draft: ImageDraft,
+    pub(super) scope: StageScope,
+    rootfs: Option<Rootfs>,
+    /// The step that is being executed.
+    pub(super) name: StepName,
+}
+
+impl<'a> StageBuilder<'a> {
+    fn start(workshop: &'a Workshop, stage: &'a PlannedStage, built: &'a BuiltStages) -> Self {
+        let (draft, parent) = match &stage.base {
+            StageBase::Scratch => (ImageDraft::scratch(&stage.platform), None),
+            StageBase::Image(image) => (image.draft(), None),
+            StageBase::Stage(index) => {
+                let parent = &built[index];
+                (ImageDraft::from_stage(&parent.draft), Some(parent))
+            }
+        };
+        let scope = StageScope::new(parent.map(|parent| &parent.scope), &draft.config.config.env);
+        let mut builder = Self {
+            workshop,
+            stage,
+            built,
+            draft,
+            scope,
+            rootfs: None,
+            name: StepName {
+                stage: stage.name.clone(),
+                number: 1,
+                total: stage.steps.len() + 1,
+            },
+        };
+        // What the base asks for is done by this stage and not handed on.
+        builder.draft.take_triggers();
+        builder.announce(&stage.text);
+        builder
+    }
+
+    fn execute(&mut self, step: &PlannedStep) -> Result<()> {
+        self.name.number += 1;
+        let text = &step.statement.source.text;
+        if step.is_trigger {
+            self.announce(&format!("ONBUILD {text}"));
+        } else {
+            self.announce(text);
+        }
+        let start = Instant::now();
+        let instruction = self.expand(&step.statement, step.span)?;
+        if let Some(refusal) = refusal(&instruction) {
+            return Err(self.error(step.span, refusal).into());
+        }
+        if self.change_files(&instruction, step)? {
+            self.workshop.report(Event::Done {
+                step: &self.name,
+                duration: start.elapsed(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Executes an instruction; says whether it was one that works on files.
+    fn change_files(&mut self, instruction: &Instruction, step: &PlannedStep) -> Result<bool> {
+        match instruction {
+            Instruction::Run(run) => self.run(run, step.span)?,
+            Instruction::Copy(copy) => self.copy(copy, step)?,
+            Instruction::Add(add) => self.add(add, step)?,
+            Instruction::Workdir(path) => return self.workdir(path, step.span),
+            Instruction::Arg(args) => {
+                self.arg(args, step.span)?;
+                return Ok(false);
+            }
+            Instruction::Env(list) => {
+                self.env(list);
+                return Ok(false);
+            }
+            Instruction::Label(_)
+            | Instruction::Maintainer(_)
+            | Instruction::Expose(_)
+            | Instruction::Cmd(_)
+            | Instruction::Entrypoint(_)
+            | Instruction::Healthcheck(_)
+            | Instruction::Onbuild(_)
+            | Instruction::Shell(_)
+            | Instruction::Stopsignal(_)
+            | Instruction::User(_)
+            | Instruction::Volume(_) => {
+                self.change_config(instruction)
+                    .map_err(|error| self.error(step.span, error.to_string()))?;
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Executes an instruction that only sets a field of the config.
+    fn change_config(&mut self, instruction: &Instruction) -> Result<(), MetadataError> {
+        let draft = &mut self.draft;
+        match instruction {
+            Instruction::Label(list) => draft.set_labels(&list.pairs),
+            Instruction::Maintainer(author) => draft.set_author(author.clone()),
+            Instruction::Expose(words) => draft.expose(metadata::exposed_ports(words)?),
+            Instruction::Cmd(command) => {
+                draft.set_cmd(metadata::command_words(command, draft));
+            }
+            Instruction::Entrypoint(command) => {
+                draft.set_entrypoint(metadata::command_words(command, draft));
+            }
+            Instruction::Healthcheck(check) => draft.set_healthcheck(metadata::healthcheck(check)),
+            Instruction::Onbuild(onbuild) => draft.add_trigger(onbuild.trigger.clone()),
+            Instruction::Shell(words) => draft.set_shell(words.clone()),
+            Instruction::Stopsignal(signal) => {
+                metadata::check_signal(signal)?;
+                draft.set_stop_signal(signal.clone());
+            }
+            Instruction::User(user) => draft.set_user(user.clone()),
+            Instruction::Volume(volumes) => draft.add_volumes(volumes.clone()),
+            Instruction::Add(_)
+            | Instruction::Arg(_)
+            | Instruction::Copy(_)
+            | Instruction::Env(_)
+            | Instruction::Run(_)
+            | Instruction::Workdir(_) => {}
+        }
+        Ok(())
+    }
+
+    /// ARG: each declaration sees those before it.
+    fn arg(&mut self, args: &[ArgDeclaration], span: Span) -> Result<()> {
+        let mut shown = Vec::new();
+        for arg in args {
+            let default = arg.default.as_deref();
+            let default = default
+                .map(|word| self.with_expander(|expander| expander.word(word)))
+                .transpose()
+                .map_err(|error| self.error(span, "cannot expand the default").because(error))?;
+            let value = self
+                .scope
+                .declare(&arg.name, default.as_deref(), &self.workshop.global);
+            shown.push(match value {
+                Some(value) => format!("{}={value}", arg.name),
+                None => arg.name.clone(),
+            });
+        }
+        self.draft.add_history(format!("ARG {}", shown.join(" ")));
+        Ok(())
+    }
+
+    fn env(&mut self, list: &NameValues) {
+        for (name, value) in &list.pairs {
+            self.scope.set_env(name, value);
+        }
+        self.draft.set_env(&list.pairs);
+    }
+
+    /// Returns the instruction with its variables expanded, all with the values from before it.
+    fn expand(&self, statement: &Statement, span: Span) -> Result<Instruction> {
+        self.with_expander(|expander| statement.instruction.expand(expander))
+            .map_err(|error| {
+                self.error(span, "cannot expand a variable")
+                    .because(error)
+                    .into()
+            })
+    }
+
+    fn with_expander<T>(
+        &self,
+        expand: impl FnOnce(&mut Expander<'_>) -> Result<T, ExpandError>,
+    ) -> Result<T, ExpandError> {
+        let lookup = |name: &str| self.scope.get(name).map(str::to_owned);
+        expand(&mut Expander::new(self.workshop.escape, &lookup))
+    }
+
+    /// Runs `work` in a step of the stage's files, and makes a layer of what it changed, with
+    /// `created_by` in the history.
+    pub(super) fn in_step(
+        &mut self,
+        span: Span,
+        created_by: String,
+        work: impl FnOnce(&Self, &mut Step<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut rootfs = match self.rootfs.take() {
+            Some(rootfs) => rootfs,
+            None => self.open(span)?,
+        };
+        let mut step = rootfs.begin_step().map_err(|error| {
+            self.error(span, "cannot prepare the files of the step")
+                .because(error)
+        })?;
+        work(self, &mut step)?;
+        let frozen = step.freeze().map_err(|error| {
+            self.error(span, "cannot read what the step changed")
+                .because(error)
+        })?;
+        self.rootfs = Some(rootfs);
+        let layer = self
+            .workshop
+            .write_layer(frozen, &self.name, self.stage.makes_layers);
+        self.draft.add_layer(created_by, layer);
+        Ok(())
+    }
+
+    /// Makes the files of the stage's base available.
+    fn open(&self, span: Span) -> Result<Rootfs> {
+        if let StageBase::Stage(index) = self.stage.base {
+            return self.built[&index].rootfs(self.workshop);
+        }
+        self.workshop
+            .open_layers(&self.draft.layers)
+            .map_err(|error| {
+                self.error(span, "cannot get the files of the base image")
+                    .because(error)
+                    .into()
+            })
+    }
+
+    /// Makes an error at a place of the Dockerfile.
+    pub(super) fn error(&self, span: Span, message: impl Into<String>) -> LocatedError {
+        self.workshop.text.error_at(span, message)
+    }
+
+    fn announce(&self, text: &str) {
+        let first = text.lines().next().unwrap_or_default();
+        self.workshop.report(Event::Started {
+            step: &self.name,
+            text: first,
+        });
+    }
+}
+
+/// Returns what the history says of a RUN.
+pub(super) fn run_history(scope: &StageScope, argv: &[String]) -> String {
+    let mut words = vec!["RUN".to_owned()];
+    words.extend(scope.history_args());
+    words.extend(argv.iter().cloned());
+    words.push("# buildkit".to_owned());
+    words.join(" ")
+}

@@ -1,0 +1,62 @@
+//! What the program takes from its environment: the only place that reads it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// Returns the value of a variable; `None` where it is unset, empty or not text.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns the value of a variable as a path; `None` where it is unset or empty.
+pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
+    let value: Option<OsString> = std::env::var_os(name).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
+}
+
+/// Returns the directory that relative paths start from.
+pub(super) fn current_dir() -> Result<PathBuf> {
+    std::env::current_dir().context("cannot find the current directory")
+}
+
+/// Returns `path` as an absolute path; `.` and `..` stay as they are.
+pub(super) fn absolute(path: &Path, current_dir: &Path) -> PathBuf {
+    current_dir.join(path)
+}
+
+/// Returns the text of docker's config file and where it was found; `None` where there is none.
+///
+/// `$DOCKER_CONFIG/config.json`, else `$HOME/.docker/config.json` (docker CLI reference,
+/// "Configuration files").
+pub(super) fn docker_config() -> Result<Option<(PathBuf, String)>> {
+    let directory = path_variable("DOCKER_CONFIG")
+        .or_else(|| path_variable("HOME").map(|home| home.join(".docker")));
+    let Some(path) = directory.map(|directory| directory.join("config.json")) else {
+        return Ok(None);
+    };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some((path, text))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// Returns the directories for a build's files, best first: where no `--state-dir` is given.
+pub(super) fn state_dir_candidates() -> Vec<PathBuf> {
+    let temporary = path_variable("TMPDIR");
+    // /tmp last: where it is a tmpfs, the files of a build would count as memory.
+    temporary
+        .into_iter()
+        .chain([PathBuf::from("/var/tmp"), PathBuf::from("/tmp")])
+        .collect()
+}
+
+/// Returns the directories of a list such as `$SSL_CERT_DIR`, separated by colons. Empty where the
+/// variable is unset.
+pub(super) fn path_list(name: &str) -> Vec<PathBuf> {
+    let value = std::env::var_os(name).unwrap_or_default();
+    let paths = std::env::split_paths(&value);
+    paths.filter(|path| !path.as_os_str().is_empty()).collect()
+}

@@ -1,0 +1,329 @@
+//! The executor's command line, word for word: types as typed, nothing checked against anything else.
+//!
+//! Names, short forms and defaults are kaniko's (its README, "Additional Flags"), so that a job's
+//! `script:` works unchanged. What the values mean is decided once, in `options`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Builds a container image from a Dockerfile and pushes it, without a daemon.
+#[derive(Debug, Parser)]
+#[command(
+    name = "executor",
+    version,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  executor --context . --dockerfile Dockerfile --destination registry.example/team/app:1.0"
+)]
+pub(super) struct ExecutorFlags {
+    #[command(subcommand)]
+    pub(super) command: Option<ExecutorCommand>,
+    #[command(flatten)]
+    pub(super) input: InputFlags,
+    #[command(flatten)]
+    pub(super) output: OutputFlags,
+    #[command(flatten)]
+    pub(super) registry: RegistryFlags,
+    #[command(flatten)]
+    pub(super) place: PlaceFlags,
+    #[command(flatten)]
+    pub(super) log: LogFlags,
+}
+
+/// What the executor does instead of a build.
+#[derive(Debug, Subcommand)]
+pub(super) enum ExecutorCommand {
+    /// Print the version
+    Version,
+    /// Show how a Dockerfile, a word or an ignore file is read
+    #[command(hide = true, subcommand)]
+    Debug(DebugCommand),
+}
+
+/// What the hidden `debug` command shows.
+#[derive(Debug, Subcommand)]
+pub(super) enum DebugCommand {
+    /// Print a Dockerfile's instructions as JSON
+    Ast {
+        /// The Dockerfile
+        file: PathBuf,
+    },
+    /// Expand the variables of one word
+    Expand {
+        /// The word
+        word: String,
+        /// The variables, as NAME=value
+        variables: Vec<String>,
+    },
+    /// Say whether an ignore file excludes a path
+    Ignore {
+        /// The ignore file
+        file: PathBuf,
+        /// The path, relative to the context
+        path: String,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct InputFlags {
+    /// Dockerfile, relative to the current directory or else to the context
+    #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
+    pub(super) dockerfile: String,
+    /// Build context: a directory, or dir://DIRECTORY
+    #[arg(short = 'c', long, value_name = "DIR", default_value = "/workspace/")]
+    pub(super) context: String,
+    /// Directory inside the context that is used as the context
+    #[arg(long, value_name = "DIR", default_value = "")]
+    pub(super) context_sub_path: String,
+    /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub(super) build_arg: Vec<String>,
+    /// Stage to build; with several, the first is the one that is pushed
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    pub(super) target: Vec<String>,
+    /// Platform to build for, as OS/ARCH[/VARIANT] [default: the machine's]
+    #[arg(
+        long,
+        visible_alias = "platform",
+        alias = "customPlatform",
+        value_name = "PLATFORM"
+    )]
+    pub(super) custom_platform: Option<String>,
+    /// Label NAME=VALUE of the image; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) label: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputFlags {
+    /// Reference to push the image to; repeatable
+    #[arg(short = 'd', long, value_name = "REFERENCE")]
+    pub(super) destination: Vec<String>,
+    /// Build without pushing
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) no_push: bool,
+    /// Write the image as a `docker save` archive
+    #[arg(long, alias = "tarPath", value_name = "FILE")]
+    pub(super) tar_path: Option<PathBuf>,
+    /// Write the image as an OCI image layout
+    #[arg(long, value_name = "DIR")]
+    pub(super) oci_layout_path: Option<PathBuf>,
+    /// Write the manifest's digest to a file
+    #[arg(long, value_name = "FILE")]
+    pub(super) digest_file: Option<PathBuf>,
+    /// Write a line REPOSITORY@DIGEST for each destination to a file
+    #[arg(long, value_name = "FILE")]
+    pub(super) image_name_with_digest_file: Option<PathBuf>,
+    /// Write a line REPOSITORY:TAG@DIGEST for each destination to a file
+    #[arg(long, value_name = "FILE")]
+    pub(super) image_name_tag_with_digest_file: Option<PathBuf>,
+    /// Give every new file, layer and history entry the time 0
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) reproducible: bool,
+    /// Compression of new layers
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(super) compression: Option<CompressionName>,
+    /// Compression level; below 1: the default
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "-1",
+        allow_negative_numbers = true
+    )]
+    pub(super) compression_level: i32,
+    /// Media types of the image [default: oci]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub(super) image_format: Option<FormatName>,
+    /// Do not check before the build that the destinations may be pushed to
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) skip_push_permission_check: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum CompressionName {
+    Gzip,
+    Zstd,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum FormatName {
+    Docker,
+    Oci,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Registries")]
+pub(super) struct RegistryFlags {
+    /// Push over plain HTTP
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) insecure: bool,
+    /// Pull over plain HTTP
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) insecure_pull: bool,
+    /// Registry to speak plain HTTP to; repeatable
+    #[arg(long, value_name = "HOST")]
+    pub(super) insecure_registry: Vec<String>,
+    /// Accept any TLS certificate
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) skip_tls_verify: bool,
+    /// Accept any TLS certificate when pulling
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) skip_tls_verify_pull: bool,
+    /// Registry whose TLS certificate is not checked; repeatable
+    #[arg(long, value_name = "HOST")]
+    pub(super) skip_tls_verify_registry: Vec<String>,
+    /// Certificate authority of a registry, as HOST=FILE; repeatable
+    #[arg(long, value_name = "HOST=FILE")]
+    pub(super) registry_certificate: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Where steps run")]
+pub(super) struct PlaceFlags {
+    /// How RUN is isolated: auto, ns, userns, inplace, chroot or none
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "SAWAGANI_ISOLATION",
+        default_value = "auto"
+    )]
+    pub(super) isolation: String,
+    /// Directory for the files of a build [default: the first of $TMPDIR, /var/tmp and /tmp that can hold overlays]
+    #[arg(long, value_name = "DIR", env = "SAWAGANI_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Accepted for kaniko's sake: this builder need not be told that it runs in a container
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub(super) struct LogFlags {
+    /// Least severe messages to show
+    #[arg(
+        short = 'v',
+        long,
+        value_name = "LEVEL",
+        value_enum,
+        default_value = "info"
+    )]
+    pub(super) verbosity: Verbosity,
+    /// Form of the log
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "color")]
+    pub(super) log_format: LogFormat,
+    /// Show the time with each line
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) log_timestamp: bool,
+}
+
+/// How much is logged, by kaniko's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(super) enum Verbosity {
+    Panic,
+    Fatal,
+    Error,
+    #[value(alias = "warning")]
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Color,
+    Json,
+}
+
+/// kaniko's flags that have no effect here yet: refused by name, so that nobody is told "ok" about
+/// something that was ignored.
+pub(super) const NOT_YET_SUPPORTED: [&str; 37] = [
+    "annotation",
+    "bucket",
+    "build-context",
+    "cache",
+    "cache-copy-layers",
+    "cache-dir",
+    "cache-repo",
+    "cache-run-layers",
+    "cache-ttl",
+    "cleanup",
+    "compressed-caching",
+    "credential-helpers",
+    "dryrun",
+    "force-build-metadata",
+    "git",
+    "ignore-path",
+    "ignore-var-run",
+    "image-download-retry",
+    "image-fs-extract-retry",
+    "kaniko-dir",
+    "materialize",
+    "no-push-cache",
+    "pre-cleanup",
+    "preserve-context",
+    "push-ignore-immutable-tag-errors",
+    "push-retry",
+    "registry-client-cert",
+    "registry-map",
+    "registry-mirror",
+    "secret",
+    "single-snapshot",
+    "skip-default-registry-fallback",
+    "skip-unused-stages",
+    "snapshot-mode",
+    "snapshotMode",
+    "ssh",
+    "use-new-run",
+];
+
+/// Reads a boolean as Go's `strconv.ParseBool` does: `--cache`, `--cache=true`, `--cache=1`.
+pub(super) fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        ExecutorFlags::command().debug_assert();
+    }
+
+    #[test]
+    fn booleans_are_read_as_go_reads_them() {
+        let cases = [
+            (vec!["executor"], false),
+            (vec!["executor", "--no-push"], true),
+            (vec!["executor", "--no-push=1"], true),
+            (vec!["executor", "--no-push=False"], false),
+        ];
+        for (arguments, expected) in cases {
+            let flags = ExecutorFlags::try_parse_from(&arguments).unwrap();
+            assert_eq!(flags.output.no_push, expected, "{arguments:?}");
+        }
+        assert!(ExecutorFlags::try_parse_from(["executor", "--no-push=yes"]).is_err());
+    }
+
+    #[test]
+    fn a_flag_is_either_supported_or_named_as_not_yet() {
+        let command = ExecutorFlags::command();
+        for name in NOT_YET_SUPPORTED {
+            let known = command
+                .get_arguments()
+                .any(|arg| arg.get_long() == Some(name));
+            assert!(!known, "--{name} is both");
+        }
+    }
+}

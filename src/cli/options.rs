@@ -1,0 +1,273 @@
+//! From words to meaning: the one conversion that checks everything a user typed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::build::BuildOptions;
+use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::output::DeliveryOptions;
+use crate::registry::RegistryOptions;
+use crate::registry::options::{ProxyOptions, SystemRoots};
+use crate::registry::{DockerConfig, Keychain};
+use crate::sandbox::{EnterOptions, Isolation};
+
+use super::environment::{self, absolute};
+use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags, RegistryFlags};
+
+/// Everything that one run of the executor does.
+pub(super) struct ExecutorOptions {
+    pub(super) build: BuildOptions,
+    pub(super) delivery: DeliveryOptions,
+    pub(super) registry: RegistryOptions,
+    pub(super) sandbox: EnterOptions,
+    /// Whether the destinations are asked before the build if they may be pushed to.
+    pub(super) checks_push_permission: bool,
+}
+
+impl ExecutorOptions {
+    /// Checks the flags, with the environment that they refer to.
+    pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
+        let current_dir = environment::current_dir()?;
+        let delivery = delivery_options(flags, &current_dir)?;
+        Ok(Self {
+            build: build_options(flags, &current_dir)?,
+            registry: registry_options(&flags.registry, &current_dir)?,
+            sandbox: sandbox_options(flags, &current_dir)?,
+            checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,
+            delivery,
+        })
+    }
+}
+
+fn build_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result<BuildOptions> {
+    let platform = flags.input.custom_platform.as_deref();
+    let epoch = source_date_epoch()?;
+    let context = context_dir(&flags.input)?;
+    Ok(BuildOptions {
+        context: absolute(&context, current_dir),
+        dockerfile: PathBuf::from(&flags.input.dockerfile),
+        current_dir: current_dir.to_path_buf(),
+        build_args: build_args(&flags.input.build_arg, epoch),
+        labels: labels(&flags.input.label)?,
+        targets: flags.input.target.clone(),
+        platform: platform_or_host(platform)?,
+        platform_is_explicit: platform.is_some(),
+        source_date_epoch: if flags.output.reproducible {
+            Some(0)
+        } else {
+            epoch
+        },
+        compression: match flags.output.compression {
+            Some(CompressionName::Zstd) => LayerCompression::Zstd,
+            Some(CompressionName::Gzip) | None => LayerCompression::Gzip,
+        },
+        compression_level: u32::try_from(flags.output.compression_level)
+            .ok()
+            .filter(|level| *level > 0),
+        format: match flags.output.image_format {
+            Some(FormatName::Docker) => ImageFormat::Docker,
+            Some(FormatName::Oci) | None => ImageFormat::Oci,
+        },
+    })
+}
+
+/// Returns the directory of the context. Other sources of contexts are refused by name.
+fn context_dir(flags: &InputFlags) -> Result<PathBuf> {
+    let context = flags.context.as_str();
+    let directory = match context.split_once("://") {
+        None => context,
+        Some(("dir", directory)) => directory,
+        Some((scheme, _)) => bail!("not yet supported: a build context from {scheme}://"),
+    };
+    Ok(PathBuf::from(directory).join(flags.context_sub_path.trim_start_matches('/')))
+}
+
+/// Reads `SOURCE_DATE_EPOCH` (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
+fn source_date_epoch() -> Result<Option<i64>> {
+    let Some(text) = environment::variable("SOURCE_DATE_EPOCH") else {
+        return Ok(None);
+    };
+    let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
+    let seconds = seconds.ok_or_else(|| {
+        anyhow!("SOURCE_DATE_EPOCH is `{text}`, expected seconds since 1970-01-01")
+    })?;
+    Ok(Some(seconds))
+}
+
+/// Reads `NAME=VALUE`; a bare `NAME` takes its value from the environment, empty where it is unset,
+/// as kaniko does.
+fn build_args(arguments: &[String], epoch: Option<i64>) -> BTreeMap<String, String> {
+    let mut build_args = BTreeMap::new();
+    if let Some(epoch) = epoch {
+        build_args.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string());
+    }
+    for argument in arguments {
+        let (name, value) = match argument.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => (
+                argument.as_str(),
+                environment::variable(argument).unwrap_or_default(),
+            ),
+        };
+        build_args.insert(name.to_owned(), value);
+    }
+    build_args
+}
+
+fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
+    let split = |argument: &String| {
+        let pair = argument.split_once('=');
+        let (name, value) =
+            pair.with_context(|| format!("--label is `{argument}`, expected NAME=VALUE"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    arguments.iter().map(split).collect()
+}
+
+fn platform_or_host(text: Option<&str>) -> Result<Platform> {
+    match text {
+        None => Ok(Platform::host()),
+        Some(text) if text.contains(',') => {
+            bail!("not yet supported: several platforms in --custom-platform")
+        }
+        Some(text) => {
+            let platform =
+                Platform::parse(text).with_context(|| format!("--custom-platform is `{text}`"))?;
+            Ok(platform.normalised())
+        }
+    }
+}
+
+fn delivery_options(
+    flags: &ExecutorFlags,
+    current_dir: &std::path::Path,
+) -> Result<DeliveryOptions> {
+    let output = &flags.output;
+    let push = !no_push(output.no_push)?;
+    if push && output.destination.is_empty() {
+        bail!("you must provide --destination, or use --no-push");
+    }
+    let parse = |text: &String| {
+        let reference =
+            Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
+        if reference.digest().is_some() {
+            bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
+        }
+        Ok(reference)
+    };
+    let path = |path: &Option<PathBuf>| path.as_deref().map(|path| absolute(path, current_dir));
+    let options = DeliveryOptions {
+        destinations: output
+            .destination
+            .iter()
+            .map(parse)
+            .collect::<Result<_>>()?,
+        push,
+        tar_path: path(&output.tar_path),
+        oci_layout_path: path(&output.oci_layout_path),
+        digest_file: path(&output.digest_file),
+        name_with_digest_file: path(&output.image_name_with_digest_file),
+        name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
+    };
+    let names_destinations =
+        options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some();
+    if names_destinations && options.destinations.is_empty() {
+        bail!("a file with image names needs a --destination");
+    }
+    Ok(options)
+}
+
+/// kaniko's `KANIKO_NO_PUSH` overrides the flag.
+fn no_push(flag: bool) -> Result<bool> {
+    match environment::variable("KANIKO_NO_PUSH") {
+        None => Ok(flag),
+        Some(text) => super::flags::go_bool(&text)
+            .map_err(|message| anyhow!("KANIKO_NO_PUSH is `{text}`: {message}")),
+    }
+}
+
+fn registry_options(
+    flags: &RegistryFlags,
+    current_dir: &std::path::Path,
+) -> Result<RegistryOptions> {
+    let mut certificates: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for argument in &flags.registry_certificate {
+        let (host, file) = argument.split_once('=').with_context(|| {
+            format!("--registry-certificate is `{argument}`, expected HOST=FILE")
+        })?;
+        let files = certificates.entry(host.to_owned()).or_default();
+        files.push(absolute(file.as_ref(), current_dir));
+    }
+    Ok(RegistryOptions {
+        insecure_push: flags.insecure,
+        insecure_pull: flags.insecure_pull,
+        insecure_hosts: flags
+            .insecure_registry
+            .iter()
+            .cloned()
+            .collect::<BTreeSet<_>>(),
+        skip_tls_verify: flags.skip_tls_verify,
+        skip_tls_verify_pull: flags.skip_tls_verify_pull,
+        skip_tls_verify_hosts: flags.skip_tls_verify_registry.iter().cloned().collect(),
+        registry_certificates: certificates,
+        system_roots: SystemRoots {
+            file: environment::path_variable("SSL_CERT_FILE"),
+            dirs: environment::path_list("SSL_CERT_DIR"),
+        },
+        proxy: proxy_options()?,
+        keychain: keychain()?,
+        ..RegistryOptions::default()
+    })
+}
+
+fn proxy_options() -> Result<ProxyOptions> {
+    let url = |names: [&str; 2]| {
+        let found = names
+            .iter()
+            .find_map(|name| environment::variable(name).map(|value| (name, value)));
+        let Some((name, value)) = found else {
+            return Ok(None);
+        };
+        // curl and Go take `host:port` for a proxy as well.
+        let text = if value.contains("://") {
+            value
+        } else {
+            format!("http://{value}")
+        };
+        // The value may hold a password: it is not repeated.
+        let url = text
+            .parse()
+            .with_context(|| format!("{name} is not a URL"))?;
+        anyhow::Ok(Some(url))
+    };
+    let no_proxy = ["NO_PROXY", "no_proxy"]
+        .iter()
+        .find_map(|name| environment::variable(name));
+    Ok(ProxyOptions {
+        // Upper-case HTTP_PROXY is what a CGI request header would set; a CI job sets either.
+        http_proxy: url(["http_proxy", "HTTP_PROXY"])?,
+        https_proxy: url(["https_proxy", "HTTPS_PROXY"])?,
+        no_proxy: no_proxy.unwrap_or_default(),
+    })
+}
+
+fn keychain() -> Result<Keychain> {
+    let Some((path, text)) = environment::docker_config()? else {
+        return Ok(Keychain::default());
+    };
+    let config = DockerConfig::parse(&text, &path.to_string_lossy())
+        .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
+    Ok(Keychain::new(vec![config]))
+}
+
+fn sandbox_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result<EnterOptions> {
+    let isolation = flags.place.isolation.parse::<Isolation>()?;
+    let state_dir = flags.place.state_dir.as_deref();
+    Ok(EnterOptions {
+        isolation,
+        state_dir: state_dir.map(|directory| absolute(directory, current_dir)),
+        state_dir_candidates: environment::state_dir_candidates(),
+    })
+}

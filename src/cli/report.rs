@@ -1,0 +1,80 @@
+//! Errors as a user reads them: what was tried, the lines that it is about, the causes, a hint.
+
+use std::error::Error;
+
+use crate::build::LocatedError;
+use crate::sandbox::EnterError;
+
+use super::progress::{Level, LogStyle};
+
+/// Exit code of every error of ours, as kaniko's.
+pub(super) const EXIT_FAILURE: u8 = 1;
+
+/// Somebody asked the program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted by {name}")]
+pub(super) struct Interrupted {
+    /// Name of the signal.
+    pub(super) name: &'static str,
+    /// Its number.
+    pub(super) number: u8,
+}
+
+/// Prints an error once and returns the exit code that it asks for.
+pub(super) fn report(style: LogStyle, error: &anyhow::Error) -> u8 {
+    style.print(Level::Error, &describe(error));
+    let located = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<LocatedError>());
+    let wanted = located.and_then(LocatedError::wanted_exit_code);
+    // A process that a signal ended has no code of its own; 255 is what kaniko's -1 becomes.
+    wanted.map_or(EXIT_FAILURE, |code| u8::try_from(code).unwrap_or(u8::MAX))
+}
+
+/// Returns the whole message, without the newline at its end.
+fn describe(error: &anyhow::Error) -> String {
+    let mut lines = Vec::new();
+    let mut shown = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let text = cause.to_string();
+        // A wrapper that only repeats its cause adds nothing.
+        if depth == 0 {
+            lines.push(format!("error: {text}"));
+        } else if !shown.ends_with(&text) {
+            lines.push(format!("caused by: {text}"));
+        }
+        shown = text;
+        if let Some(located) = cause.downcast_ref::<LocatedError>() {
+            lines.extend(excerpt(located));
+        }
+    }
+    lines.extend(hint(error).map(|hint| format!("hint: {hint}")));
+    lines.join("\n")
+}
+
+fn excerpt(error: &LocatedError) -> Vec<String> {
+    let lines = error.excerpt();
+    let width = lines
+        .last()
+        .map_or(1, |(number, _)| number.to_string().len());
+    lines
+        .iter()
+        .map(|(number, line)| format!("  {number:width$} | {line}"))
+        .collect()
+}
+
+/// Returns what the user can do, where anything in the chain knows.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(hint_of)
+}
+
+fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = cause.downcast_ref::<EnterError>() {
+        let hints = error.hints();
+        return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    let located = cause.downcast_ref::<LocatedError>();
+    located
+        .and_then(LocatedError::wanted_hint)
+        .map(str::to_owned)
+}

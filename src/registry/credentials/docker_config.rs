@@ -1,0 +1,232 @@
+//! Docker's config.json, as docker, podman and CI servers write it. This module takes its text; it must not find the file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use serde::Deserialize;
+
+use super::helper;
+use super::{Credential, CredentialError};
+use crate::registry::host::{RegistryHost, canonical};
+use crate::registry::secret::{Password, Token};
+
+/// Docker Hub's key in `auths`, and the name that helpers know it by.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+
+/// People pipe `user:password` through `base64` with and without padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The credentials in one docker config, and the helpers it names.
+#[derive(Clone, Debug)]
+pub struct DockerConfig {
+    origin: String,
+    auths: BTreeMap<String, Entry>,
+    helpers: BTreeMap<String, String>,
+    store: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawConfig {
+    #[serde(default)]
+    auths: Option<BTreeMap<String, Option<Entry>>>,
+    #[serde(default, rename = "credHelpers")]
+    helpers: Option<BTreeMap<String, String>>,
+    #[serde(default, rename = "credsStore")]
+    store: Option<String>,
+}
+
+/// One value of `auths`, undecoded: an entry that is never needed may be broken.
+#[derive(Clone, Default, Deserialize)]
+struct Entry {
+    auth: Option<String>,
+    username: Option<String>,
+    password: Option<String>,
+    identitytoken: Option<String>,
+    registrytoken: Option<String>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entry(..)")
+    }
+}
+
+impl DockerConfig {
+    /// Reads the text of a config. `origin` says where it came from, for messages.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, CredentialError> {
+        let raw: RawConfig =
+            serde_json::from_str(text).map_err(|error| CredentialError::Parse {
+                origin: origin.to_owned(),
+                line: error.line(),
+                column: error.column(),
+            })?;
+        let auths = raw.auths.unwrap_or_default().into_iter();
+        Ok(Self {
+            origin: origin.to_owned(),
+            auths: auths
+                .map(|(key, entry)| (key, entry.unwrap_or_default()))
+                .collect(),
+            helpers: raw.helpers.unwrap_or_default(),
+            store: raw.store.filter(|name| !name.is_empty()),
+        })
+    }
+
+    /// Returns where the text came from.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Asks the host's helper, or the store for all hosts, then `auths`. `Ok(None)` if none of them knows the host.
+    pub(super) async fn find(
+        &self,
+        host: &RegistryHost,
+        repository: &str,
+    ) -> Result<Option<Credential>, CredentialError> {
+        if let Some((server, name)) = self.helper_for(host) {
+            let program = self.program(name)?;
+            if let Some(credential) = helper::get(&program, &server).await? {
+                return Ok(Some(credential));
+            }
+        }
+        match self.entry_for(host, repository) {
+            Some((key, entry)) => self.decode(key, entry),
+            None => Ok(None),
+        }
+    }
+
+    /// The helper to ask, and what it calls the host.
+    fn helper_for(&self, host: &RegistryHost) -> Option<(String, &str)> {
+        let mut own = self.helpers.iter();
+        if let Some((key, name)) = own.find(|(key, _)| Key::read(key).host == host.name()) {
+            return Some((key.clone(), name));
+        }
+        let server = match host.name() {
+            crate::image::reference::DOCKER_HUB => DOCKER_HUB_KEY.to_owned(),
+            name => name.to_owned(),
+        };
+        Some((server, self.store.as_deref()?))
+    }
+
+    fn program(&self, name: &str) -> Result<String, CredentialError> {
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if name.is_empty() || !name.bytes().all(is_plain) {
+            return Err(CredentialError::HelperName {
+                origin: self.origin.clone(),
+                name: name.to_owned(),
+            });
+        }
+        Ok(format!("docker-credential-{name}"))
+    }
+
+    /// The entry with the longest path that the repository lies in; among equals the key that is written most plainly.
+    fn entry_for(&self, host: &RegistryHost, repository: &str) -> Option<(&str, &Entry)> {
+        let fitting = self.auths.iter().filter_map(|(text, entry)| {
+            let key = Key::read(text);
+            let fits = key.host == host.name() && key.contains(repository);
+            (fits && !entry.is_empty()).then_some((key.path.len(), text, entry))
+        });
+        let best = fitting
+            .max_by_key(|(path_length, text, _)| (*path_length, std::cmp::Reverse(text.len())));
+        best.map(|(_, text, entry)| (text.as_str(), entry))
+    }
+
+    fn decode(&self, key: &str, entry: &Entry) -> Result<Option<Credential>, CredentialError> {
+        entry.decode().map_err(|problem| CredentialError::Entry {
+            origin: self.origin.clone(),
+            key: key.to_owned(),
+            problem,
+        })
+    }
+}
+
+/// A key of `auths`, read as docker and podman do.
+struct Key {
+    host: String,
+    path: String,
+}
+
+impl Key {
+    /// A key with a scheme is a URL of the registry's API: its path says nothing. Without, the path limits the entry.
+    fn read(text: &str) -> Self {
+        let (without_scheme, is_url) = match text.split_once("://") {
+            Some((_, rest)) => (rest, true),
+            None => (text, false),
+        };
+        let (host, path) = without_scheme
+            .split_once('/')
+            .unwrap_or((without_scheme, ""));
+        let path = match path.trim_matches('/') {
+            _ if is_url => "",
+            "v1" | "v2" => "",
+            path => path,
+        };
+        Self {
+            host: canonical(host),
+            path: path.to_owned(),
+        }
+    }
+
+    fn contains(&self, repository: &str) -> bool {
+        let rest = repository.strip_prefix(self.path.as_str());
+        rest.is_some_and(|rest| self.path.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Entry {
+    /// `docker login` with a store leaves empty entries behind.
+    fn is_empty(&self) -> bool {
+        let fields = [
+            &self.auth,
+            &self.username,
+            &self.password,
+            &self.identitytoken,
+            &self.registrytoken,
+        ];
+        fields
+            .iter()
+            .all(|field| field.as_deref().unwrap_or_default().is_empty())
+    }
+
+    /// Takes the strongest form that the entry has.
+    fn decode(&self) -> Result<Option<Credential>, &'static str> {
+        let filled = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
+        if let Some(token) = filled(&self.registrytoken) {
+            return Ok(Some(Credential::RegistryToken(Token::new(token))));
+        }
+        let (username, password) = match filled(&self.auth) {
+            Some(auth) => decode_auth(&auth)?,
+            None => (
+                filled(&self.username).unwrap_or_default(),
+                filled(&self.password).unwrap_or_default(),
+            ),
+        };
+        if let Some(token) = filled(&self.identitytoken) {
+            let token = Token::new(token);
+            return Ok(Some(Credential::IdentityToken { username, token }));
+        }
+        if username.is_empty() {
+            return Err("it has no user name");
+        }
+        let password = Password::new(password);
+        Ok(Some(Credential::Basic { username, password }))
+    }
+}
+
+fn decode_auth(auth: &str) -> Result<(String, String), &'static str> {
+    let compact: String = auth.split_ascii_whitespace().collect();
+    let bytes = BASE64.decode(compact).map_err(|_| "`auth` is not base64")?;
+    let text = String::from_utf8(bytes).map_err(|_| "`auth` is not text")?;
+    let (username, password) = text
+        .split_once(':')
+        .ok_or("`auth` is not `user:password`")?;
+    // `echo user:password | base64` puts a newline behind, and docker pads with NUL.
+    let password = password.trim_end_matches(['\0', '\r', '\n']);
+    Ok((username.to_owned(), password.to_owned()))
+}

@@ -1,0 +1,70 @@
+//! A request, as it may be shown: method and URL, without anything that opens a door.
+
+use std::fmt;
+
+use reqwest::Method;
+use url::Url;
+
+/// Query parameters that say what was asked for. All others may be signatures or upload states.
+const PLAIN_PARAMETERS: &[&str] = &["digest", "from", "mount", "n", "last", "scope", "service"];
+
+/// Method and redacted URL of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    method: Method,
+    url: String,
+}
+
+impl Call {
+    pub(in crate::registry) fn new(method: &Method, url: &Url) -> Self {
+        Self {
+            method: method.clone(),
+            url: redacted(url),
+        }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url)
+    }
+}
+
+fn redacted(url: &Url) -> String {
+    let mut text = url[..url::Position::BeforeUsername].to_owned();
+    text.push_str(&url[url::Position::BeforeHost..url::Position::AfterPath]);
+    let shown: Vec<String> = url
+        .query_pairs()
+        .map(
+            |(name, value)| match PLAIN_PARAMETERS.contains(&name.as_ref()) {
+                true => format!("{name}={value}"),
+                false => format!("{name}=.."),
+            },
+        )
+        .collect();
+    if !shown.is_empty() {
+        text.push('?');
+        text.push_str(&shown.join("&"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(url: &str) -> String {
+        Call::new(&Method::GET, &Url::parse(url).unwrap()).to_string()
+    }
+
+    #[test]
+    fn users_passwords_and_signatures_are_not_shown() {
+        assert_eq!(
+            shown(
+                "https://u:p@reg.example:5000/v2/a/blobs/uploads/1?_state=abc&digest=sha256:1&X-Amz-Signature=f#x"
+            ),
+            "GET https://reg.example:5000/v2/a/blobs/uploads/1?_state=..&digest=sha256:1&X-Amz-Signature=.."
+        );
+        assert_eq!(shown("http://[::1]:5000/v2/"), "GET http://[::1]:5000/v2/");
+    }
+}

@@ -1,0 +1,226 @@
+//! The clients of all registries of a build: one per host, made when first needed, and the mirrors to ask before.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use reqwest::{NoProxy, Proxy, redirect};
+use rustls::RootCertStore;
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use super::auth::Authorizer;
+use super::client::{Registry, Repository};
+use super::error::RegistryError;
+use super::exchange::Exchange;
+use super::host::RegistryHost;
+use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
+use super::pull::FetchedManifest;
+use super::tls::{self, TlsSettings, TlsSetupError};
+use super::transport::Transport;
+use crate::image::{Descriptor, Reference};
+
+/// Makes and keeps clients. Making one asks nobody: errors are about certificate files only.
+#[derive(Debug)]
+pub struct Registries {
+    options: RegistryOptions,
+    system_roots: OnceLock<RootCertStore>,
+    clients: Mutex<BTreeMap<ClientKey, Registry>>,
+    connections: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+}
+
+/// Pulling from and pushing to a host share a client unless the flags tell them apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ClientKey {
+    /// The canonical name: whatever spelling comes first is connected to.
+    host: String,
+    security: Security,
+    skips_verification: bool,
+}
+
+impl Registries {
+    /// Takes the user's decisions; reads no file yet.
+    pub fn new(options: RegistryOptions) -> Self {
+        Self {
+            options,
+            system_roots: OnceLock::new(),
+            clients: Mutex::default(),
+            connections: Mutex::default(),
+        }
+    }
+
+    /// Returns the repository that a reference names, for pushing, or for pulling past all mirrors.
+    pub fn repository(
+        &self,
+        reference: &Reference,
+        purpose: Purpose,
+    ) -> Result<Repository, RegistryError> {
+        let registry = self.registry(reference.registry(), purpose)?;
+        Ok(registry.repository(reference.repository()))
+    }
+
+    /// Returns the client of a host.
+    pub fn registry(&self, host: &str, purpose: Purpose) -> Result<Registry, RegistryError> {
+        let host = RegistryHost::new(host);
+        let key = ClientKey {
+            security: self.options.security(&host, purpose),
+            skips_verification: self.options.skips_verification(&host, purpose),
+            host: host.name().to_owned(),
+        };
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&key) {
+            return Ok(client.clone());
+        }
+        let client = self
+            .connect(&host, &key)
+            .map_err(|source| RegistryError::Setup {
+                registry: host.name().to_owned(),
+                source,
+            })?;
+        clients.insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// Finds out what a tag stands for, at the first source that knows: the mirrors in their order, then the registry itself.
+    /// The repository is where to read on. The descriptor's digest is the registry's word until its content has been read.
+    pub async fn resolve(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Repository, Descriptor), RegistryError> {
+        let asked = reference.tag_or_digest();
+        let ask = |source: Repository| async move {
+            let descriptor = source.resolve(asked).await?;
+            Ok((source, descriptor))
+        };
+        self.first_source(reference, ask).await
+    }
+
+    /// Reads the manifest or index that a reference names, at the first source that has it, as [`Self::resolve`] does.
+    pub async fn fetch_manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Repository, FetchedManifest), RegistryError> {
+        let asked = reference.tag_or_digest();
+        let ask = |source: Repository| async move {
+            let manifest = source.fetch_manifest(asked).await?;
+            Ok((source, manifest))
+        };
+        self.first_source(reference, ask).await
+    }
+
+    async fn first_source<T, F, Fut>(
+        &self,
+        reference: &Reference,
+        ask: F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Fn(Repository) -> Fut,
+        Fut: Future<Output = Result<T, RegistryError>>,
+    {
+        let mut sources = self.sources(reference)?;
+        let Some(last) = sources.pop() else {
+            let reference = reference.to_string();
+            return Err(RegistryError::NoSource { reference });
+        };
+        for source in sources {
+            let host = source.registry().host().to_owned();
+            match ask(source).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => warn!("mirror `{host}` cannot give `{reference}`: {error}"),
+            }
+        }
+        ask(last).await
+    }
+
+    /// Mirrors first, in order; the registry itself last, unless the user wants mirrors only.
+    fn sources(&self, reference: &Reference) -> Result<Vec<Repository>, RegistryError> {
+        let mirrors = self
+            .options
+            .mirrors_of(&RegistryHost::new(reference.registry()));
+        let mut sources = Vec::with_capacity(mirrors.len() + 1);
+        for mirror in mirrors {
+            let registry = self.registry(&mirror.host, Purpose::Pull)?;
+            sources.push(registry.repository(&mirror.repository(reference.repository())));
+        }
+        if mirrors.is_empty() || !self.options.skip_default_registry_fallback {
+            sources.push(self.repository(reference, Purpose::Pull)?);
+        }
+        Ok(sources)
+    }
+
+    fn connect(&self, host: &RegistryHost, key: &ClientKey) -> Result<Registry, TlsSetupError> {
+        debug!(registry = host.name(), security = ?key.security, "new client");
+        let exchange = Exchange::new(
+            self.http_client(host, key.skips_verification)?,
+            self.options.timeouts,
+        );
+        let authorizer = Authorizer::new(host.clone(), self.options.keychain.clone());
+        let connections = self.connections_of(host);
+        let transport = Transport::new(
+            host.clone(),
+            key.security,
+            exchange,
+            authorizer,
+            connections,
+            self.options.retry,
+        );
+        Ok(Registry::new(transport))
+    }
+
+    fn http_client(
+        &self,
+        host: &RegistryHost,
+        skips_verification: bool,
+    ) -> Result<reqwest::Client, TlsSetupError> {
+        let settings = TlsSettings {
+            certificates: self.options.certificates_of(host),
+            client: self.options.client_certificate_of(host),
+            skips_verification,
+        };
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config(self.roots(), &settings)?)
+            // One connection per request in flight: a stream that a registry resets takes no other with it.
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            // Proxies come from the options, never from the environment.
+            .no_proxy()
+            .user_agent(self.options.user_agent.as_str())
+            .connect_timeout(self.options.timeouts.connect)
+            .pool_max_idle_per_host(self.options.connections_per_registry);
+        let proxies = proxies(&self.options.proxy).map_err(TlsSetupError::Http)?;
+        let builder = proxies
+            .into_iter()
+            .fold(builder, reqwest::ClientBuilder::proxy);
+        builder.build().map_err(TlsSetupError::Http)
+    }
+
+    fn roots(&self) -> &RootCertStore {
+        self.system_roots
+            .get_or_init(|| tls::system_roots(&self.options.system_roots))
+    }
+
+    fn connections_of(&self, host: &RegistryHost) -> Arc<Semaphore> {
+        let mut connections = self
+            .connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let limit = self.options.connections_per_registry.max(1);
+        let semaphore = connections.entry(host.name().to_owned());
+        Arc::clone(semaphore.or_insert_with(|| Arc::new(Semaphore::new(limit))))
+    }
+}
+
+/// Reached directly whatever the user says, as Go does.
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
+
+/// One proxy per scheme. (`Proxy::custom` would be shorter, but reqwest 0.13 forgets its exceptions.)
+fn proxies(options: &ProxyOptions) -> reqwest::Result<Vec<Proxy>> {
+    let exceptions = format!("{NEVER_PROXIED},{}", options.no_proxy);
+    let http = options.http_proxy.clone().map(Proxy::http);
+    let https = options.https_proxy.clone().map(Proxy::https);
+    let chosen = http.into_iter().chain(https);
+    let with_exceptions = |proxy: Proxy| proxy.no_proxy(NoProxy::from_string(&exceptions));
+    chosen.map(|proxy| proxy.map(with_exceptions)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Trying again. What is worth it is told by [`RegistryError::retry_advice`]; this module only counts and waits.
+//!
+//! A loop of our own instead of a crate: the advice comes with the error and the wait with the answer, which leaves little.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use tracing::warn;
+
+use super::error::{RegistryError, RetryAdvice};
+use super::options::RetryPolicy;
+
+/// Runs `attempt` until it succeeds, fails for good, or has used up the policy's retries.
+pub(super) async fn with_retries<T, F, Fut>(
+    policy: &RetryPolicy,
+    mut attempt: F,
+) -> Result<T, RegistryError>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<T, RegistryError>>,
+{
+    let mut retries = Retries::new(*policy);
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) => retries.wait_after(error).await?,
+        }
+    }
+}
+
+/// How many tries are left, and how long to wait before the next.
+#[derive(Debug)]
+pub(super) struct Retries {
+    policy: RetryPolicy,
+    used: u32,
+}
+
+impl Retries {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
+        Self { policy, used: 0 }
+    }
+
+    /// Forgets earlier failures: there has been progress since.
+    pub(super) fn reset(&mut self) {
+        self.used = 0;
+    }
+
+    /// Waits before the next try, or gives the error back if there is none.
+    pub(super) async fn wait_after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
+        let advice = error.retry_advice();
+        self.wait(advice, error).await
+    }
+
+    /// As [`Self::wait_after`] for an error that says no to a session, not to what was asked.
+    pub(super) async fn wait_after_lost_session(
+        &mut self,
+        error: RegistryError,
+    ) -> Result<(), RegistryError> {
+        self.wait(RetryAdvice::Backoff, error).await
+    }
+
+    async fn wait(
+        &mut self,
+        advice: RetryAdvice,
+        error: RegistryError,
+    ) -> Result<(), RegistryError> {
+        let Some(delay) = self.delay_after(advice) else {
+            return Err(error);
+        };
+        self.used += 1;
+        warn!(
+            retry = self.used,
+            of = self.policy.retries,
+            delay_ms = delay.as_millis() as u64,
+            "will try again: {error}"
+        );
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    fn delay_after(&self, advice: RetryAdvice) -> Option<Duration> {
+        if self.used >= self.policy.retries {
+            return None;
+        }
+        let doubled = self
+            .policy
+            .first_delay
+            .saturating_mul(2_u32.saturating_pow(self.used));
+        let own = doubled.min(self.policy.longest_delay);
+        match advice {
+            RetryAdvice::Never => None,
+            RetryAdvice::Backoff => Some(own),
+            RetryAdvice::After(wait) => {
+                (wait <= self.policy.longest_retry_after).then(|| wait.max(own))
+            }
+        }
+    }
+}
+
+/// Reads `Retry-After`: seconds, or a date, which is in the past for a wait of zero. `None` if it is neither.
+pub(super) fn read_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp();
+    let now = Timestamp::try_from(now).ok()?;
+    let wait = date.duration_since(now);
+    Some(Duration::try_from(wait).unwrap_or(Duration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retries(used: u32) -> Retries {
+        let policy = RetryPolicy {
+            retries: 10,
+            first_delay: Duration::from_millis(100),
+            longest_delay: Duration::from_secs(1),
+            longest_retry_after: Duration::from_secs(60),
+        };
+        Retries { policy, used }
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest() {
+        let delays: Vec<_> = (0..6)
+            .map(|used| {
+                retries(used)
+                    .delay_after(RetryAdvice::Backoff)
+                    .unwrap()
+                    .as_millis()
+            })
+            .collect();
+        assert_eq!(delays, [100, 200, 400, 800, 1000, 1000]);
+    }
+
+    #[test]
+    fn there_is_an_end_to_it() {
+        assert_eq!(retries(10).delay_after(RetryAdvice::Backoff), None);
+        assert_eq!(retries(0).delay_after(RetryAdvice::Never), None);
+        assert_eq!(
+            retries(u32::MAX).delay_after(RetryAdvice::After(Duration::ZERO)),
+            None
+        );
+    }
+
+    #[test]
+    fn what_the_registry_asks_for_is_waited_for_if_bearable() {
+        let after =
+            |seconds| retries(0).delay_after(RetryAdvice::After(Duration::from_secs(seconds)));
+        assert_eq!(after(7), Some(Duration::from_secs(7)));
+        assert_eq!(after(0), Some(Duration::from_millis(100)));
+        assert_eq!(after(3600), None);
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        // RFC 9110's example date is 784111777 seconds after the epoch.
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777 - 30);
+        assert_eq!(read_retry_after(" 5 ", now), Some(Duration::from_secs(5)));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        assert_eq!(read_retry_after(date, now), Some(Duration::from_secs(30)));
+        assert_eq!(
+            read_retry_after(date, SystemTime::now()),
+            Some(Duration::ZERO)
+        );
+        assert_eq!(read_retry_after("soon", now), None);
+        assert_eq!(read_retry_after("-1", now), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! Whole builds: the real `executor`, real registries, real base images, and other tools that read the result.
+//!
+//! One binary for all topics, so that it is linked once. `support` says what the tests stand on.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bad_input;
+mod bases;
+mod config;
+mod copy;
+mod delivery;
+mod file_zoo;
+mod harness;
+mod hostile;
+mod interrupted;
+mod main_job;
+mod reproducible;
+mod run;
