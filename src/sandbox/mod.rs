@@ -10,6 +10,7 @@
 mod command;
 mod enter;
 mod failure;
+mod follow;
 mod id_map;
 mod isolation;
 mod mounts;
@@ -17,6 +18,7 @@ mod network_files;
 mod overlay;
 mod places;
 mod probe;
+mod program;
 mod removal;
 mod rootfs;
 mod run;
