@@ -64,7 +64,9 @@ async fn write_files(
         }
         Ok(())
     };
-    tokio::task::spawn_blocking(write).await.context("writing stopped")?
+    tokio::task::spawn_blocking(write)
+        .await
+        .context("writing stopped")?
 }
 
 fn write_layout(image: &AssembledImage, files: &[PathBuf], path: &Path) -> Result<()> {

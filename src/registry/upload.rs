@@ -26,8 +26,7 @@ const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-leng
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// An upload that the registry has opened.
-#[derive(Clone)]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct UploadSession {
     /// Where the next request goes, exactly as the registry said it.
     location: Url,

@@ -13,7 +13,7 @@ use crate::sys::{self, Capabilities, Errno, MountFlags};
 
 use super::failure::Failure;
 use super::isolation::Mode;
-use super::userns::{IdMaps, enter_user_namespace};
+use super::userns::{IdMaps, UNSHARE_USER, enter_user_namespace};
 
 /// What a mode was found to allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,14 @@ pub(super) fn probe_mode(mode: Mode, scratch: &Path) -> Result<Facts, Failure> {
             }
             None
         }
-        Mode::Userns => Some(IdMaps::of_this_user()?),
+        Mode::Userns => {
+            // Before anything is asked for: where namespaces are forbidden, ids would not help.
+            in_child(|| {
+                sys::enter_user_and_mount_namespace()
+                    .map_err(|errno| Failure::new(UNSHARE_USER, errno))
+            })?;
+            Some(IdMaps::of_this_user()?)
+        }
     };
     in_child(|| {
         enter(maps.as_ref())?;

@@ -350,14 +350,24 @@ fn join_session_keyring() {
 
 /// Handlers belong to the builder; what it ignores, the command would ignore as well.
 fn reset_signal_handlers() {
+    /// Bytes of the kernel's signal set on every architecture but MIPS.
+    const SIGNAL_SET_BYTES: usize = 8;
+    // The kernel's own structure, larger than on any architecture: all zero is the default action.
+    let default = [0_u64; 16];
     for signal in 1..=64 {
-        // SAFETY: all bytes zero is a valid `sigaction` with the default action. For SIGKILL,
-        // SIGSTOP and the C library's own signals the call fails, which is as good.
+        // The call itself, because the C library keeps two signals to itself, and a builder that
+        // was started with one of them ignored would pass that on. For SIGKILL and SIGSTOP it
+        // fails, which is as good.
+        // SAFETY: the structure outlives the call, which reads no more than its size of it.
         unsafe {
-            let mut default: libc::sigaction = std::mem::zeroed();
-            default.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(signal, &raw const default, std::ptr::null_mut());
-        }
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                SIGNAL_SET_BYTES,
+            )
+        };
     }
 }
 
