@@ -255,7 +255,10 @@ fn whiteouts_stay_only_where_something_can_be_below() {
         assert!(!trees[1].exists(phantom), "{phantom}");
     }
     let listing = trees[1].listing();
-    assert_eq!(listing["own"], "0755 0:0 1600000000 dir", "its time is kept");
+    assert_eq!(
+        listing["own"], "0755 0:0 1600000000 dir",
+        "its time is kept"
+    );
 }
 
 #[test]
