@@ -66,6 +66,9 @@ pub struct Unpacked {
     /// Directories that no entry describes but that something lies in, relative to the root; only for
     /// [`Form::OverlayLayer`]. They are 0755 and root's until [`complete`] makes them like those below.
     pub implied_dirs: BTreeSet<PathBuf>,
+    /// Directories with marks that a name is deleted, relative to the root; only for
+    /// [`Form::OverlayLayer`]. [`complete`] removes the marks that hide nothing.
+    pub whiteout_dirs: BTreeSet<PathBuf>,
     /// Hard links whose target this layer does not have, in the layer's order; only for
     /// [`Form::OverlayLayer`]. [`complete`] makes them.
     pub deferred_links: Vec<DeferredLink>,

@@ -169,6 +169,28 @@ fn dropping_the_stream_early_ends_its_thread() {
 }
 
 #[test]
+fn when_the_end_is_reached_the_source_was_read_to_its_end_and_dropped() {
+    struct Counted(io::Cursor<Vec<u8>>, Arc<AtomicU64>);
+    impl Read for Counted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.read(buffer)?;
+            self.1.fetch_add(count as u64, Ordering::SeqCst);
+            Ok(count)
+        }
+    }
+    let bytes = sample();
+    for compression in ALL {
+        let stored = compress(&bytes, compression);
+        let (length, count) = (stored.len() as u64, Arc::new(AtomicU64::new(0)));
+        let source = Counted(io::Cursor::new(stored), Arc::clone(&count));
+        let layer = LayerDecompressor::spawn(source, compression).unwrap();
+        layer.finish().unwrap();
+        let count = Arc::into_inner(count).expect("the source is gone");
+        assert_eq!(count.into_inner(), length, "{compression:?}");
+    }
+}
+
+#[test]
 fn an_xz_stream_that_asks_for_too_much_memory_is_refused() {
     let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
     options.dict_size(1 << 29);

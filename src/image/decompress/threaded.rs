@@ -16,7 +16,7 @@ const CHUNKS_WAITING: usize = 4;
 /// The decompressed bytes of a stream, made on another thread.
 ///
 /// Dropping it ends that thread at its next chunk; a thread that waits for its source ends when the
-/// source answers.
+/// source answers. When the end has been read, the source has been read to its end and dropped.
 pub struct Decompressor {
     pieces: Receiver<Piece>,
     spent: Sender<Box<[u8]>>,

@@ -1,5 +1,6 @@
 //! What an unpacked layer needs from the layers below before they are stacked: the files that its
-//! hard links lead to, and what the directories it does not describe are like.
+//! hard links lead to, what the directories it does not describe are like, and whether its whiteouts
+//! have anything to hide.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -16,6 +17,9 @@ use crate::image::overlay::OverlayXattrs;
 ///
 /// A hard link's target is copied into this layer, as overlayfs does when such a link is made, and
 /// directories without an entry get owner, mode, attributes and time of what the layers below show.
+/// Whiteouts in directories that only this layer has are removed: overlayfs lists such a directory as
+/// it is, and programs would see names that cannot be opened. So the lowest layer is completed too,
+/// with no `lowers`.
 pub fn complete(
     unpacked: &Unpacked,
     layer: &Root,
@@ -34,6 +38,11 @@ pub fn complete(
     }
     for path in &implied {
         stack.adopt_dir(path)?;
+    }
+    for path in &unpacked.whiteout_dirs {
+        if !stack.is_merged(path)? {
+            remove_whiteouts(layer, path)?;
+        }
     }
     Ok(())
 }
@@ -120,6 +129,22 @@ impl Stack<'_> {
             }
         }
         dir.set_own_mtime(metadata.mtime)
+    }
+
+    /// Says whether a directory of this layer shows what a layer below has in it, too.
+    fn is_merged(&self, path: &Path) -> Result<bool, PathError> {
+        let Some(name) = path.file_name() else {
+            return Ok(!self.lowers.is_empty());
+        };
+        let Some(parent) = self.layer.open_real_dir(parent_of(path))? else {
+            return Ok(false);
+        };
+        let key = self.xattrs.opaque_key();
+        if parent.metadata_of(name)?.is_none() || parent.xattr(name, key)?.is_some() {
+            return Ok(false);
+        }
+        let below = self.find(path)?;
+        Ok(below.is_some_and(|found| found.metadata.is_dir()))
     }
 
     /// Says whether this layer has something at `path`, which has no symbolic link on the way.
@@ -213,6 +238,21 @@ impl Stack<'_> {
         let prefix = self.xattrs.prefix().as_bytes();
         key.as_encoded_bytes().starts_with(prefix)
     }
+}
+
+fn remove_whiteouts(layer: &Root, path: &Path) -> Result<(), PathError> {
+    let Some(dir) = layer.open_real_dir(path)? else {
+        return Ok(());
+    };
+    keep_mtime(&dir, || {
+        for name in dir.names()? {
+            let found = dir.metadata_of(&name)?;
+            if found.is_some_and(|found| found.is_overlay_whiteout()) {
+                dir.remove_file(&name)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn create_like(from: &Found, to: &Dir, name: &OsStr) -> Result<(), PathError> {

@@ -144,7 +144,7 @@ impl Unpacker<'_> {
         path: Vec<u8>,
     ) -> Result<Parent, EntryError> {
         let create = |dir: &Dir, name: &OsStr| dir.create_dir(name, IMPLIED_MODE);
-        let was_whiteout = self.create(current, name, &path, create)?.was_whiteout;
+        let was_hiding = self.create(current, name, &path, create)?.was_hiding;
         let parent = Parent {
             dir: current.dir.open_dir(name)?,
             path,
@@ -154,7 +154,7 @@ impl Unpacker<'_> {
         self.times.set(&parent.path, Timestamp::EPOCH);
         self.links.forget(&parent.path);
         match self.options.form {
-            Form::OverlayLayer(xattrs) if was_whiteout => {
+            Form::OverlayLayer(xattrs) if was_hiding => {
                 let (key, value) = (xattrs.opaque_key(), xattrs.opaque_value());
                 Attributes::set_xattr(&parent.dir, key, value)?;
             }

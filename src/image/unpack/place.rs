@@ -14,8 +14,9 @@ use crate::image::archive::{ArchiveReader, Entry, Segment, display};
 /// Something made in place of what had its name.
 pub(super) struct Made<T> {
     pub(super) made: T,
-    /// What had its name was a mark of this layer that the name is deleted below.
-    pub(super) was_whiteout: bool,
+    /// What had its name was a whiteout or a file of this layer: nothing of the layers below may show
+    /// through a directory in its place.
+    pub(super) was_hiding: bool,
 }
 
 impl Unpacker<'_> {
@@ -43,7 +44,7 @@ impl Unpacker<'_> {
         entry: &Entry,
         path: &EntryPath,
     ) -> Result<(), EntryError> {
-        let was_whiteout = match at.parent.dir.create_dir(at.name, entry.mode & 0o777) {
+        let was_hiding = match at.parent.dir.create_dir(at.name, entry.mode & 0o777) {
             Ok(()) => false,
             Err(error) if error.kind() == ErrorKind::AlreadyExists => self.make_room_for_dir(at)?,
             Err(error) => return Err(error.into()),
@@ -53,7 +54,7 @@ impl Unpacker<'_> {
         self.times.set(at.real_path, entry.mtime);
         match self.options.form {
             Form::OverlayLayer(xattrs) => {
-                if was_whiteout {
+                if was_hiding {
                     let (key, value) = (xattrs.opaque_key(), xattrs.opaque_value());
                     Attributes::set_xattr(&dir, key, value)?;
                 }
@@ -168,19 +169,19 @@ impl Unpacker<'_> {
         match make(&parent.dir, name) {
             Ok(made) => Ok(Made {
                 made,
-                was_whiteout: false,
+                was_hiding: false,
             }),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let was_whiteout = self.clear(parent, name, real_path)?;
+                let was_hiding = self.clear(parent, name, real_path)?;
                 let made = make(&parent.dir, name)?;
-                Ok(Made { made, was_whiteout })
+                Ok(Made { made, was_hiding })
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Removes `name` with all below and forgets what was to be done there. Returns whether it was a
-    /// mark of this layer that the name is deleted below. Nothing there is success.
+    /// Removes `name` with all below and forgets what was to be done there. Returns whether it hid what
+    /// the layers below have there. Nothing there is success.
     pub(super) fn clear(
         &mut self,
         parent: &Parent,
@@ -200,7 +201,8 @@ impl Unpacker<'_> {
             self.parents.clear();
         }
         Ok(match self.options.form {
-            Form::OverlayLayer(_) => found.is_overlay_whiteout(),
+            Form::OverlayLayer(_) => !found.is_dir(),
+            // What is below is in the same tree, and gone with what was removed.
             Form::Tree | Form::Archive => false,
         })
     }
@@ -220,8 +222,8 @@ impl Unpacker<'_> {
         }
     }
 
-    /// Leaves a directory that is there; makes one in place of anything else. Returns whether that was
-    /// a mark of this layer that the name is deleted below.
+    /// Leaves a directory that is there; makes one in place of anything else. Returns whether that hid
+    /// what the layers below have there.
     fn make_room_for_dir(&mut self, at: &Place<'_>) -> Result<bool, EntryError> {
         let found = at.parent.dir.metadata_of(at.name)?;
         if found.is_some_and(|found| found.is_dir()) {
@@ -229,7 +231,7 @@ impl Unpacker<'_> {
         }
         let create = |dir: &Dir, name: &OsStr| dir.create_dir(name, 0o700);
         let made = self.create(at.parent, at.name, at.real_path, create)?;
-        Ok(made.was_whiteout)
+        Ok(made.was_hiding)
     }
 
     fn finish_node(&mut self, at: &Place<'_>, entry: &Entry) -> Result<(), EntryError> {

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::image::archive::test_archive::TestArchive;
 
+mod agreement;
 mod entries;
 mod forms;
 mod hostile;

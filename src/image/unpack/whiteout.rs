@@ -80,7 +80,10 @@ impl Unpacker<'_> {
     ) -> Result<(), EntryError> {
         let Some(found) = parent.dir.metadata_of(name)? else {
             let kind = FileKind::CharDevice(device_number(0, 0));
-            return Ok(parent.dir.create_node(name, kind, 0o000)?);
+            parent.dir.create_node(name, kind, 0o000)?;
+            let dir = to_path(&parent.path).to_path_buf();
+            self.unpacked.whiteout_dirs.insert(dir);
+            return Ok(());
         };
         if !found.is_dir() {
             // A file of this layer hides the one below; a mark that is there already does too.

@@ -231,3 +231,46 @@ fn marks_of_overlayfs_are_not_adopted() {
     assert!(trees[1].is_opaque("a", XATTRS));
     assert!(!trees[2].is_opaque("a", XATTRS));
 }
+
+#[test]
+fn whiteouts_stay_only_where_something_can_be_below() {
+    let base = TestArchive::new()
+        .file(".wh.never", "")
+        .dir("shared")
+        .file("shared/old", "")
+        .file("file", "");
+    let upper = TestArchive::new()
+        .file("shared/.wh.old", "")
+        .dir("opaque")
+        .file("opaque/.wh..wh..opq", "")
+        .file("opaque/.wh.x", "")
+        .dir("own")
+        .file("own/.wh.x", "")
+        .file(".wh.file", "")
+        .file("file/.wh.x", "");
+    let trees = stack(vec![base, upper]);
+    assert!(!trees[0].exists("never"));
+    assert!(trees[1].is_whiteout("shared/old"));
+    for phantom in ["opaque/x", "own/x", "file/x"] {
+        assert!(!trees[1].exists(phantom), "{phantom}");
+    }
+    let listing = trees[1].listing();
+    assert_eq!(
+        listing["own"], "0755 0:0 1600000000 dir",
+        "its time is kept"
+    );
+}
+
+#[test]
+fn a_directory_in_place_of_a_file_of_its_own_layer_does_not_show_what_is_below() {
+    let tree = Tree::new();
+    let archive = TestArchive::new()
+        .file("described", "")
+        .dir("described")
+        .file("implied", "")
+        .file("implied/file", "");
+    let unpacked = tree.unpack(TRUSTED, archive).unwrap();
+    assert!(tree.is_opaque("described", XATTRS));
+    assert!(tree.is_opaque("implied", XATTRS));
+    assert!(unpacked.implied_dirs.is_empty());
+}
