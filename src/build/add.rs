@@ -23,7 +23,6 @@ impl StageBuilder<'_> {
     /// Executes an ADD.
     pub(super) fn add(&mut self, instruction: &AddInstruction, step: &PlannedStep) -> Result<()> {
         let span = step.span;
-        self.refuse_missing_forms(instruction, span)?;
         let created_by = history(
             "ADD",
             instruction.chown.as_deref(),
@@ -69,27 +68,6 @@ impl StageBuilder<'_> {
                 span,
             )
         })
-    }
-
-    /// Names what is parsed but not executed, before anything is done.
-    fn refuse_missing_forms(&self, instruction: &AddInstruction, span: Span) -> Result<()> {
-        if instruction.link {
-            return Err(self.not_yet(span, "ADD --link").into());
-        }
-        if instruction.checksum.is_some() {
-            return Err(self.not_yet(span, "ADD --checksum").into());
-        }
-        if instruction.keep_git_dir.is_some() {
-            return Err(self.not_yet(span, "ADD --keep-git-dir").into());
-        }
-        for path in &instruction.sources.paths {
-            if is_remote(path) {
-                return Err(self
-                    .not_yet(span, &format!("ADD of the remote file `{path}`"))
-                    .into());
-            }
-        }
-        Ok(())
     }
 
     /// Unpacks a source that is an archive below the destination; says whether it was one.
@@ -157,10 +135,4 @@ fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()>
     unpack(&mut decompressor, root, &options)?;
     decompressor.finish()?;
     Ok(())
-}
-
-/// Says whether a source is fetched from elsewhere: a URL, or a git repository.
-fn is_remote(path: &str) -> bool {
-    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
-    schemes.iter().any(|scheme| path.starts_with(scheme))
 }

@@ -47,12 +47,6 @@ impl StageBuilder<'_> {
     /// Executes a COPY.
     pub(super) fn copy(&mut self, instruction: &CopyInstruction, step: &PlannedStep) -> Result<()> {
         let span = step.span;
-        if instruction.link {
-            return Err(self.not_yet(span, "COPY --link").into());
-        }
-        if instruction.parents {
-            return Err(self.not_yet(span, "COPY --parents").into());
-        }
         let created_by = history(
             "COPY",
             instruction.chown.as_deref(),

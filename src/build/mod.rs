@@ -25,6 +25,7 @@ mod progress;
 mod run;
 mod scope;
 mod stage;
+mod support;
 mod workdir;
 mod workshop;
 

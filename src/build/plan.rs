@@ -14,6 +14,7 @@ use crate::image::{Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
 use super::scope::GlobalScope;
+use super::support::refusal;
 use super::{BuildOptions, DockerfileText};
 
 /// The stages to build.
@@ -271,6 +272,9 @@ impl Planner<'_> {
         platform: &Platform,
     ) -> Result<PlannedStep> {
         let span = trigger_of.unwrap_or(statement.source.span);
+        if let Some(refusal) = refusal(&statement.instruction) {
+            return Err(self.text.error_at(span, refusal).into());
+        }
         let source = match &statement.instruction {
             Instruction::Copy(copy) => match &copy.from {
                 Some(from) => self.file_source(from, stage, platform, span).await?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, SecurityMode, Span};
+use crate::dockerfile::{Invocation, RunInstruction, Span};
 use crate::fs::Root;
 use crate::sandbox::{Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user};
 
@@ -21,7 +21,6 @@ const SCRIPT_MODE: u32 = 0o755;
 impl StageBuilder<'_> {
     /// Executes a RUN.
     pub(super) fn run(&mut self, run: &RunInstruction, span: Span) -> Result<()> {
-        self.refuse_what_is_missing(run, span)?;
         let (argv, script) = self.argv(&run.invocation());
         let created_by = run_history(&self.scope, &argv);
         self.in_step(span, created_by, |builder, step| {
@@ -46,23 +45,6 @@ impl StageBuilder<'_> {
                     .into()),
             }
         })
-    }
-
-    /// Names what is parsed but not executed, before anything is done.
-    fn refuse_what_is_missing(&self, run: &RunInstruction, span: Span) -> Result<(), LocatedError> {
-        if !run.mounts.is_empty() {
-            return Err(self.not_yet(span, "RUN --mount"));
-        }
-        if run.network == NetworkMode::None {
-            return Err(self.not_yet(span, "RUN --network=none"));
-        }
-        if run.security == SecurityMode::Insecure {
-            return Err(self.error(span, "not supported: RUN --security=insecure"));
-        }
-        if !run.devices.is_empty() {
-            return Err(self.error(span, "not supported: RUN --device"));
-        }
-        Ok(())
     }
 
     /// Returns the user that the stage's commands run as.

@@ -15,6 +15,7 @@ use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::plan::{PlannedStage, PlannedStep, StageBase};
 use super::scope::StageScope;
+use super::support::refusal;
 use super::workshop::Workshop;
 use super::{Event, LocatedError, StepName};
 
@@ -126,6 +127,9 @@ impl<'a> StageBuilder<'a> {
         }
         let start = Instant::now();
         let instruction = self.expand(&step.statement, step.span)?;
+        if let Some(refusal) = refusal(&instruction) {
+            return Err(self.error(step.span, refusal).into());
+        }
         if self.change_files(&instruction, step)? {
             self.workshop.report(Event::Done {
                 step: &self.name,
@@ -293,11 +297,6 @@ impl<'a> StageBuilder<'a> {
     /// Makes an error at a place of the Dockerfile.
     pub(super) fn error(&self, span: Span, message: impl Into<String>) -> LocatedError {
         self.workshop.text.error_at(span, message)
-    }
-
-    /// Returns an error for what is parsed but not executed yet.
-    pub(super) fn not_yet(&self, span: Span, what: &str) -> LocatedError {
-        self.error(span, format!("not yet supported: {what}"))
     }
 
     fn announce(&self, text: &str) {

@@ -19,7 +19,7 @@ use crate::dockerfile::{Ast, Dockerfile, ExpandError, Expander, Heredoc, Node, P
 /// # Errors
 /// Where a build of the file would be refused for its text alone, by the parser or by the
 /// checks of single instructions. Mounts without variables are checked in every stage.
-pub(super) fn ast(file: &[u8]) -> Result<Value, ParseError> {
+pub fn ast(file: &[u8]) -> Result<Value, ParseError> {
     let ast = Ast::parse(&String::from_utf8_lossy(file))?;
     let instructions: Vec<Value> = ast.nodes.iter().map(instruction).collect();
     Dockerfile::of(ast)?.check_mounts()?;
@@ -61,7 +61,7 @@ fn heredoc(heredoc: &Heredoc) -> Value {
 ///
 /// # Errors
 /// If the word cannot be expanded.
-pub(super) fn expand(word: &str, pairs: &[String]) -> Result<String, ExpandError> {
+pub fn expand(word: &str, pairs: &[String]) -> Result<String, ExpandError> {
     let values: BTreeMap<&str, &str> = pairs
         .iter()
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -76,7 +76,7 @@ pub(super) fn expand(word: &str, pairs: &[String]) -> Result<String, ExpandError
 ///
 /// # Errors
 /// If the ignore file has a line that is no pattern.
-pub(super) fn ignore(file: &[u8], path: &str) -> Result<Value, IgnoreError> {
+pub fn ignore(file: &[u8], path: &str) -> Result<Value, IgnoreError> {
     let ignore = Ignore::parse(&String::from_utf8_lossy(file))?;
     Ok(json!({
         "path": path,

@@ -15,9 +15,8 @@ use tar::Header;
 use thiserror::Error;
 
 use super::digest::Digest;
-use super::layout::replace;
 use super::media_type::LayerCompression;
-use crate::fs::{PathContext, PathError};
+use crate::fs::{PathContext, PathError, replace_file};
 
 /// An image to write.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +80,7 @@ pub fn create(path: &Path, image: &ArchivedImage<'_>) -> Result<(), DockerArchiv
         return write(&mut options.on("open", path)?, image);
     }
     let mut result = Ok(());
-    let replaced = replace(path, |file| {
+    let replaced = replace_file(path, |file| {
         result = write(&mut io::BufWriter::new(file), image);
         match &result {
             Ok(()) => Ok(()),

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +16,7 @@ use super::descriptor::Descriptor;
 use super::digest::{Digest, DigestHasher};
 use super::manifest::{Index, MAX_MANIFEST_BYTES, ManifestDocument, ManifestError};
 use super::media_type::{ImageFormat, MediaType};
-use crate::fs::{PathContext, PathError};
+use crate::fs::{PathContext, PathError, replace_file};
 
 /// Name of the file that makes a directory a layout.
 const MARKER_FILE: &str = "oci-layout";
@@ -187,7 +186,7 @@ impl Layout {
             return Ok(());
         }
         let mut source = File::open(file).on("open", file)?;
-        replace(&path, |target| io::copy(&mut source, target).map(drop))?;
+        replace_file(&path, |target| io::copy(&mut source, target).map(drop))?;
         Ok(())
     }
 
@@ -239,26 +238,7 @@ fn has_size(path: &Path, size: u64) -> bool {
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
-    replace(path, |file| file.write_all(bytes))
-}
-
-/// Writes a file under a temporary name beside `path` and renames it.
-pub(super) fn replace(
-    path: &Path,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<(), PathError> {
-    let dir = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) | None => Path::new("."),
-    };
-    let mut temp = tempfile::Builder::new()
-        .prefix(".sawagani-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
-        .tempfile_in(dir)
-        .on("create a file in", dir)?;
-    write(temp.as_file_mut()).on("write", path)?;
-    let renamed = temp.persist(path).map_err(|error| error.error);
-    renamed.map(drop).on("create", path)
+    replace_file(path, |file| file.write_all(bytes))
 }
 
 #[cfg(test)]
@@ -292,7 +272,7 @@ mod tests {
         let marker = std::fs::read_to_string(dir.join("oci-layout")).unwrap();
         assert_eq!(marker, r#"{"imageLayoutVersion":"1.0.0"}"#);
         let again = Layout::open(&dir).unwrap();
-        assert_eq!(again.index().manifests, [descriptor.clone()]);
+        assert_eq!(again.index().manifests, std::slice::from_ref(&descriptor));
         let document = again.read_manifest(&descriptor).unwrap();
         assert!(matches!(document, ManifestDocument::Image(_)));
         let names = std::fs::read_dir(&dir).unwrap().count();

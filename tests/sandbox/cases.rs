@@ -6,9 +6,9 @@ mod endings;
 mod surroundings;
 
 /// One case: a function that panics if it fails, run in a process of its own.
-pub struct Case {
-    pub name: &'static str,
-    pub run: fn(),
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(),
 }
 
 macro_rules! cases {
@@ -17,7 +17,7 @@ macro_rules! cases {
     };
 }
 
-pub const CASES: &[Case] = cases! {
+pub(crate) const CASES: &[Case] = cases! {
     commands:
         exit_codes_and_signals_are_told_apart
         output_arrives_in_pieces_and_by_stream
@@ -62,7 +62,8 @@ pub const CASES: &[Case] = cases! {
 };
 
 /// Processes that cases start.
-pub const HELPERS: &[Case] = cases! {
+pub(crate) const HELPERS: &[Case] = cases! {
     endings:
-        helper_that_sleeps_in_a_step;
+        helper_that_sleeps_in_a_step
+        helper_that_enters_and_leaves;
 };

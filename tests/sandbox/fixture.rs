@@ -11,17 +11,17 @@ use sawagani::sandbox::{
 use crate::runner::{ISOLATION_VARIABLE, STATE_VARIABLE};
 
 /// The directory in which this case's sandbox works; empty before and after.
-pub fn state_dir() -> PathBuf {
+pub(crate) fn state_dir() -> PathBuf {
     PathBuf::from(std::env::var(STATE_VARIABLE).unwrap())
 }
 
 /// The isolation that this case is about.
-pub fn isolation() -> Isolation {
+pub(crate) fn isolation() -> Isolation {
     std::env::var(ISOLATION_VARIABLE).unwrap().parse().unwrap()
 }
 
 /// Enters the case's isolation in the case's directory.
-pub fn enter_here() -> Result<Sandbox, EnterError> {
+pub(crate) fn enter_here() -> Result<Sandbox, EnterError> {
     enter(&EnterOptions {
         isolation: isolation(),
         state_dir: Some(state_dir()),
@@ -31,22 +31,22 @@ pub fn enter_here() -> Result<Sandbox, EnterError> {
 
 /// A sandbox and the root directory of a stage FROM a busybox image, which has neither `/proc` nor
 /// `/etc/hosts`.
-pub struct Fixture {
-    pub sandbox: Sandbox,
-    pub rootfs: Rootfs,
-    pub stop: Stop,
+pub(crate) struct Fixture {
+    pub(crate) sandbox: Sandbox,
+    pub(crate) rootfs: Rootfs,
+    pub(crate) stop: Stop,
 }
 
 /// How a command ended and what it said.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
-    pub exit: Exit,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) exit: Exit,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Fixture {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let sandbox = enter_here().unwrap_or_else(|error| panic!("{error} {:?}", error.hints()));
         let layer = sandbox.new_layer_dir().unwrap();
         fill_with_busybox(&layer);
@@ -60,30 +60,30 @@ impl Fixture {
     }
 
     /// Makes a layer of files on top of the image.
-    pub fn push(&mut self, fill: impl FnOnce(&Path)) {
+    pub(crate) fn push(&mut self, fill: impl FnOnce(&Path)) {
         let layer = self.sandbox.new_layer_dir().unwrap();
         fill(layer.path());
         self.rootfs.push_layer(layer);
     }
 
     /// Runs `command` in a step and discards what it changed.
-    pub fn try_run(&mut self, command: &Command) -> Result<Outcome, RunError> {
+    pub(crate) fn try_run(&mut self, command: &Command) -> Result<Outcome, RunError> {
         let mut step = self.rootfs.begin_step()?;
         run_in(&mut step, command, &self.stop)
     }
 
     /// Runs a shell script as root in a step and discards what it changed.
-    pub fn run(&mut self, script: &str) -> Outcome {
+    pub(crate) fn run(&mut self, script: &str) -> Outcome {
         self.try_run(&shell(script)).unwrap()
     }
 
     /// Runs a shell script that must succeed, and returns what it printed.
-    pub fn output(&mut self, script: &str) -> String {
+    pub(crate) fn output(&mut self, script: &str) -> String {
         succeeded(self.run(script))
     }
 
     /// Runs a shell script that must succeed, and keeps what it changed.
-    pub fn keep(&mut self, script: &str) -> FrozenStep {
+    pub(crate) fn keep(&mut self, script: &str) -> FrozenStep {
         let mut step = self.rootfs.begin_step().unwrap();
         succeeded(run_in(&mut step, &shell(script), &self.stop).unwrap());
         step.freeze().unwrap()
@@ -91,13 +91,17 @@ impl Fixture {
 }
 
 /// Returns what a command printed that must have succeeded.
-pub fn succeeded(outcome: Outcome) -> String {
+pub(crate) fn succeeded(outcome: Outcome) -> String {
     assert_eq!(outcome.exit, Exit::Code(0), "{outcome:?}");
     outcome.stdout
 }
 
 /// Runs `command` in `step`.
-pub fn run_in(step: &mut Step<'_>, command: &Command, stop: &Stop) -> Result<Outcome, RunError> {
+pub(crate) fn run_in(
+    step: &mut Step<'_>,
+    command: &Command,
+    stop: &Stop,
+) -> Result<Outcome, RunError> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let exit = step.run(command, stop, &mut |stream, bytes| match stream {
         Stream::Stdout => stdout.extend_from_slice(bytes),
@@ -111,7 +115,7 @@ pub fn run_in(step: &mut Step<'_>, command: &Command, stop: &Stop) -> Result<Out
 }
 
 /// A shell script as root with a PATH.
-pub fn shell(script: &str) -> Command {
+pub(crate) fn shell(script: &str) -> Command {
     let mut command = Command::new(["/bin/sh", "-c", script]);
     command.env = vec![("PATH".into(), "/bin".into())];
     command
@@ -144,7 +148,8 @@ fn fill_with_busybox(layer: &LayerDir) {
     std::fs::copy(busybox, path("bin/su")).unwrap();
     chown(path("bin/su"), Some(0), Some(0)).unwrap();
     std::fs::set_permissions(path("bin/su"), PermissionsExt::from_mode(0o4755)).unwrap();
-    let passwd = "root::0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n";
+    std::fs::write(path("etc/shadow"), "root::19000:0:99999:7:::\n").unwrap();
+    let passwd = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000::/home:/bin/sh\n";
     std::fs::write(path("etc/passwd"), passwd).unwrap();
     std::fs::write(
         path("etc/group"),

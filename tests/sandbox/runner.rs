@@ -8,11 +8,11 @@ use std::process::{Command, Output, exit};
 use crate::cases::{CASES, Case, HELPERS};
 
 /// Names the case that a process is.
-pub const CASE_VARIABLE: &str = "SAWAGANI_TEST_CASE";
+pub(crate) const CASE_VARIABLE: &str = "SAWAGANI_TEST_CASE";
 /// The isolation that a case enters.
-pub const ISOLATION_VARIABLE: &str = "SAWAGANI_TEST_ISOLATION";
+pub(crate) const ISOLATION_VARIABLE: &str = "SAWAGANI_TEST_ISOLATION";
 /// The directory for a case's files.
-pub const STATE_VARIABLE: &str = "SAWAGANI_TEST_STATE";
+pub(crate) const STATE_VARIABLE: &str = "SAWAGANI_TEST_STATE";
 
 /// A case that hangs must not hang the others.
 const SECONDS_MAX: &str = "60";
@@ -20,7 +20,7 @@ const SECONDS_MAX: &str = "60";
 const USER: &str = "sawagani-test";
 
 /// Is the case `name`.
-pub fn run_case(name: &str) {
+pub(crate) fn run_case(name: &str) {
     let all = CASES.iter().chain(HELPERS);
     let case = all.into_iter().find(|case| case.name == name);
     let case = case.unwrap_or_else(|| panic!("no case is called {name}"));
@@ -28,7 +28,7 @@ pub fn run_case(name: &str) {
 }
 
 /// Is the runner: takes what `cargo test` and `cargo nextest` pass.
-pub fn run_all() {
+pub(crate) fn run_all() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let filters: Vec<&String> = arguments
@@ -113,7 +113,6 @@ impl Stage {
 
     fn passes(&self, isolation: &str, case: &Case) -> bool {
         let name = format!("{isolation}::{}", case.name);
-        let mounts = mounts();
         let state = self.dir.join(isolation).join(case.name);
         std::fs::create_dir_all(&state).unwrap();
         let mut command = Command::new("timeout");
@@ -137,8 +136,9 @@ impl Stage {
         if !left.is_empty() {
             complaints.push(format!("left in its directory: {left:?}"));
         }
-        if mounts != self::mounts() {
-            complaints.push("left mounts behind".to_owned());
+        let mounts = mounts_below(&self.dir);
+        if !mounts.is_empty() {
+            complaints.push(format!("left mounts: {mounts:?}"));
         }
         if complaints.is_empty() {
             println!("test {name} ... ok");
@@ -163,7 +163,7 @@ fn text(output: &Output) -> String {
 }
 
 /// Returns the names in a directory, sorted.
-pub fn names_in(dir: &Path) -> Vec<String> {
+pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -172,6 +172,10 @@ pub fn names_in(dir: &Path) -> Vec<String> {
     names
 }
 
-fn mounts() -> String {
-    std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+/// Returns the machine's mounts below a directory: those of others come and go.
+fn mounts_below(dir: &Path) -> Vec<String> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let dir = dir.to_str().unwrap();
+    let is_below = |mount: &&str| mount.contains(dir);
+    mounts.lines().filter(is_below).map(str::to_owned).collect()
 }

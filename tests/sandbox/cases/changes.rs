@@ -47,7 +47,7 @@ fn has(view: &View, path: &str) -> bool {
         .is_some()
 }
 
-pub fn a_step_that_changes_nothing_leaves_an_empty_upper_directory() {
+pub(crate) fn a_step_that_changes_nothing_leaves_an_empty_upper_directory() {
     let mut fixture = Fixture::new();
     let frozen = fixture.keep("true");
     assert_eq!(tree(&frozen.upper), [""; 0]);
@@ -56,7 +56,7 @@ pub fn a_step_that_changes_nothing_leaves_an_empty_upper_directory() {
     assert_eq!(tree(&frozen.upper), [""; 0]);
 }
 
-pub fn stubs_are_in_no_diff_and_their_parents_look_as_before() {
+pub(crate) fn stubs_are_in_no_diff_and_their_parents_look_as_before() {
     let mut fixture = Fixture::new();
     // The image has /etc, without hosts and resolv.conf.
     fixture.push(|root| {
@@ -72,7 +72,10 @@ pub fn stubs_are_in_no_diff_and_their_parents_look_as_before() {
             .unwrap();
     });
     let seen = fixture.output("stat -c '%a %u:%g %Y' /etc; ls /etc | xargs");
-    assert_eq!(seen, "2750 7:8 1000000\ngroup hosts passwd resolv.conf\n");
+    assert_eq!(
+        seen,
+        "2750 7:8 1000000\ngroup hosts passwd resolv.conf shadow\n"
+    );
     let frozen = fixture.keep("echo x > /etc/foo; mkdir /sys2; ls / > /dev/null");
     assert_eq!(tree(&frozen.upper), ["etc", "etc/foo", "sys2"]);
     let etc = frozen.upper.metadata(Path::new("etc")).unwrap().unwrap();
@@ -105,7 +108,7 @@ pub fn stubs_are_in_no_diff_and_their_parents_look_as_before() {
     );
 }
 
-pub fn frozen_steps_stay_what_they_were() {
+pub(crate) fn frozen_steps_stay_what_they_were() {
     let mut fixture = Fixture::new();
     let first = fixture.keep("echo 1 > /file; mkdir /d; echo a > /d/a");
     let second = fixture.keep("echo 2 > /file; rm /d/a; echo b > /d/b");
@@ -120,7 +123,7 @@ pub fn frozen_steps_stay_what_they_were() {
     assert!(!has(&fixture.rootfs.view().unwrap(), "d"));
 }
 
-pub fn deletions_and_replacements_are_marked() {
+pub(crate) fn deletions_and_replacements_are_marked() {
     let mut fixture = Fixture::new();
     fixture.keep("mkdir -p /d/sub; touch /d/x /d/sub/y; echo f > /f");
     let frozen = fixture.keep("rm -r /d; mkdir /d; touch /d/new; rm /f; mkdir /f; rm /bin/ls");
@@ -135,7 +138,7 @@ pub fn deletions_and_replacements_are_marked() {
     assert_eq!(tree(&frozen.upper), ["-d", "e", "e/new"]);
 }
 
-pub fn files_written_before_a_command_are_seen_by_it() {
+pub(crate) fn files_written_before_a_command_are_seen_by_it() {
     let mut fixture = Fixture::new();
     let mut step = fixture.rootfs.begin_step().unwrap();
     let root = step.root().unwrap();
@@ -161,7 +164,7 @@ pub fn files_written_before_a_command_are_seen_by_it() {
     assert_eq!(tree(&frozen.upper), ["copied", "proc", "ran"]);
 }
 
-pub fn a_discarded_step_changes_nothing() {
+pub(crate) fn a_discarded_step_changes_nothing() {
     let mut fixture = Fixture::new();
     let mut step = fixture.rootfs.begin_step().unwrap();
     succeeded(run_in(&mut step, &shell("rm -r /home; echo x > /x"), &fixture.stop).unwrap());
@@ -171,7 +174,7 @@ pub fn a_discarded_step_changes_nothing() {
     assert_eq!(fixture.rootfs.layer_count(), 1);
 }
 
-pub fn stages_share_layers_and_part_ways() {
+pub(crate) fn stages_share_layers_and_part_ways() {
     let mut fixture = Fixture::new();
     fixture.keep("echo base > /base");
     let mut other = fixture.rootfs.clone();
@@ -198,7 +201,7 @@ pub fn stages_share_layers_and_part_ways() {
     );
 }
 
-pub fn an_empty_root_and_two_hundred_layers_work() {
+pub(crate) fn an_empty_root_and_two_hundred_layers_work() {
     let mut fixture = Fixture::new();
     let mut empty = Rootfs::new(&fixture.sandbox);
     assert_eq!(tree(empty.view().unwrap().root()), [""; 0]);
@@ -218,7 +221,7 @@ pub fn an_empty_root_and_two_hundred_layers_work() {
     assert_eq!(fixture.output("ls -d /f* | wc -l; cat /f0"), "220\ntop");
 }
 
-pub fn deep_trees_go_with_the_sandbox() {
+pub(crate) fn deep_trees_go_with_the_sandbox() {
     let mut fixture = Fixture::new();
     fixture.keep("mkdir -m 0 /locked; for i in 1 2 3; do mkdir -p /wide/$i/a/b; done");
     // Deeper than a path can be long.
@@ -235,7 +238,7 @@ pub fn deep_trees_go_with_the_sandbox() {
     assert_eq!(crate::runner::names_in(&state_dir()), [""; 0]);
 }
 
-pub fn the_roots_own_metadata_is_kept() {
+pub(crate) fn the_roots_own_metadata_is_kept() {
     let mut fixture = Fixture::new();
     fixture.push(|root| {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o751);

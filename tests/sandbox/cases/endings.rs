@@ -35,7 +35,7 @@ fn wait_until_gone(text: &str) {
     }
 }
 
-pub fn what_a_command_leaves_running_is_killed() {
+pub(crate) fn what_a_command_leaves_running_is_killed() {
     let mut fixture = Fixture::new();
     let marker = marker();
     // In the background, in a session of its own, and deaf to signals; each holds the output open.
@@ -52,7 +52,7 @@ pub fn what_a_command_leaves_running_is_killed() {
     assert_eq!(processes_with(&marker), [""; 0]);
 }
 
-pub fn a_killed_builder_takes_the_step_with_it() {
+pub(crate) fn a_killed_builder_takes_the_step_with_it() {
     let marker = marker();
     let mut builder = start_helper(&marker);
     assert_eq!(names_in(&state_dir()).len(), 1);
@@ -68,31 +68,36 @@ pub fn a_killed_builder_takes_the_step_with_it() {
     let live = names_in(&state_dir());
     assert_eq!(live.len(), 1);
     assert_ne!(live, stale);
-    let fixture = Fixture::new();
-    assert_eq!(names_in(&state_dir()).len(), 2);
-    assert!(names_in(&state_dir()).contains(&live[0]));
+    enter_and_leave();
+    assert_eq!(names_in(&state_dir()), live);
     builder.kill().unwrap();
     builder.wait().unwrap();
     wait_until_gone(&marker);
-    drop(fixture);
-    drop(
-        enter_here()
-            .err()
-            .expect("this process has entered already"),
-    );
-    assert_eq!(names_in(&state_dir()), live);
-    sawagani::fs::remove_tree(
-        &sawagani::fs::Dir::open(&state_dir()).unwrap(),
-        live[0].as_ref(),
-    )
-    .unwrap();
+    enter_and_leave();
+    assert_eq!(names_in(&state_dir()), [""; 0]);
+}
+
+/// A builder that starts and ends. It is a process of its own: this one would enter for good.
+fn enter_and_leave() {
+    let status = helper("helper_that_enters_and_leaves").status().unwrap();
+    assert!(status.success());
+}
+
+/// Another builder.
+fn helper(case: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.env(CASE_VARIABLE, case);
+    command
+}
+
+pub(crate) fn helper_that_enters_and_leaves() {
+    enter_here().unwrap().close().unwrap();
 }
 
 /// Starts a builder that sleeps in a step, and waits until it does.
 fn start_helper(marker: &str) -> Child {
-    let mut builder = Command::new(std::env::current_exe().unwrap())
+    let mut builder = helper("helper_that_sleeps_in_a_step")
         .arg(marker)
-        .env(CASE_VARIABLE, "helper_that_sleeps_in_a_step")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -103,7 +108,7 @@ fn start_helper(marker: &str) -> Child {
     builder
 }
 
-pub fn helper_that_sleeps_in_a_step() {
+pub(crate) fn helper_that_sleeps_in_a_step() {
     let marker = std::env::args().nth(1).unwrap();
     let mut fixture = Fixture::new();
     let mut step = fixture.rootfs.begin_step().unwrap();
@@ -114,7 +119,7 @@ pub fn helper_that_sleeps_in_a_step() {
     panic!("the step ended: {exit:?}");
 }
 
-pub fn a_stop_ends_a_step_that_obeys() {
+pub(crate) fn a_stop_ends_a_step_that_obeys() {
     let mut fixture = Fixture::new();
     let stop = fixture.stop.clone();
     let marker = marker();
@@ -139,7 +144,7 @@ pub fn a_stop_ends_a_step_that_obeys() {
     assert!(matches!(error, Err(RunError::Stopped)), "{error:?}");
 }
 
-pub fn a_stop_kills_a_step_that_does_not_obey() {
+pub(crate) fn a_stop_kills_a_step_that_does_not_obey() {
     let mut fixture = Fixture::new();
     let grace = Duration::from_millis(300);
     fixture.stop = Stop::with_grace(grace).unwrap();
@@ -160,7 +165,7 @@ pub fn a_stop_kills_a_step_that_does_not_obey() {
     assert_eq!(processes_with(&marker), [""; 0]);
 }
 
-pub fn a_step_cannot_ask_for_its_own_stop() {
+pub(crate) fn a_step_cannot_ask_for_its_own_stop() {
     let mut fixture = Fixture::new();
     // Process 1 forwards the builder's SIGTERM to everybody; one of the step's own does nothing.
     let outcome = fixture.run("sh -c 'sleep 0.3; echo untouched' & kill -TERM 1; wait");
@@ -170,7 +175,7 @@ pub fn a_step_cannot_ask_for_its_own_stop() {
     );
 }
 
-pub fn a_panic_while_a_step_runs_leaves_nothing() {
+pub(crate) fn a_panic_while_a_step_runs_leaves_nothing() {
     let mut fixture = Fixture::new();
     let marker = marker();
     let script = format!("echo go; sleep {marker}");
@@ -185,7 +190,7 @@ pub fn a_panic_while_a_step_runs_leaves_nothing() {
     assert_eq!(fixture.output("echo still works"), "still works\n");
 }
 
-pub fn steps_run_side_by_side() {
+pub(crate) fn steps_run_side_by_side() {
     let fixture = Fixture::new();
     let threads: Vec<_> = (0..8)
         .map(|number| {
@@ -207,7 +212,7 @@ pub fn steps_run_side_by_side() {
     }
 }
 
-pub fn the_sandbox_cannot_be_entered_late_or_by_what_is_not_there() {
+pub(crate) fn the_sandbox_cannot_be_entered_late_or_by_what_is_not_there() {
     let options = |isolation| EnterOptions {
         isolation,
         state_dir: Some(state_dir()),
@@ -221,7 +226,7 @@ pub fn the_sandbox_cannot_be_entered_late_or_by_what_is_not_there() {
         );
     }
     let (release, wait) = std::sync::mpsc::channel::<()>();
-    let thread = std::thread::spawn(move || drop(wait.recv()));
+    let thread = std::thread::spawn(move || wait.recv().is_err());
     let error = enter(&options(isolation())).unwrap_err();
     assert!(matches!(error, EnterError::OtherThreads), "{error}");
     drop(release);
