@@ -2,8 +2,8 @@
 
 use crate::support::crafted::{self, push_index};
 use crate::support::{
-    BaseImage, Context, CraftedImage, Encoding, Executor, Family, Kind, LayerTar, Registry, Who,
-    check_image,
+    BaseImage, Context, CraftedImage, Encoding, Executor, Family, Kind, LayerTar, Registry, Site,
+    Who, check_image,
 };
 use serde_json::json;
 
@@ -263,4 +263,37 @@ fn what_we_do_not_know_of_a_bases_config_survives() {
     assert_eq!(built.setting("Healthcheck")["Unheard"], 1);
     assert_eq!(built.setting("Shell")[1], "sh");
     assert_eq!(built.setting("FutureField")["of"][1], "tool");
+}
+
+#[test]
+fn triggers_of_the_base_run_first_and_are_used_up() {
+    let site = Site::busybox();
+    let image = CraftedImage::new(Family::Docker)
+        .layer(LayerTar::new().shell(), Encoding::Gzip)
+        .config(
+            "OnBuild",
+            json!([
+                "ARG WHO=nobody",
+                "COPY app.txt /app/",
+                "RUN echo $WHO >> /app/app.txt"
+            ]),
+        );
+    image.push_to(&site.registry, "onbuild:1");
+    let base = BaseImage::in_registry(&site.registry, "onbuild:1");
+    let site = Site {
+        registry: site.registry,
+        base,
+    };
+    let context = site
+        .context("RUN echo own >> /app/app.txt\nONBUILD RUN false")
+        .file("app.txt", "app\n");
+    let image = site.build_with(
+        site.executor(Who::Root, &context)
+            .arg("--build-arg=WHO=somebody"),
+    );
+    assert_eq!(
+        image.tree().get("app/app.txt").kind,
+        Kind::file("app\nsomebody\nown\n")
+    );
+    assert_eq!(*image.setting("OnBuild"), json!(["RUN false"]));
 }

@@ -1,7 +1,6 @@
 //! Everything that a RUN can do to files, and what the layers then say.
 
 use crate::support::container::Bundle;
-use crate::support::image::sha256;
 use crate::support::{Image, Kind, Site, Tree, Who};
 
 /// Builds the lines over busybox for both accounts, and hands each image to `check`. The trees must be those that
@@ -18,13 +17,6 @@ fn zoo(lines: &str, check: impl Fn(&Image, &Tree)) {
             "{who:?}"
         );
         check(&image, &tree);
-    }
-}
-
-fn contents(text: &str) -> Kind {
-    Kind::File {
-        size: text.len() as u64,
-        sha256: sha256(text.as_bytes()),
     }
 }
 
@@ -87,8 +79,8 @@ fn one_type_is_replaced_by_another() {
             assert_eq!(tree.names_in("zoo/file-to-dir"), ["in"]);
             assert_eq!(tree.names_in("zoo/link-to-dir"), ["in"]);
             assert_eq!(tree.get("zoo/link-to-dir").kind, Kind::Directory);
-            assert_eq!(tree.get("zoo/dir-to-file").kind, contents("file\n"));
-            assert_eq!(tree.get("zoo/link-to-file").kind, contents("file\n"));
+            assert_eq!(tree.get("zoo/dir-to-file").kind, Kind::file("file\n"));
+            assert_eq!(tree.get("zoo/link-to-file").kind, Kind::file("file\n"));
             for link in ["zoo/file-to-link", "zoo/dir-to-link"] {
                 assert_eq!(
                     tree.get(link).kind,
@@ -127,7 +119,7 @@ fn hard_links_are_kept_within_a_layer() {
             assert!(!tree.are_hard_links("zoo/a", "zoo/lower"));
             assert_eq!(
                 tree.get("zoo/linked-later").kind,
-                contents("two\n"),
+                Kind::file("two\n"),
                 "the link to a file of a lower layer has its bytes"
             );
         },
@@ -292,6 +284,6 @@ fn twenty_thousand_small_files_come_through() {
     let make = "RUN mkdir /many && cd /many && i=0 && while [ $i -lt 20000 ]; do echo $i > f$i; i=$((i+1)); done";
     zoo(make, |_, tree| {
         assert_eq!(tree.count_below("many"), 20_000);
-        assert_eq!(tree.get("many/f19999").kind, contents("19999\n"));
+        assert_eq!(tree.get("many/f19999").kind, Kind::file("19999\n"));
     });
 }

@@ -5,15 +5,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod add;
 mod bad_input;
 mod bases;
 mod config;
 mod copy;
 mod delivery;
+mod dockerignore;
 mod file_zoo;
 mod harness;
 mod hostile;
 mod interrupted;
 mod main_job;
+mod oracle;
 mod reproducible;
 mod run;

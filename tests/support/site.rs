@@ -7,6 +7,7 @@ use super::executor::Executor;
 use super::image::Image;
 use super::oracle::check_image;
 use super::registry::Registry;
+use super::tree::Tree;
 
 /// The name that a site's builds are pushed as.
 pub(crate) const APP: &str = "app:1";
@@ -45,6 +46,19 @@ impl Site {
     /// Builds and pushes `APP`, and returns the image that the oracle has passed.
     pub(crate) fn build(&self, who: Who, context: &Context) -> Image {
         self.build_with(self.executor(who, context))
+    }
+
+    /// Builds as root and as a user, which must give the same files, and returns what the user's build made.
+    pub(crate) fn build_as_both(&self, context: &Context) -> Tree {
+        let as_root = self.build(Who::Root, context).tree().without_times();
+        let image = self.build(Who::User, context);
+        let differences = as_root.differences(&image.tree().without_times());
+        assert_eq!(
+            differences,
+            Vec::<String>::new(),
+            "root's build, then the user's"
+        );
+        image.tree()
     }
 
     /// Like `build`, with an executor that the test has given more flags.
