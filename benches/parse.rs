@@ -55,7 +55,9 @@ fn benches(criterion: &mut Criterion) {
     criterion.bench_function("expand", |bencher| {
         bencher.iter(|| {
             let mut expander = Expander::new('\\', &lookup);
-            expander.word(black_box("/opt/${version#v}/${missing:-a \"b\"}/${version%%-*}"))
+            expander.word(black_box(
+                "/opt/${version#v}/${missing:-a \"b\"}/${version%%-*}",
+            ))
         });
     });
 }

@@ -175,7 +175,7 @@ impl BaseImages {
         let source = SyncIoBridge::new(reader.into_async_read());
         let work = LayerWork {
             dir: self.sandbox.new_layer_dir()?,
-            blob: self.blobs.writer()?,
+            blob: self.blobs.writer_for(&descriptor.digest)?,
             digest: descriptor.digest.clone(),
             diff_id: layer.diff_id.clone(),
             xattrs: self.sandbox.overlay_xattrs(),
@@ -248,7 +248,6 @@ impl LayerWork {
                 self.diff_id
             );
         }
-        warn_of_skipped(&unpacked);
         let blob = Arc::into_inner(blob).context("the layer is still being read")?;
         let blob = blob.into_inner().unwrap_or_else(PoisonError::into_inner);
         blob.commit(Some(&self.digest))?;
@@ -271,33 +270,6 @@ impl<R: Read> Read for Tee<R> {
         let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
         copy.write_all(&buffer[..count])?;
         Ok(count)
-    }
-}
-
-fn warn_of_skipped(unpacked: &Unpacked) {
-    let list = [
-        (
-            &unpacked.skipped_devices,
-            "device nodes that this user may not make",
-        ),
-        (
-            &unpacked.skipped_xattrs,
-            "files whose user attributes the file system does not take",
-        ),
-    ];
-    for (skipped, what) in list {
-        if skipped.count > 0 {
-            let first: Vec<String> = skipped
-                .first
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
-            tracing::warn!(
-                "left out of the unpacked image: {} {what} ({})",
-                skipped.count,
-                first.join(", ")
-            );
-        }
     }
 }
 

@@ -275,12 +275,9 @@ impl Planner<'_> {
         if let Some(refusal) = refusal(&statement.instruction) {
             return Err(self.text.error_at(span, refusal).into());
         }
-        let source = match &statement.instruction {
-            Instruction::Copy(copy) => match &copy.from {
-                Some(from) => self.file_source(from, stage, platform, span).await?,
-                None => FileSource::Context,
-            },
-            _ => FileSource::Context,
+        let source = match copied_from(&statement.instruction) {
+            Some(from) => self.file_source(from, stage, platform, span).await?,
+            None => FileSource::Context,
         };
         Ok(PlannedStep {
             is_trigger: trigger_of.is_some(),
@@ -321,11 +318,18 @@ impl Planner<'_> {
     }
 }
 
+fn copied_from(instruction: &Instruction) -> Option<&str> {
+    let Instruction::Copy(copy) = instruction else {
+        return None;
+    };
+    copy.from.as_deref()
+}
+
 fn trigger_text(statement: &Statement) -> Option<String> {
-    match &statement.instruction {
-        Instruction::Onbuild(onbuild) => Some(onbuild.trigger.clone()),
-        _ => None,
-    }
+    let Instruction::Onbuild(onbuild) = &statement.instruction else {
+        return None;
+    };
+    Some(onbuild.trigger.clone())
 }
 
 fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {

@@ -240,7 +240,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// kaniko's flags that have no effect here yet: refused by name, so that nobody is told "ok" about
+/// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
 pub(super) const NOT_YET_SUPPORTED: [&str; 37] = [
     "annotation",

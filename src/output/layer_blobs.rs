@@ -40,7 +40,7 @@ impl LayerBlobs {
             .await
             .with_context(failed)?;
         let mut source = SyncIoBridge::new(reader.into_async_read());
-        let mut writer = self.store.writer()?;
+        let mut writer = self.store.writer_for(&digest)?;
         let expected = digest.clone();
         let copy = move || -> Result<()> {
             io::copy(&mut source, &mut writer)?;

@@ -118,7 +118,6 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
         has_tty_group: ids.has_tty_group,
         argument_area,
     })?;
-    tracing::info!("isolation: {}", sandbox.description());
     Ok(sandbox)
 }
 
