@@ -1,4 +1,4 @@
-//! COPY: files of the context, a stage or an image into the stage's files.
+//! COPY and ADD: files of the context, a stage or an image into the stage's files.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use crate::context::choose_by;
 use crate::context::dockerignore::Ignore;
 use crate::context::select::{SelectError, select};
-use crate::dockerfile::{CopyInstruction, InlineFile, Sources, Span};
+use crate::dockerfile::{AddInstruction, CopyInstruction, InlineFile, Sources, Span};
 use crate::fs::{
     Choice, CopyRules, Destination, Metadata, ModeChange, PathContext, PathError, Root, base_name,
     copy,
@@ -30,59 +30,106 @@ const INLINE_FILE: &str = "content";
 /// Where files come from, and which of them take part.
 pub(super) struct Origin<'a> {
     pub(super) root: &'a Root,
-    pub(super) choose: &'a dyn Fn(&Path, &Metadata) -> Choice,
+    choose: &'a dyn Fn(&Path, &Metadata) -> Choice,
     /// Whether this is the build context: owners are not taken over, and what is left out may be
     /// left out by an ignore file.
-    pub(super) is_context: bool,
+    is_context: bool,
+}
+
+/// Where files go.
+pub(super) struct Target<'a> {
+    pub(super) root: &'a Root,
+    /// Absolute path inside the root, with a slash at its end if it is a directory.
+    pub(super) path: &'a str,
+    /// Lines of the instruction, for messages.
+    pub(super) span: Span,
+}
+
+impl Target<'_> {
+    pub(super) fn destination(&self) -> Destination<'_> {
+        Destination {
+            path: Path::new(self.path),
+            is_directory: self.path.ends_with('/'),
+        }
+    }
 }
 
 /// How the copies look, apart from where they come from.
 pub(super) struct Looks {
     pub(super) owner: Option<(u32, u32)>,
-    pub(super) mode: Option<ModeChange>,
-    pub(super) exclude: Option<Ignore>,
+    mode: Option<ModeChange>,
+    exclude: Option<Ignore>,
+}
+
+/// What COPY and ADD have in common.
+struct Transfer<'a> {
+    keyword: &'static str,
+    sources: &'a Sources,
+    from: &'a FileSource,
+    chown: Option<&'a str>,
+    chmod: Option<&'a str>,
+    exclude: &'a [String],
+    /// Whether a file that is an archive is unpacked.
+    unpacks: bool,
 }
 
 impl StageBuilder<'_> {
     /// Executes a COPY.
-    pub(super) fn copy(&mut self, instruction: &CopyInstruction, step: &PlannedStep) -> Result<()> {
-        let span = step.span;
-        let created_by = history(
-            "COPY",
-            instruction.chown.as_deref(),
-            instruction.chmod.as_deref(),
-            &instruction.sources,
-        );
-        let destination = self.destination(&instruction.sources.destination);
-        self.in_step(span, created_by, |builder, step_files| {
-            let target = step_files.root()?;
-            let looks = builder.looks(
-                target,
-                instruction.chown.as_deref(),
-                instruction.chmod.as_deref(),
-                &instruction.exclude,
+    pub(super) fn copy(&mut self, copy: &CopyInstruction, step: &PlannedStep) -> Result<()> {
+        let transfer = Transfer {
+            keyword: "COPY",
+            sources: &copy.sources,
+            from: &step.source,
+            chown: copy.chown.as_deref(),
+            chmod: copy.chmod.as_deref(),
+            exclude: &copy.exclude,
+            unpacks: false,
+        };
+        self.transfer(&transfer, step.span)
+    }
+
+    /// Executes an ADD.
+    pub(super) fn add(&mut self, add: &AddInstruction, step: &PlannedStep) -> Result<()> {
+        let transfer = Transfer {
+            keyword: "ADD",
+            sources: &add.sources,
+            from: &step.source,
+            chown: add.chown.as_deref(),
+            chmod: add.chmod.as_deref(),
+            exclude: &add.exclude,
+            unpacks: add.unpack.unwrap_or(true),
+        };
+        self.transfer(&transfer, step.span)
+    }
+
+    fn transfer(&mut self, transfer: &Transfer<'_>, span: Span) -> Result<()> {
+        let destination = self.destination(&transfer.sources.destination);
+        self.in_step(span, history(transfer), |builder, step| {
+            let target = Target {
+                root: step.root()?,
+                path: &destination,
                 span,
-            )?;
-            builder.with_origin(&step.source, |origin| {
-                for path in &instruction.sources.paths {
-                    for found in builder.select(origin, path, span)? {
-                        builder.copy_one(origin, &found, target, &destination, &looks, span)?;
+            };
+            let looks = builder.looks(transfer, &target)?;
+            builder.with_origin(transfer.from, |origin| {
+                for pattern in &transfer.sources.paths {
+                    for path in builder.select(origin, pattern, span)? {
+                        if transfer.unpacks
+                            && builder.unpack_archive(origin, &path, &target, &looks)?
+                        {
+                            continue;
+                        }
+                        builder.copy_one(origin, &path, &target, &looks)?;
                     }
                 }
                 Ok(())
             })?;
-            builder.write_inline_files(
-                &instruction.sources.files,
-                target,
-                &destination,
-                &looks,
-                span,
-            )
+            builder.write_inline_files(&transfer.sources.files, &target, &looks)
         })
     }
 
     /// Returns where files go: absolute, and with a slash at its end if it is a directory.
-    pub(super) fn destination(&self, written: &str) -> String {
+    fn destination(&self, written: &str) -> String {
         let is_directory = written.is_empty()
             || written == "."
             || written.ends_with('/')
@@ -96,21 +143,18 @@ impl StageBuilder<'_> {
     }
 
     /// Works out `--chown`, `--chmod` and `--exclude`.
-    pub(super) fn looks(
-        &self,
-        target: &Root,
-        chown: Option<&str>,
-        chmod: Option<&str>,
-        exclude: &[String],
-        span: Span,
-    ) -> Result<Looks> {
-        let owner = chown.map(|text| resolve_owner(target, text)).transpose();
+    fn looks(&self, transfer: &Transfer<'_>, target: &Target<'_>) -> Result<Looks> {
+        let (span, exclude) = (target.span, transfer.exclude);
+        let owner = transfer
+            .chown
+            .map(|text| resolve_owner(target.root, text))
+            .transpose();
         let owner =
             owner.map_err(|error| self.error(span, "cannot look up --chown").because(error))?;
         for warning in owner.iter().flat_map(|owner| &owner.warnings) {
             self.workshop.report(Event::Warning(warning));
         }
-        let mode = chmod.map(|text| {
+        let mode = transfer.chmod.map(|text| {
             ModeChange::parse(text).ok_or_else(|| {
                 let message = format!(
                     "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
@@ -135,7 +179,7 @@ impl StageBuilder<'_> {
     }
 
     /// Hands the files that `source` means to `work`.
-    pub(super) fn with_origin(
+    fn with_origin(
         &self,
         source: &FileSource,
         work: impl FnOnce(&Origin<'_>) -> Result<()>,
@@ -161,7 +205,7 @@ impl StageBuilder<'_> {
     }
 
     /// Returns the paths that one source names.
-    pub(super) fn select(
+    fn select(
         &self,
         origin: &Origin<'_>,
         pattern: &str,
@@ -190,14 +234,12 @@ impl StageBuilder<'_> {
     }
 
     /// Copies one file, or the contents of one directory.
-    pub(super) fn copy_one(
+    fn copy_one(
         &self,
         origin: &Origin<'_>,
         path: &Path,
-        target: &Root,
-        destination: &str,
+        target: &Target<'_>,
         looks: &Looks,
-        span: Span,
     ) -> Result<()> {
         // `--exclude` counts from the source; a file that is a source itself is filtered by its name.
         let excludes = |relative: &Path, metadata: &Metadata| match &looks.exclude {
@@ -237,29 +279,27 @@ impl StageBuilder<'_> {
             origin.root,
             path,
             &name,
-            target,
-            as_destination(destination),
+            target.root,
+            target.destination(),
             &rules,
         )
         .map_err(|error| {
-            let message = format!("cannot copy `/{}` to `{destination}`", path.display());
-            self.error(span, message).because(error).into()
+            let message = format!("cannot copy `/{}` to `{}`", path.display(), target.path);
+            self.error(target.span, message).because(error).into()
         })
     }
 
     /// Writes the files whose content is in the Dockerfile.
-    pub(super) fn write_inline_files(
+    fn write_inline_files(
         &self,
         files: &[InlineFile],
-        target: &Root,
-        destination: &str,
+        target: &Target<'_>,
         looks: &Looks,
-        span: Span,
     ) -> Result<()> {
         for file in files {
             let failed = |error: PathError| {
-                let message = format!("cannot write `{}` to `{destination}`", file.name);
-                self.error(span, message).because(error)
+                let message = format!("cannot write `{}` to `{}`", file.name, target.path);
+                self.error(target.span, message).because(error)
             };
             let rules = CopyRules {
                 owner: looks.owner.or(Some((0, 0))),
@@ -272,15 +312,7 @@ impl StageBuilder<'_> {
             let temp = temp.map_err(failed)?;
             let root = write_content(temp.path(), &file.content).map_err(failed)?;
             let (path, name) = (Path::new(INLINE_FILE), OsStr::new(&file.name));
-            copy(
-                &root,
-                path,
-                name,
-                target,
-                as_destination(destination),
-                &rules,
-            )
-            .map_err(failed)?;
+            copy(&root, path, name, target.root, target.destination(), &rules).map_err(failed)?;
         }
         Ok(())
     }
@@ -308,13 +340,6 @@ fn both(first: Choice, second: Choice) -> Choice {
     }
 }
 
-pub(super) fn as_destination(text: &str) -> Destination<'_> {
-    Destination {
-        path: Path::new(text),
-        is_directory: text.ends_with('/'),
-    }
-}
-
 /// Says whether an extended attribute is kept from the local context: capabilities only, the others
 /// are the building machine's.
 fn is_capability(key: &OsStr) -> bool {
@@ -328,15 +353,11 @@ fn is_kept_xattr(key: &OsStr) -> bool {
 }
 
 /// Returns what the history says of a COPY or ADD.
-pub(super) fn history(
-    keyword: &str,
-    chown: Option<&str>,
-    chmod: Option<&str>,
-    sources: &Sources,
-) -> String {
-    let mut words = vec![keyword.to_owned()];
-    words.extend(chown.map(|chown| format!("--chown={chown}")));
-    words.extend(chmod.map(|chmod| format!("--chmod={chmod}")));
+fn history(transfer: &Transfer<'_>) -> String {
+    let sources = transfer.sources;
+    let mut words = vec![transfer.keyword.to_owned()];
+    words.extend(transfer.chown.map(|chown| format!("--chown={chown}")));
+    words.extend(transfer.chmod.map(|chmod| format!("--chmod={chmod}")));
     words.extend(sources.paths.iter().cloned());
     words.extend(sources.files.iter().map(|file| format!("<<{}", file.name)));
     words.push(sources.destination.clone());

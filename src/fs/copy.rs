@@ -6,14 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::file::{copy_contents, set_file_mode, set_file_mtime, set_file_owner};
-use super::{Dir, FileKind, Metadata, ModeChange, PathContext, PathError, Root};
+use super::{Dir, FileKind, Metadata, ModeChange, PathError, Root};
 
 /// Deepest nesting that is copied: no longer path can be named anyway (`PATH_MAX` is 4096).
 const DEPTH_MAX: usize = 2048;
@@ -324,30 +321,15 @@ impl Copier<'_> {
         leaf: &OsStr,
     ) -> Result<(), PathError> {
         let from = source.open_file(name)?;
-        let to = target.create_file(leaf, 0o600)?;
-        let path = target.path_of(leaf);
-        copy_contents(&from, &to, metadata.size).on("copy to", &path)?;
+        let to = target.create_new_file(leaf, 0o600)?;
+        to.copy_from(&from)?;
         let (uid, gid) = self.owner(metadata);
-        set_file_owner(&to, uid, gid, &path)?;
-        set_file_mode(&to, self.mode(metadata), &path)?;
-        self.copy_xattrs(source, name, &to, &path)?;
-        set_file_mtime(&to, metadata.mtime, &path)
-    }
-
-    fn copy_xattrs(
-        &self,
-        source: &Dir,
-        name: &OsStr,
-        to: &File,
-        path: &Path,
-    ) -> Result<(), PathError> {
-        for (key, value) in source.xattrs(name)? {
-            if (self.rules.keeps_xattr)(&key) {
-                rustix::fs::fsetxattr(to.as_fd(), &key, &value, rustix::fs::XattrFlags::empty())
-                    .on("set extended attribute of", path)?;
-            }
+        to.set_owner(uid, gid)?;
+        to.set_mode(self.mode(metadata))?;
+        for (key, value) in source.xattrs_where(name, self.rules.keeps_xattr)? {
+            to.set_xattr(&key, &value)?;
         }
-        Ok(())
+        to.set_mtime(metadata.mtime)
     }
 
     /// Returns the name that an earlier hard link of the same file got, and remembers this one.

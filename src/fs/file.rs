@@ -1,14 +1,13 @@
-//! An open regular file: its contents and its attributes, set through the descriptor.
+//! The contents of an open regular file: what is stored, and what is a hole.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{Gid, Mode, SeekFrom as Seeking, Timespec, Timestamps, Uid};
+use rustix::fs::SeekFrom as Seeking;
 use rustix::io::Errno;
 
-use super::{PathContext, PathError, Timestamp};
+use super::{PathContext, PathError};
 
 /// Files below this size are not searched for holes: one more system call would cost more than the
 /// zeros that it saves.
@@ -53,33 +52,4 @@ fn next_data(file: &File, position: u64) -> io::Result<Option<(u64, u64)>> {
     };
     let end = rustix::fs::seek(file, Seeking::Hole(start))?;
     Ok(Some((start, end)))
-}
-
-/// Sets owner and group. The kernel clears setuid bits: set the mode after.
-pub(super) fn set_file_owner(
-    file: &File,
-    uid: u32,
-    gid: u32,
-    path: &Path,
-) -> Result<(), PathError> {
-    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-    rustix::fs::fchown(file.as_fd(), uid, gid).on("change owner of", path)
-}
-
-/// Sets the mode bits.
-pub(super) fn set_file_mode(file: &File, mode: u32, path: &Path) -> Result<(), PathError> {
-    rustix::fs::fchmod(file.as_fd(), Mode::from_raw_mode(mode)).on("change mode of", path)
-}
-
-/// Sets the modification time, and the access time to the same.
-pub(super) fn set_file_mtime(file: &File, mtime: Timestamp, path: &Path) -> Result<(), PathError> {
-    let spec = Timespec {
-        tv_sec: mtime.seconds,
-        tv_nsec: mtime.nanos.into(),
-    };
-    let times = Timestamps {
-        last_access: spec,
-        last_modification: spec,
-    };
-    rustix::fs::futimens(file.as_fd(), &times).on("change time of", path)
 }

@@ -6,6 +6,7 @@ mod copy;
 mod descent;
 mod dir;
 mod dir_read;
+mod dir_xattrs;
 mod error;
 mod file;
 mod metadata;
@@ -17,8 +18,9 @@ mod root;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
 pub use descent::Descent;
-pub use dir::{Dir, Xattrs};
+pub use dir::Dir;
 pub use dir_read::DirEntry;
+pub use dir_xattrs::Xattrs;
 pub use error::{PathContext, PathError};
 pub use file::stored_range;
 pub use metadata::{FileKind, Metadata, Timestamp, device_number};
