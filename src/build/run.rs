@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::dockerfile::{Invocation, RunInstruction, Span};
+use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, Span};
 use crate::fs::Root;
 use crate::sandbox::{Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user};
 
@@ -25,7 +25,7 @@ impl StageBuilder<'_> {
         let created_by = run_history(&self.scope, &argv);
         self.in_step(span, created_by, |builder, step| {
             let user = builder.user(step.root()?, span)?;
-            let command = builder.command(&argv, script.as_ref(), user);
+            let command = builder.command(&argv, script.as_ref(), user, network(run.network));
             let mut report = |stream, bytes: &[u8]| {
                 builder.workshop.report(Event::Output {
                     step: &builder.name,
@@ -56,7 +56,13 @@ impl StageBuilder<'_> {
         })
     }
 
-    fn command(&self, argv: &[String], script: Option<&ShownFile>, user: ResolvedUser) -> Command {
+    fn command(
+        &self,
+        argv: &[String],
+        script: Option<&ShownFile>,
+        user: ResolvedUser,
+        network: Network,
+    ) -> Command {
         let home = user.home.to_string_lossy().into_owned();
         let environment = self.scope.run_environment(&self.workshop.global, &home);
         let to_os = |(name, value): (String, String)| (OsString::from(name), OsString::from(value));
@@ -67,7 +73,7 @@ impl StageBuilder<'_> {
             user,
             hostname: Command::DEFAULT_HOSTNAME.to_owned(),
             files: script.cloned().into_iter().collect(),
-            network: Network::Host,
+            network,
         }
     }
 
@@ -103,5 +109,13 @@ impl StageBuilder<'_> {
                 (with_shell(path), Some(script))
             }
         }
+    }
+}
+
+/// `default` is the network that the builder has, as under kaniko and buildah's chroot isolation.
+fn network(mode: NetworkMode) -> Network {
+    match mode {
+        NetworkMode::Default | NetworkMode::Host => Network::Host,
+        NetworkMode::None => Network::None,
     }
 }

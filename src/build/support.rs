@@ -2,7 +2,7 @@
 //! that was ignored.
 
 use crate::dockerfile::{
-    AddInstruction, CopyInstruction, Instruction, NetworkMode, RunInstruction, SecurityMode,
+    AddInstruction, CopyInstruction, Instruction, RunInstruction, SecurityMode,
 };
 
 /// Returns what an instruction asks for that is not executed, as a sentence; `None` where all of it is.
@@ -37,10 +37,7 @@ fn refusal_of_run(run: &RunInstruction) -> Option<String> {
     if !run.devices.is_empty() {
         return Some("not supported: RUN --device".to_owned());
     }
-    if !run.mounts.is_empty() {
-        return Some(not_yet("RUN --mount".to_owned()));
-    }
-    (run.network == NetworkMode::None).then(|| not_yet("RUN --network=none".to_owned()))
+    (!run.mounts.is_empty()).then(|| not_yet("RUN --mount".to_owned()))
 }
 
 fn refusal_of_copy(copy: &CopyInstruction) -> Option<String> {

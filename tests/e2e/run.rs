@@ -44,6 +44,18 @@ fn a_run_has_a_pid_namespace_of_its_own() {
 }
 
 #[test]
+fn a_run_has_the_network_of_the_executor_unless_it_asks_for_none() {
+    let site = Site::busybox();
+    let url = format!("http://{}/v2/", site.registry.host());
+    let context = site.context(&format!(
+        "RUN wget -q -O /dev/null {url}
+RUN --network=host wget -q -O /dev/null {url}
+RUN --network=none ! wget -q -O /dev/null {url} && test \"$(grep -c : /proc/net/dev)\" = 1 && ifconfig lo | grep -q UP"
+    ));
+    site.build_as_both(&context);
+}
+
+#[test]
 fn the_environment_of_the_executor_is_not_that_of_a_run() {
     let site = Site::busybox();
     let context = site.context(
