@@ -16,6 +16,11 @@ pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
     value.map(PathBuf::from)
 }
 
+/// Says whether any variable's name begins with `prefix`.
+pub(super) fn has_variable_like(prefix: &str) -> bool {
+    std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+}
+
 /// Returns the directory that relative paths start from.
 pub(super) fn current_dir() -> Result<PathBuf> {
     std::env::current_dir().context("cannot find the current directory")

@@ -22,7 +22,7 @@ use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORT
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
-use super::{debug, log};
+use super::{debug, environment, log};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -110,6 +110,15 @@ fn show_debug(command: &DebugCommand) -> Result<()> {
 /// Builds and delivers an image.
 fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     let options = ExecutorOptions::new(flags)?;
+    for note in flags.no_effect.notes() {
+        style.print(Level::Info, &note);
+    }
+    if environment::has_variable_like("FF_KANIKO_") {
+        style.print(
+            Level::Info,
+            "FF_KANIKO_* have no effect: images are built as BuildKit builds them",
+        );
+    }
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::no_effect::NoEffectFlags;
+
 /// Builds a container image from a Dockerfile and pushes it, without a daemon.
 #[derive(Debug, Parser)]
 #[command(
@@ -29,6 +31,8 @@ pub(super) struct ExecutorFlags {
     pub(super) place: PlaceFlags,
     #[command(flatten)]
     pub(super) log: LogFlags,
+    #[command(flatten)]
+    pub(super) no_effect: NoEffectFlags,
 }
 
 /// What the executor does instead of a build.
@@ -194,9 +198,6 @@ pub(super) struct PlaceFlags {
     /// Directory for the files of a build [default: the first of $TMPDIR, /var/tmp and /tmp that can hold overlays]
     #[arg(long, value_name = "DIR", env = "SAWAGANI_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
-    /// Accepted for kaniko's sake: this builder need not be told that it runs in a container
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -242,7 +243,7 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 37] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 26] = [
     "annotation",
     "bucket",
     "build-context",
@@ -252,21 +253,14 @@ pub(super) const NOT_YET_SUPPORTED: [&str; 37] = [
     "cache-repo",
     "cache-run-layers",
     "cache-ttl",
-    "cleanup",
-    "compressed-caching",
     "credential-helpers",
     "dryrun",
-    "force-build-metadata",
     "git",
     "ignore-path",
-    "ignore-var-run",
     "image-download-retry",
     "image-fs-extract-retry",
     "kaniko-dir",
-    "materialize",
     "no-push-cache",
-    "pre-cleanup",
-    "preserve-context",
     "push-ignore-immutable-tag-errors",
     "push-retry",
     "registry-client-cert",
@@ -275,11 +269,7 @@ pub(super) const NOT_YET_SUPPORTED: [&str; 37] = [
     "secret",
     "single-snapshot",
     "skip-default-registry-fallback",
-    "skip-unused-stages",
-    "snapshot-mode",
-    "snapshotMode",
     "ssh",
-    "use-new-run",
 ];
 
 /// Reads a boolean as Go's `strconv.ParseBool` does: `--cache`, `--cache=true`, `--cache=1`.

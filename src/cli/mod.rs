@@ -7,6 +7,7 @@ mod environment;
 mod execute;
 mod flags;
 mod log;
+mod no_effect;
 mod options;
 mod progress;
 mod report;

@@ -1,0 +1,147 @@
+//! kaniko's flags that steer a mechanism which does not exist here: accepted, so that a job's
+//! `script:` works unchanged, and each said to be without effect, with the reason.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+
+/// A flag without effect.
+struct NoEffect {
+    name: &'static str,
+    /// Whether it needs a value; the others are booleans.
+    takes_value: bool,
+    /// Why there is nothing to do, as a sentence without its full stop.
+    reason: &'static str,
+}
+
+const fn boolean(name: &'static str, reason: &'static str) -> NoEffect {
+    NoEffect {
+        name,
+        takes_value: false,
+        reason,
+    }
+}
+
+const FLAGS: [NoEffect; 11] = [
+    boolean(
+        "force",
+        "the builder need not be told that it runs in a container",
+    ),
+    NoEffect {
+        name: "snapshot-mode",
+        takes_value: true,
+        reason: "what a step changed is read from its overlay, exactly and without a walk",
+    },
+    boolean(
+        "use-new-run",
+        "what a step changed is read from its overlay",
+    ),
+    boolean(
+        "skip-unused-stages",
+        "stages that the target does not need are always skipped",
+    ),
+    boolean(
+        "force-build-metadata",
+        "layers and history are those that BuildKit makes",
+    ),
+    boolean("compressed-caching", "no layer is held in memory"),
+    boolean(
+        "ignore-var-run",
+        "nothing of the machine's own /var/run is visible to RUN",
+    ),
+    boolean(
+        "materialize",
+        "the files of a stage are unpacked when a step needs them",
+    ),
+    boolean(
+        "cleanup",
+        "the machine's own root directory is never changed",
+    ),
+    boolean(
+        "pre-cleanup",
+        "the machine's own root directory is never changed",
+    ),
+    boolean(
+        "preserve-context",
+        "the machine's own root directory is never changed",
+    ),
+];
+
+/// Those of the flags that were given, in the order of the list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct NoEffectFlags {
+    given: Vec<&'static str>,
+}
+
+impl NoEffectFlags {
+    /// Returns one line for each flag that was given.
+    pub(super) fn notes(&self) -> Vec<String> {
+        FLAGS
+            .iter()
+            .filter(|flag| self.given.contains(&flag.name))
+            .map(|flag| format!("--{} has no effect: {}", flag.name, flag.reason))
+            .collect()
+    }
+}
+
+impl FromArgMatches for NoEffectFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = FLAGS.iter().map(|flag| flag.name);
+        Ok(Self {
+            given: given.filter(|name| matches.contains_id(name)).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for NoEffectFlags {
+    fn augment_args(command: Command) -> Command {
+        FLAGS
+            .iter()
+            .fold(command, |command, flag| command.arg(argument(flag)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn argument(flag: &NoEffect) -> Arg {
+    let argument = Arg::new(flag.name)
+        .long(flag.name)
+        .hide(true)
+        .action(ArgAction::Append);
+    if flag.takes_value {
+        // The deprecated spelling of the one flag that has a value.
+        return argument.value_name("VALUE").alias("snapshotMode");
+    }
+    argument
+        .value_parser(super::flags::go_bool)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::ExecutorFlags;
+    use clap::Parser;
+
+    #[test]
+    fn kanikos_flags_are_accepted_and_each_says_that_it_has_no_effect() {
+        let arguments = [
+            "executor",
+            "--snapshot-mode",
+            "redo",
+            "--cleanup",
+            "--use-new-run=false",
+        ];
+        let flags = ExecutorFlags::try_parse_from(arguments).unwrap();
+        let notes = flags.no_effect.notes();
+        assert_eq!(notes.len(), 3, "{notes:?}");
+        assert!(notes[0].starts_with("--snapshot-mode has no effect: "));
+        assert!(ExecutorFlags::try_parse_from(["executor", "--cleanup=maybe"]).is_err());
+    }
+}
