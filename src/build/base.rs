@@ -23,6 +23,7 @@ use crate::registry::{Purpose, Registries, Repository};
 use crate::sandbox::{LayerDir, Rootfs, Sandbox};
 
 use super::draft::ImageDraft;
+use super::halt::Halt;
 use super::layers::{LayerContent, StageLayer, StoredLayer};
 use super::{Event, Progress};
 
@@ -47,6 +48,7 @@ pub struct BaseImages {
     registries: Arc<Registries>,
     blobs: Arc<BlobStore>,
     sandbox: Sandbox,
+    halt: Halt,
     progress: Progress,
     resolved: Once<(String, String), Arc<BaseImage>>,
     /// Layers by the digests of those below and their own: what a layer leaves out, it takes from
@@ -61,12 +63,14 @@ impl BaseImages {
         registries: Arc<Registries>,
         blobs: Arc<BlobStore>,
         sandbox: Sandbox,
+        halt: Halt,
         progress: Progress,
     ) -> Self {
         Self {
             registries,
             blobs,
             sandbox,
+            halt,
             progress,
             resolved: Once::default(),
             unpacked: Once::default(),
@@ -168,11 +172,9 @@ impl BaseImages {
         let name = format!("{}/{}", layer.origin.registry, layer.origin.repository);
         let descriptor = &layer.descriptor;
         let failed = || format!("cannot unpack layer {} of `{name}`", descriptor.digest);
-        let reader = repository
-            .open_blob(descriptor)
-            .await
-            .with_context(failed)?;
-        let source = SyncIoBridge::new(reader.into_async_read());
+        let opening = self.halt.or_halt(repository.open_blob(descriptor)).await;
+        let reader = opening.with_context(failed)?.with_context(failed)?;
+        let source = SyncIoBridge::new(self.halt.reader(reader.into_async_read()));
         let work = LayerWork {
             dir: self.sandbox.new_layer_dir()?,
             blob: self.blobs.writer_for(&descriptor.digest)?,

@@ -1,7 +1,7 @@
 //! A build from beginning to end: read, plan, execute the stages, put the image together.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use crate::context::BuildContext;
 use crate::context::dockerignore::Ignore;
 use crate::dockerfile::{self, Dockerfile};
+use crate::fs::Root;
 use crate::image::{AssembledImage, Reference};
 
 use super::assemble::assemble;
@@ -29,13 +30,13 @@ pub struct BuildInput {
 impl BuildInput {
     /// Reads and parses the Dockerfile and its ignore file.
     pub fn read(options: &BuildOptions) -> Result<Self> {
-        let (path, content) = read_dockerfile(options)?;
+        let root = Root::open(&options.context).context("cannot open the build context")?;
+        let (path, content) = read_dockerfile(options, &root)?;
         let text = DockerfileText::new(&options.dockerfile.to_string_lossy(), &content);
         let dockerfile = dockerfile::parse(&content)
             .map_err(|error| text.error_at(error.span, error.to_string()))?;
-        let (ignore_path, ignore) = read_ignore(options, &path)?;
-        let context = BuildContext::open(&options.context, ignore_path, ignore)
-            .context("cannot open the build context")?;
+        let (ignore_path, ignore) = read_ignore(&path, &root)?;
+        let context = BuildContext::new(root, ignore_path, ignore);
         Ok(Self {
             text,
             dockerfile,
@@ -53,7 +54,13 @@ pub async fn build(
 ) -> Result<AssembledImage> {
     warn_of_syntax(&input.dockerfile, &tools);
     let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
-    let workshop = Arc::new(Workshop::new(input, options, plan.global, tools)?);
+    let workshop = Arc::new(Workshop::new(
+        input,
+        options,
+        plan.global,
+        plan.epoch,
+        tools,
+    )?);
     let target = plan.targets[0];
     let built = build_stages(plan.stages, &workshop).await?;
     assemble(built[&target].draft.clone(), options, &workshop).await
@@ -73,6 +80,10 @@ fn warn_of_syntax(dockerfile: &Dockerfile, tools: &Tools) {
     }
 }
 
+/// Stages that are built at the same time. Their commands share the processors, and each has its own
+/// files in memory or on disk.
+const STAGES_AT_ONCE: usize = 8;
+
 /// Builds the stages, each as soon as those that it needs are built.
 async fn build_stages(
     mut waiting: BTreeMap<usize, PlannedStage>,
@@ -88,6 +99,9 @@ async fn build_stages(
             .map(|(index, _)| *index)
             .collect();
         for index in ready {
+            if running.len() >= STAGES_AT_ONCE {
+                break;
+            }
             let Some(stage) = waiting.remove(&index) else {
                 continue;
             };
@@ -101,14 +115,18 @@ async fn build_stages(
             }
             Some(Ok((_, Err(error)))) => {
                 // The others are asked to stop; what they say of it is not the cause.
+                if failure.is_none() && !running.is_empty() {
+                    let text = format!("{error}: stopping the other stages");
+                    workshop.report(Event::Warning(&text));
+                }
                 failure.get_or_insert(error);
                 waiting.clear();
-                workshop.stop.request();
+                workshop.halt.request();
             }
             Some(Err(error)) => {
                 failure.get_or_insert(anyhow!(error).context("a stage ended unexpectedly"));
                 waiting.clear();
-                workshop.stop.request();
+                workshop.halt.request();
             }
         }
     }
@@ -118,51 +136,98 @@ async fn build_stages(
     }
 }
 
-/// Finds the Dockerfile, first from the current directory, then in the context, as kaniko does.
-fn read_dockerfile(options: &BuildOptions) -> Result<(PathBuf, String)> {
-    let tried = [
-        options.current_dir.join(&options.dockerfile),
-        options.context.join(&options.dockerfile),
-    ];
+/// Dockerfiles and ignore files are read into memory: a larger one is neither.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// Finds the Dockerfile, first from the current directory, then in the context, as kaniko does. What
+/// is below the context is not trusted: links in it lead nowhere outside.
+fn read_dockerfile(options: &BuildOptions, context: &Root) -> Result<(DockerfilePath, String)> {
+    let here = options.current_dir.join(&options.dockerfile);
+    if let Ok(path) = here.strip_prefix(&options.context) {
+        if let Some(text) = read_text(context, path)? {
+            return Ok((DockerfilePath::in_context(options, path)?, text));
+        }
+    } else if here.exists() {
+        let found = DockerfilePath::of_the_user(&here)?;
+        let text = read_text(&found.root, &found.path)?;
+        return Ok((found, text.unwrap_or_default()));
+    }
     // BuildKit finds a lower-case `dockerfile` where the default name is not there.
     let is_default = options.dockerfile == Path::new("Dockerfile");
-    let lower_case = is_default.then(|| options.context.join("dockerfile"));
-    for path in tried.iter().chain(&lower_case) {
-        match fs::read(path) {
-            Ok(bytes) => {
-                return Ok((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                return Err(error)
-                    .with_context(|| format!("cannot read the Dockerfile `{}`", path.display()));
-            }
+    let lower_case = is_default.then(|| PathBuf::from("dockerfile"));
+    for path in std::iter::once(&options.dockerfile).chain(&lower_case) {
+        if let Some(text) = read_text(context, path)? {
+            return Ok((DockerfilePath::in_context(options, path)?, text));
         }
     }
-    let [here, in_context] = tried;
     bail!(
         "there is no Dockerfile `{}`, nor `{}`",
         here.display(),
-        in_context.display()
+        context.outside_path(&options.dockerfile).display()
     )
+}
+
+/// Where the Dockerfile was found: its own ignore file is beside it.
+struct DockerfilePath {
+    root: Root,
+    /// Relative to `root`.
+    path: PathBuf,
+}
+
+impl DockerfilePath {
+    fn in_context(options: &BuildOptions, path: &Path) -> Result<Self> {
+        Ok(Self {
+            root: Root::open(&options.context)?,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// A path that the user typed may lead anywhere, through any links.
+    fn of_the_user(path: &Path) -> Result<Self> {
+        let failed = || format!("cannot open the Dockerfile `{}`", path.display());
+        let path = path.canonicalize().with_context(failed)?;
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let name = path.file_name().with_context(failed)?;
+        Ok(Self {
+            root: Root::open(parent)?,
+            path: PathBuf::from(name),
+        })
+    }
 }
 
 /// Reads `<Dockerfile>.dockerignore`, else the context's `.dockerignore`. The name returned is the one
 /// for messages.
-fn read_ignore(options: &BuildOptions, dockerfile: &Path) -> Result<(PathBuf, Ignore)> {
-    let mut beside = dockerfile.as_os_str().to_owned();
+fn read_ignore(dockerfile: &DockerfilePath, context: &Root) -> Result<(PathBuf, Ignore)> {
+    let mut beside = dockerfile.path.as_os_str().to_owned();
     beside.push(".dockerignore");
-    for path in [PathBuf::from(beside), options.context.join(".dockerignore")] {
-        let text = match fs::read(&path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
-            }
-        };
-        let ignore =
-            Ignore::parse(&text).with_context(|| format!("cannot use `{}`", path.display()))?;
-        return Ok((path, ignore));
+    let places = [
+        (&dockerfile.root, PathBuf::from(beside)),
+        (context, PathBuf::from(".dockerignore")),
+    ];
+    for (root, path) in places {
+        if let Some(text) = read_text(root, &path)? {
+            let path = root.outside_path(&path);
+            let ignore =
+                Ignore::parse(&text).with_context(|| format!("cannot use `{}`", path.display()))?;
+            return Ok((path, ignore));
+        }
     }
     Ok((PathBuf::from(".dockerignore"), Ignore::parse("")?))
+}
+
+/// Reads a regular file below `root`; `None` where there is none.
+fn read_text(root: &Root, path: &Path) -> Result<Option<String>> {
+    if root.metadata(path)?.is_none() {
+        return Ok(None);
+    }
+    let outside = root.outside_path(path);
+    let mut bytes = Vec::new();
+    let file = root.open_file(path)?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("cannot read `{}`", outside.display()))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        bail!("`{}` is larger than 16 MiB", outside.display());
+    }
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -16,10 +16,10 @@ use crate::fs::{
     copy,
 };
 
+use super::LocatedError;
 use super::owner::resolve_owner;
 use super::plan::{FileSource, PlannedStep};
 use super::stage::StageBuilder;
-use super::{Event, LocatedError};
 
 /// Mode of a file whose content is in the Dockerfile.
 const INLINE_FILE_MODE: u32 = 0o644;
@@ -73,6 +73,22 @@ struct Transfer<'a> {
     unpacks: bool,
 }
 
+impl Looks {
+    /// Says what `--exclude` means for a path, relative to the source.
+    fn choose(&self, relative: &Path, is_dir: bool) -> Choice {
+        match &self.exclude {
+            Some(exclude) => choose_by(exclude, relative, is_dir),
+            None => Choice::Take,
+        }
+    }
+
+    /// Says whether `--exclude` leaves a source out: one that is a file is filtered by its name.
+    fn leaves_out_file(&self, root: &Root, path: &Path) -> Result<bool, PathError> {
+        let is_file = root.metadata(path)?.is_some_and(|found| !found.is_dir());
+        Ok(is_file && self.choose(Path::new(&base_name(path)), false) == Choice::Skip)
+    }
+}
+
 impl StageBuilder<'_> {
     /// Executes a COPY.
     pub(super) fn copy(&mut self, copy: &CopyInstruction, step: &PlannedStep) -> Result<()> {
@@ -114,6 +130,9 @@ impl StageBuilder<'_> {
             builder.with_origin(transfer.from, |origin| {
                 for pattern in &transfer.sources.paths {
                     for path in builder.select(origin, pattern, span)? {
+                        if looks.leaves_out_file(origin.root, &path)? {
+                            continue;
+                        }
                         if transfer.unpacks
                             && builder.unpack_archive(origin, &path, &target, &looks)?
                         {
@@ -147,12 +166,12 @@ impl StageBuilder<'_> {
         let (span, exclude) = (target.span, transfer.exclude);
         let owner = transfer
             .chown
-            .map(|text| resolve_owner(target.root, text))
+            .map(|text| resolve_owner(target.root, text, "--chown"))
             .transpose();
         let owner =
             owner.map_err(|error| self.error(span, "cannot look up --chown").because(error))?;
-        for warning in owner.iter().flat_map(|owner| &owner.warnings) {
-            self.workshop.report(Event::Warning(warning));
+        if let Some(owner) = &owner {
+            self.warn(span, &owner.warnings);
         }
         let mode = transfer.chmod.map(|text| {
             ModeChange::parse(text).ok_or_else(|| {
@@ -241,28 +260,13 @@ impl StageBuilder<'_> {
         target: &Target<'_>,
         looks: &Looks,
     ) -> Result<()> {
-        // `--exclude` counts from the source; a file that is a source itself is filtered by its name.
-        let excludes = |relative: &Path, metadata: &Metadata| match &looks.exclude {
-            Some(exclude) => choose_by(exclude, relative, metadata.is_dir()),
-            None => Choice::Take,
-        };
         let source = origin.root.resolve(path)?;
-        let is_dir = origin
-            .root
-            .metadata(&source)?
-            .is_some_and(|found| found.is_dir());
         let name = base_name(path);
-        if !is_dir
-            && let Some(metadata) = origin.root.symlink_metadata(&source)?
-            && excludes(Path::new(&name), &metadata) == Choice::Skip
-        {
-            return Ok(());
-        }
         let choose = |inside: &Path, metadata: &Metadata| {
             let relative = inside.strip_prefix(&source).unwrap_or(inside);
             both(
                 (origin.choose)(inside, metadata),
-                excludes(relative, metadata),
+                looks.choose(relative, metadata.is_dir()),
             )
         };
         let rules = CopyRules {

@@ -13,11 +13,21 @@ use crate::image::{BlobOrigin, Descriptor, DiffId};
 
 /// An error that several parts of a build come across.
 #[derive(Debug, Clone)]
-pub(super) struct SharedError(Arc<anyhow::Error>);
+pub struct SharedError(Arc<anyhow::Error>);
 
 impl From<anyhow::Error> for SharedError {
     fn from(error: anyhow::Error) -> Self {
-        Self(Arc::new(error))
+        match error.downcast::<Self>() {
+            Ok(shared) => shared,
+            Err(error) => Self(Arc::new(error)),
+        }
+    }
+}
+
+impl SharedError {
+    /// Returns the error itself, which `source` leaves out.
+    pub fn inner(&self) -> &(dyn std::error::Error + 'static) {
+        (*self.0).as_ref()
     }
 }
 

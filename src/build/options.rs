@@ -25,8 +25,8 @@ pub struct BuildOptions {
     pub platform: Platform,
     /// Whether the platform was asked for, and so is written into the image's config.
     pub platform_is_explicit: bool,
-    /// Time in seconds since the Unix epoch that replaces every later one; `None` for real times.
-    pub source_date_epoch: Option<i64>,
+    /// Whether all times of new files, layers and history are 0.
+    pub is_reproducible: bool,
     /// Compression of new layers.
     pub compression: LayerCompression,
     /// Compression level; `None` for the default of the compression.

@@ -11,12 +11,12 @@ pub(super) struct Owner {
     pub(super) warnings: Vec<String>,
 }
 
-/// Looks up `text`, `user[:group]`, each a name or a number, in the destination's own files.
+/// Looks up `text`, `user[:group]` as `option` has it, each a name or a number, in the destination's own files.
 ///
 /// As BuildKit does (`llbsolver/file/user_linux.go`): a number alone is the group's number too, a
 /// name alone has its primary group, `user:` has group 0. A name that is not there counts as 0, so
 /// that builds that pass elsewhere pass here; but nobody gets root's files without a word.
-pub(super) fn resolve_owner(root: &Root, text: &str) -> Result<Owner, UserError> {
+pub(super) fn resolve_owner(root: &Root, text: &str, option: &str) -> Result<Owner, UserError> {
     let mut warnings = Vec::new();
     let (user, group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
@@ -28,7 +28,7 @@ pub(super) fn resolve_owner(root: &Root, text: &str) -> Result<Owner, UserError>
         Err(_) => match resolve_user(root, user) {
             Ok(found) => (found.uid, found.gid),
             Err(UserError::UnknownUser(_)) => {
-                warnings.push(unknown("user", user, "/etc/passwd"));
+                warnings.push(unknown(option, "user", user, "/etc/passwd"));
                 (0, 0)
             }
             Err(error) => return Err(error),
@@ -42,7 +42,7 @@ pub(super) fn resolve_owner(root: &Root, text: &str) -> Result<Owner, UserError>
             Err(_) => match resolve_user(root, &format!("0:{group}")) {
                 Ok(found) => found.gid,
                 Err(UserError::UnknownGroup(_)) => {
-                    warnings.push(unknown("group", group, "/etc/group"));
+                    warnings.push(unknown(option, "group", group, "/etc/group"));
                     0
                 }
                 Err(error) => return Err(error),
@@ -55,8 +55,8 @@ pub(super) fn resolve_owner(root: &Root, text: &str) -> Result<Owner, UserError>
     })
 }
 
-fn unknown(what: &str, name: &str, file: &str) -> String {
-    format!("--chown: unknown {what} `{name}` (not in the image's {file}), using 0")
+fn unknown(option: &str, what: &str, name: &str, file: &str) -> String {
+    format!("{option}: unknown {what} `{name}` (not in the image's {file}), using 0")
 }
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
             ("app:nothing", (1000, 0), 1),
         ];
         for (text, ids, warnings) in cases {
-            let owner = resolve_owner(&root, text).unwrap();
+            let owner = resolve_owner(&root, text, "--chown").unwrap();
             assert_eq!((owner.ids, owner.warnings.len()), (ids, warnings), "{text}");
         }
     }

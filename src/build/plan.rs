@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) targets: Vec<usize>,
     /// The ARGs before the first FROM.
     pub(super) global: GlobalScope,
+    /// Time in seconds since the Unix epoch that replaces every later one.
+    pub(super) epoch: Option<i64>,
 }
 
 /// A stage to build.
@@ -103,6 +105,7 @@ pub(super) async fn plan(
     }
     mark_layer_makers(&mut stages, targets[0]);
     Ok(Plan {
+        epoch: source_date_epoch(options, &planner.global)?,
         stages,
         targets,
         global: planner.global,
@@ -148,6 +151,25 @@ fn global_scope(
     Ok(global)
 }
 
+/// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
+/// `--build-arg`, the environment or a global ARG says it, in this order (BuildKit, "Build
+/// reproducibility"). An empty value is none.
+fn source_date_epoch(options: &BuildOptions, global: &GlobalScope) -> Result<Option<i64>> {
+    if options.is_reproducible {
+        return Ok(Some(0));
+    }
+    match global.get("SOURCE_DATE_EPOCH") {
+        None | Some("") => Ok(None),
+        Some(text) => {
+            let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
+            let seconds = seconds.with_context(|| {
+                format!("SOURCE_DATE_EPOCH is `{text}`, expected seconds since 1970-01-01")
+            })?;
+            Ok(Some(seconds))
+        }
+    }
+}
+
 /// Marks the stages whose layers end up in the image: the target and what it is built on.
 fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) {
     let mut next = Some(target);
@@ -175,13 +197,10 @@ impl Planner<'_> {
         let base = self.base(stage, index, &platform).await?;
         let mut steps = Vec::new();
         for statement in self.triggers(stage, &base)? {
-            steps.push(
-                self.step(statement, index, Some(stage.source.span), &platform)
-                    .await?,
-            );
+            steps.push(self.step(statement, index, Some(stage.source.span)).await?);
         }
         for statement in &stage.statements {
-            steps.push(self.step(statement.clone(), index, None, &platform).await?);
+            steps.push(self.step(statement.clone(), index, None).await?);
         }
         Ok(PlannedStage {
             name: stage
@@ -269,14 +288,13 @@ impl Planner<'_> {
         statement: Statement,
         stage: usize,
         trigger_of: Option<Span>,
-        platform: &Platform,
     ) -> Result<PlannedStep> {
         let span = trigger_of.unwrap_or(statement.source.span);
         if let Some(refusal) = refusal(&statement.instruction) {
             return Err(self.text.error_at(span, refusal).into());
         }
         let source = match copied_from(&statement.instruction) {
-            Some(from) => self.file_source(from, stage, platform, span).await?,
+            Some(from) => self.file_source(from, stage, span).await?,
             None => FileSource::Context,
         };
         Ok(PlannedStep {
@@ -287,13 +305,7 @@ impl Planner<'_> {
         })
     }
 
-    async fn file_source(
-        &self,
-        from: &str,
-        stage: usize,
-        platform: &Platform,
-        span: Span,
-    ) -> Result<FileSource> {
+    async fn file_source(&self, from: &str, stage: usize, span: Span) -> Result<FileSource> {
         let index = self.dockerfile.copy_source(from, stage);
         let index = index.map_err(|error| {
             self.text
@@ -302,7 +314,11 @@ impl Planner<'_> {
         })?;
         match index {
             Some(index) => Ok(FileSource::Stage(index)),
-            None => Ok(FileSource::Image(self.image(from, platform, span).await?)),
+            // The image for the platform of the target, whatever the stage's own is.
+            None => {
+                let platform = &self.options.platform;
+                Ok(FileSource::Image(self.image(from, platform, span).await?))
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! RUN: a command in the stage's files.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, Span};
-use crate::fs::Root;
+use crate::fs::{Root, create_dir_all};
 use crate::sandbox::{Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user};
 
 use super::stage::{StageBuilder, run_history};
@@ -14,6 +14,9 @@ use super::{Event, LocatedError, OutputStream};
 
 /// Where a here document that is a script appears to the command (BuildKit's choice).
 const SCRIPT_DIR: &str = "/dev/pipes";
+
+/// Mode of a working directory that is missing.
+const CWD_MODE: u32 = 0o755;
 
 /// Mode of such a script.
 const SCRIPT_MODE: u32 = 0o755;
@@ -24,7 +27,15 @@ impl StageBuilder<'_> {
         let (argv, script) = self.argv(&run.invocation());
         let created_by = run_history(&self.scope, &argv);
         self.in_step(span, created_by, |builder, step| {
-            let user = builder.user(step.root()?, span)?;
+            let root = step.root()?;
+            let user = builder.user(root, span)?;
+            // A base may name a working directory that it does not have: runtimes create it.
+            create_dir_all(
+                root,
+                Path::new(builder.draft.working_dir()),
+                CWD_MODE,
+                (0, 0),
+            )?;
             let command = builder.command(&argv, script.as_ref(), user, network(run.network));
             let mut report = |stream, bytes: &[u8]| {
                 builder.workshop.report(Event::Output {
@@ -36,7 +47,7 @@ impl StageBuilder<'_> {
                     bytes,
                 });
             };
-            match step.run(&command, &builder.workshop.stop, &mut report) {
+            match step.run(&command, builder.workshop.halt.of_commands(), &mut report) {
                 Ok(Exit::Code(0)) => Ok(()),
                 Ok(exit) => Err(builder.failed(span, exit).into()),
                 Err(error) => Err(builder
@@ -69,7 +80,7 @@ impl StageBuilder<'_> {
         Command {
             argv: argv.iter().map(OsString::from).collect(),
             env: environment.into_iter().map(to_os).collect(),
-            cwd: PathBuf::from(self.draft.working_dir()),
+            cwd: Path::new("/").join(self.draft.working_dir()),
             user,
             hostname: Command::DEFAULT_HOSTNAME.to_owned(),
             files: script.cloned().into_iter().collect(),

@@ -25,6 +25,8 @@ pub(super) struct BuiltStage {
     pub(super) scope: StageScope,
     /// Its files; `None` as long as nobody has asked for them.
     rootfs: Mutex<Option<Rootfs>>,
+    /// The stage that it was built on, whose files are its own as long as it has none.
+    parent: Option<Arc<BuiltStage>>,
 }
 
 impl BuiltStage {
@@ -46,7 +48,10 @@ impl BuiltStage {
     ) -> Result<T> {
         let mut rootfs = self.rootfs.lock().unwrap_or_else(PoisonError::into_inner);
         if rootfs.is_none() {
-            *rootfs = Some(workshop.open_layers(&self.draft.layers)?);
+            *rootfs = Some(match &self.parent {
+                Some(parent) => parent.rootfs(workshop)?,
+                None => workshop.open_layers(&self.draft.layers)?,
+            });
         }
         match &mut *rootfs {
             Some(rootfs) => work(rootfs),
@@ -68,10 +73,15 @@ pub(super) fn build_stage(
     for step in &stage.steps {
         builder.execute(step)?;
     }
+    let parent = match stage.base {
+        StageBase::Stage(index) => Some(Arc::clone(&built[&index])),
+        StageBase::Scratch | StageBase::Image(_) => None,
+    };
     Ok(BuiltStage {
         draft: builder.draft,
         scope: builder.scope,
         rootfs: Mutex::new(builder.rootfs),
+        parent,
     })
 }
 
@@ -118,6 +128,18 @@ impl<'a> StageBuilder<'a> {
     }
 
     fn execute(&mut self, step: &PlannedStep) -> Result<()> {
+        self.workshop.check_going()?;
+        let result = self.execute_unlocated(step);
+        result.map_err(|error| match error.downcast_ref::<LocatedError>() {
+            Some(_) => error,
+            None => self
+                .error(step.span, "the step failed")
+                .because(error)
+                .into(),
+        })
+    }
+
+    fn execute_unlocated(&mut self, step: &PlannedStep) -> Result<()> {
         self.name.number += 1;
         let text = &step.statement.source.text;
         if step.is_trigger {
@@ -275,7 +297,7 @@ impl<'a> StageBuilder<'a> {
         self.rootfs = Some(rootfs);
         let layer = self
             .workshop
-            .write_layer(frozen, &self.name, self.stage.makes_layers);
+            .write_layer(frozen, &self.name, span, self.stage.makes_layers);
         self.draft.add_layer(created_by, layer);
         Ok(())
     }
@@ -297,6 +319,14 @@ impl<'a> StageBuilder<'a> {
     /// Makes an error at a place of the Dockerfile.
     pub(super) fn error(&self, span: Span, message: impl Into<String>) -> LocatedError {
         self.workshop.text.error_at(span, message)
+    }
+
+    /// Warns of something at a place of the Dockerfile.
+    pub(super) fn warn(&self, span: Span, warnings: &[String]) {
+        for warning in warnings {
+            let text = self.error(span, warning.as_str()).to_string();
+            self.workshop.report(Event::Warning(&text));
+        }
     }
 
     fn announce(&self, text: &str) {

@@ -6,8 +6,9 @@ use anyhow::Result;
 
 use crate::context::select::clean;
 use crate::dockerfile::Span;
-use crate::fs::create_dir_all;
+use crate::fs::{Root, create_dir_all};
 
+use super::owner::resolve_owner;
 use super::stage::StageBuilder;
 
 /// Mode of a directory that WORKDIR creates.
@@ -26,13 +27,25 @@ impl StageBuilder<'_> {
         }
         self.in_step(span, created_by, |builder, step| {
             let root = step.root()?;
-            let user = builder.user(root, span)?;
-            create_dir_all(root, &path, WORKDIR_MODE, (user.uid, user.gid)).map_err(|error| {
+            let owner = builder.workdir_owner(root, span)?;
+            create_dir_all(root, &path, WORKDIR_MODE, owner).map_err(|error| {
                 let message = format!("cannot create the working directory `{text}`");
                 builder.error(span, message).because(error)
             })?;
             Ok(())
         })?;
         Ok(true)
+    }
+
+    /// Returns the owner of directories that WORKDIR creates: the stage's user, looked up as the owner
+    /// of files is, because a file operation creates them.
+    fn workdir_owner(&self, root: &Root, span: Span) -> Result<(u32, u32)> {
+        let text = &self.draft.config.config.user;
+        let owner = resolve_owner(root, text, "USER").map_err(|error| {
+            self.error(span, format!("cannot look up the user `{text}`"))
+                .because(error)
+        })?;
+        self.warn(span, &owner.warnings);
+        Ok(owner.ids)
     }
 }

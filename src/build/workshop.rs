@@ -2,8 +2,8 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
@@ -11,16 +11,19 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::context::BuildContext;
+use crate::dockerfile::Span;
 use crate::image::LayerCompression;
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
-use crate::sandbox::{FrozenStep, Rootfs, Sandbox, Stop};
+use crate::sandbox::{FrozenStep, Rootfs, Sandbox};
+use crate::snapshot::OverlayDiff;
 use crate::snapshot::change::Excluded;
-use crate::snapshot::{self, OverlayDiff};
+use crate::snapshot::into_layer::append;
 
 use super::base::BaseImages;
-use super::layers::{LayerContent, PendingLayer, StageLayer, pending};
+use super::halt::{Halt, Halted};
+use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::scope::GlobalScope;
 use super::{BuildInput, BuildOptions, DockerfileText, Event, Progress, StepName};
 
@@ -34,8 +37,8 @@ pub struct Tools {
     pub images: Arc<BaseImages>,
     /// Where steps run.
     pub sandbox: Sandbox,
-    /// Asks the steps to stop.
-    pub stop: Stop,
+    /// Asks everything to end.
+    pub halt: Halt,
     /// Hears what happens.
     pub progress: Progress,
 }
@@ -49,7 +52,7 @@ pub(super) struct Workshop {
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
     pub(super) sandbox: Sandbox,
-    pub(super) stop: Stop,
+    pub(super) halt: Halt,
     progress: Progress,
     layer_options: LayerOptions,
     epoch: Option<Timestamp>,
@@ -57,6 +60,8 @@ pub(super) struct Workshop {
     layer_writers: Arc<Semaphore>,
     /// Layers begun so far: part of their temporary names.
     layers_begun: AtomicUsize,
+    /// Why a layer could not be written: the build is in vain from then on.
+    layer_failure: Arc<Mutex<Option<SharedError>>>,
 }
 
 impl Workshop {
@@ -65,10 +70,10 @@ impl Workshop {
         input: BuildInput,
         options: &BuildOptions,
         global: GlobalScope,
+        epoch: Option<i64>,
         tools: Tools,
     ) -> Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let epoch = options.source_date_epoch;
         let epoch_time = epoch.map(Timestamp::from_second).transpose();
         Ok(Self {
             text: input.text,
@@ -77,7 +82,7 @@ impl Workshop {
             global,
             images: tools.images,
             sandbox: tools.sandbox,
-            stop: tools.stop,
+            halt: tools.halt,
             progress: tools.progress,
             layer_options: LayerOptions {
                 compression: compression(options),
@@ -88,6 +93,7 @@ impl Workshop {
             runtime: Handle::current(),
             layer_writers: Arc::new(Semaphore::new(LAYER_WRITERS)),
             layers_begun: AtomicUsize::new(0),
+            layer_failure: Arc::default(),
         })
     }
 
@@ -106,6 +112,21 @@ impl Workshop {
         self.epoch
     }
 
+    /// Fails if the build is in vain: a layer could not be written, or somebody asked it to end.
+    pub(super) fn check_going(&self) -> Result<()> {
+        let failure = self
+            .layer_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &*failure {
+            return Err(error.clone().into());
+        }
+        if self.halt.is_requested() {
+            return Err(Halted.into());
+        }
+        Ok(())
+    }
+
     /// Fetches and unpacks the layers that are not here yet, and stacks them. Blocks.
     pub(super) fn open_layers(&self, layers: &[StageLayer]) -> Result<Rootfs> {
         self.runtime.block_on(self.images.open(layers))
@@ -116,10 +137,11 @@ impl Workshop {
         &self,
         frozen: FrozenStep,
         name: &StepName,
+        span: Span,
         is_needed: bool,
     ) -> StageLayer {
         let content = if is_needed {
-            LayerContent::New(self.start_writing(frozen, name))
+            LayerContent::New(self.start_writing(frozen, name, span))
         } else {
             LayerContent::Unwritten
         };
@@ -150,15 +172,20 @@ impl Workshop {
         self.scratch_dir().join(format!("layer-{number}"))
     }
 
-    fn start_writing(&self, frozen: FrozenStep, name: &StepName) -> PendingLayer {
+    fn start_writing(&self, frozen: FrozenStep, name: &StepName, span: Span) -> PendingLayer {
         let options = self.layer_options;
         let blobs = self.images.blobs();
         let writers = Arc::clone(&self.layer_writers);
         let (progress, name) = (Arc::clone(&self.progress), name.clone());
         let file = self.new_layer_file();
-        let work = move || -> Result<Layer> {
-            let layer = write(&frozen, &file, &blobs, options)
-                .with_context(|| format!("{name}: cannot write the layer"))?;
+        let (text, halt) = (self.text.clone(), self.halt.clone());
+        let failure = Arc::clone(&self.layer_failure);
+        let work = move || -> Result<Layer, SharedError> {
+            let layer = write(&frozen, &file, &blobs, options, &halt).map_err(|error| {
+                let error = SharedError::from(cannot_write(&text, span, error));
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+                error
+            })?;
             progress(Event::Layer {
                 step: &name,
                 digest: layer.digest.as_str(),
@@ -174,7 +201,7 @@ impl Workshop {
         });
         pending(async move {
             let joined = task.await.and_then(|inner| inner);
-            joined.context("writing the layer stopped")?
+            Ok(joined.context("writing the layer stopped")??)
         })
     }
 }
@@ -185,6 +212,7 @@ fn write(
     file: &Path,
     blobs: &BlobStore,
     options: LayerOptions,
+    halt: &Halt,
 ) -> Result<Layer> {
     let diff = OverlayDiff {
         upper: &frozen.upper,
@@ -192,10 +220,30 @@ fn write(
         xattrs: frozen.xattrs,
         excluded: &Excluded::default(),
     };
-    let writer = LayerWriter::create(file, options)?;
-    let (layer, _) = snapshot::write_layer(&diff, writer)?;
+    let mut writer = LayerWriter::create(file, options)?;
+    diff.visit(|change| {
+        if halt.is_requested() {
+            return Err(anyhow::Error::new(Halted));
+        }
+        Ok(append(&mut writer, change)?)
+    })?;
+    let layer = writer.finish()?;
     blobs.adopt(&layer.path, &layer.digest)?;
     Ok(layer)
+}
+
+fn cannot_write(text: &DockerfileText, span: Span, error: anyhow::Error) -> anyhow::Error {
+    let is_full = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::StorageFull);
+    let located = text.error_at(span, "cannot write the layer").because(error);
+    if is_full {
+        return located
+            .hint("give a directory with more room with --state-dir")
+            .into();
+    }
+    located.into()
 }
 
 fn compression(options: &BuildOptions) -> Compression {

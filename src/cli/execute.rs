@@ -1,7 +1,7 @@
 //! The programs, from their arguments to their exit code.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{self, BaseImages, BuildInput, DockerfileText, Tools};
+use crate::build::{self, BaseImages, BuildInput, DockerfileText, Halt, Tools};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
 use crate::registry::Registries;
@@ -36,10 +36,10 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let style = LogStyle::new(&flags.log, std::io::stderr().is_terminal());
     log::start(style);
     let result = match &flags.command {
-        Some(ExecutorCommand::Version) => {
-            println!("Sawagani version :  v{}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
+        Some(ExecutorCommand::Version) => print_line(&format!(
+            "Sawagani version :  v{}",
+            env!("CARGO_PKG_VERSION")
+        )),
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),
     };
@@ -51,14 +51,19 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Runs the warmer.
 pub fn run_warmer() -> ExitCode {
-    eprintln!("error: not yet supported: the warmer");
+    complain("error: not yet supported: the warmer");
     ExitCode::from(EXIT_FAILURE)
+}
+
+/// Prints an error before there is a log. A closed standard error must not change the exit code.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints what is wrong with the arguments, or the help that they ask for.
 fn usage(error: &clap::Error, has_no_arguments: bool) -> ExitCode {
     if let Some(name) = not_yet_supported(error) {
-        eprintln!("error: not yet supported: --{name}");
+        complain(&format!("error: not yet supported: --{name}"));
         return ExitCode::from(EXIT_FAILURE);
     }
     // A closed standard error must not change the exit code.
@@ -103,8 +108,15 @@ fn show_debug(command: &DebugCommand) -> Result<()> {
         DebugCommand::Expand { word, variables } => debug::expand(word, variables)?,
         DebugCommand::Ignore { file, path } => debug::ignore(&read(file)?, path)?.to_string(),
     };
-    println!("{text}");
-    Ok(())
+    print_line(&text)
+}
+
+/// Prints what was asked for. Whoever closes standard output does not want it.
+fn print_line(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
 }
 
 /// Builds and delivers an image.
@@ -135,6 +147,9 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
 /// How long a build may take to end once it is asked to stop: a step's own grace, and a little more.
 const LONGEST_END: Duration = Duration::from_secs(15);
 
+/// How long what goes on in the background may take to end once the build has failed.
+const FAILED_END: Duration = Duration::from_secs(1);
+
 fn in_runtime(
     options: ExecutorOptions,
     input: BuildInput,
@@ -147,7 +162,8 @@ fn in_runtime(
         .context("cannot start the threads of the program")?;
     let stop = Stop::new()?;
     let result = runtime.block_on(async {
-        let work = build_and_deliver(options, input, sandbox.clone(), stop.clone(), style);
+        let halt = Halt::new(stop);
+        let work = build_and_deliver(options, input, sandbox.clone(), halt.clone(), style);
         tokio::pin!(work);
         let interruption = tokio::select! {
             result = &mut work => return result,
@@ -157,12 +173,21 @@ fn in_runtime(
             Level::Warning,
             &format!("warning: {interruption}: stopping"),
         );
-        stop.request();
-        // Steps end within their grace; what waits for the network is left behind.
-        let _ = tokio::time::timeout(LONGEST_END, work).await;
+        halt.request();
+        // Whoever asks twice does not want to wait for the steps' grace.
+        tokio::select! {
+            _ = tokio::time::timeout(LONGEST_END, work) => {}
+            _ = self::interruption() => {}
+        }
         Err(interruption.into())
     });
-    runtime.shutdown_timeout(LONGEST_END);
+    // What is left after a failure are layers that nobody needs any more.
+    let patience = if result.is_ok() {
+        LONGEST_END
+    } else {
+        FAILED_END
+    };
+    runtime.shutdown_timeout(patience);
     result
 }
 
@@ -170,7 +195,7 @@ async fn build_and_deliver(
     options: ExecutorOptions,
     input: BuildInput,
     sandbox: Sandbox,
-    stop: Stop,
+    halt: Halt,
     style: LogStyle,
 ) -> Result<()> {
     let registries = Arc::new(Registries::new(options.registry));
@@ -183,21 +208,19 @@ async fn build_and_deliver(
         Arc::clone(&registries),
         Arc::clone(&store),
         sandbox.clone(),
+        halt.clone(),
         Arc::clone(&progress),
     );
     let tools = Tools {
         images: Arc::new(images),
         sandbox,
-        stop,
+        halt,
         progress,
     };
     let image = build::build(input, &options.build, tools).await?;
     style.print(Level::Info, &format!("built {}", image.digest()));
-    let receipts = output::deliver(image, &options.delivery, registries, store).await?;
-    for receipt in receipts {
-        style.print(Level::Info, &show_receipt(&receipt));
-    }
-    Ok(())
+    let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
+    output::deliver(image, &options.delivery, registries, store, &tell).await
 }
 
 fn show_receipt(receipt: &Receipt) -> String {

@@ -42,23 +42,27 @@ impl ExecutorOptions {
 }
 
 fn build_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result<BuildOptions> {
-    let platform = flags.input.custom_platform.as_deref();
-    let epoch = source_date_epoch()?;
+    let platform = given(&flags.input.custom_platform);
     let context = context_dir(&flags.input)?;
+    if let Some((scheme, _)) = flags.input.dockerfile.split_once("://") {
+        bail!("not yet supported: a Dockerfile from {scheme}://");
+    }
     Ok(BuildOptions {
         context: absolute(&context, current_dir),
         dockerfile: PathBuf::from(&flags.input.dockerfile),
         current_dir: current_dir.to_path_buf(),
-        build_args: build_args(&flags.input.build_arg, epoch),
+        build_args: build_args(&flags.input.build_arg),
         labels: labels(&flags.input.label)?,
-        targets: flags.input.target.clone(),
+        targets: flags
+            .input
+            .target
+            .iter()
+            .filter(|name| !name.is_empty())
+            .cloned()
+            .collect(),
         platform: platform_or_host(platform)?,
         platform_is_explicit: platform.is_some(),
-        source_date_epoch: if flags.output.reproducible {
-            Some(0)
-        } else {
-            epoch
-        },
+        is_reproducible: flags.output.reproducible,
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
             Some(CompressionName::Gzip) | None => LayerCompression::Gzip,
@@ -84,24 +88,13 @@ fn context_dir(flags: &InputFlags) -> Result<PathBuf> {
     Ok(PathBuf::from(directory).join(flags.context_sub_path.trim_start_matches('/')))
 }
 
-/// Reads `SOURCE_DATE_EPOCH` (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
-fn source_date_epoch() -> Result<Option<i64>> {
-    let Some(text) = environment::variable("SOURCE_DATE_EPOCH") else {
-        return Ok(None);
-    };
-    let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
-    let seconds = seconds.ok_or_else(|| {
-        anyhow!("SOURCE_DATE_EPOCH is `{text}`, expected seconds since 1970-01-01")
-    })?;
-    Ok(Some(seconds))
-}
-
 /// Reads `NAME=VALUE`; a bare `NAME` takes its value from the environment, empty where it is unset,
 /// as kaniko does.
-fn build_args(arguments: &[String], epoch: Option<i64>) -> BTreeMap<String, String> {
+fn build_args(arguments: &[String]) -> BTreeMap<String, String> {
     let mut build_args = BTreeMap::new();
-    if let Some(epoch) = epoch {
-        build_args.insert("SOURCE_DATE_EPOCH".to_owned(), epoch.to_string());
+    // As buildx does (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
+    if let Some(epoch) = environment::variable("SOURCE_DATE_EPOCH") {
+        build_args.insert("SOURCE_DATE_EPOCH".to_owned(), epoch);
     }
     for argument in arguments {
         let (name, value) = match argument.split_once('=') {
@@ -124,6 +117,11 @@ fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
         Ok((name.to_owned(), value.to_owned()))
     };
     arguments.iter().map(split).collect()
+}
+
+/// Returns a flag's value; an empty one is unset, as kaniko takes it: scripts write `--target=$TARGET`.
+fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().filter(|value| !value.is_empty())
 }
 
 fn platform_or_host(text: Option<&str>) -> Result<Platform> {
@@ -157,7 +155,11 @@ fn delivery_options(
         }
         Ok(reference)
     };
-    let path = |path: &Option<PathBuf>| path.as_deref().map(|path| absolute(path, current_dir));
+    // An empty value is an unset one: scripts write `--tar-path=$TAR`.
+    let path = |path: &Option<PathBuf>| {
+        let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
+        path.map(|path| absolute(path, current_dir))
+    };
     let options = DeliveryOptions {
         destinations: output
             .destination

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use crate::build::LocatedError;
+use crate::build::{LocatedError, SharedError};
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
@@ -23,9 +23,11 @@ pub(super) struct Interrupted {
 /// Prints an error once and returns the exit code that it asks for.
 pub(super) fn report(style: LogStyle, error: &anyhow::Error) -> u8 {
     style.print(Level::Error, &describe(error));
-    let located = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<LocatedError>());
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        // As a shell reports a program that the signal ended.
+        return 128 + interrupted.number;
+    }
+    let located = error.chain().find_map(located_in);
     let wanted = located.and_then(LocatedError::wanted_exit_code);
     // A process that a signal ended has no code of its own; 255 is what kaniko's -1 becomes.
     wanted.map_or(EXIT_FAILURE, |code| u8::try_from(code).unwrap_or(u8::MAX))
@@ -44,12 +46,20 @@ fn describe(error: &anyhow::Error) -> String {
             lines.push(format!("caused by: {text}"));
         }
         shown = text;
-        if let Some(located) = cause.downcast_ref::<LocatedError>() {
+        if let Some(located) = located_in(cause) {
             lines.extend(excerpt(located));
         }
     }
     lines.extend(hint(error).map(|hint| format!("hint: {hint}")));
     lines.join("\n")
+}
+
+/// Returns the error with a place in the Dockerfile that `cause` is.
+fn located_in<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a LocatedError> {
+    let shared = cause.downcast_ref::<SharedError>();
+    shared
+        .map_or(cause, SharedError::inner)
+        .downcast_ref::<LocatedError>()
 }
 
 fn excerpt(error: &LocatedError) -> Vec<String> {
@@ -73,8 +83,7 @@ fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
     }
-    let located = cause.downcast_ref::<LocatedError>();
-    located
+    located_in(cause)
         .and_then(LocatedError::wanted_hint)
         .map(str::to_owned)
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::fs::{Choice, Metadata, PathError, Root};
+use crate::fs::{Choice, Metadata, Root};
 
 use super::dockerignore::Ignore;
 
@@ -16,13 +16,13 @@ pub struct BuildContext {
 }
 
 impl BuildContext {
-    /// Opens `directory`; what `ignore` excludes is not there for anybody who asks.
-    pub fn open(directory: &Path, ignore_path: PathBuf, ignore: Ignore) -> Result<Self, PathError> {
-        Ok(Self {
-            root: Root::open(directory)?,
+    /// Makes a context of `root`; what `ignore` excludes is not there for anybody who asks.
+    pub fn new(root: Root, ignore_path: PathBuf, ignore: Ignore) -> Self {
+        Self {
+            root,
             ignore,
             ignore_path,
-        })
+        }
     }
 
     /// Returns the directory.

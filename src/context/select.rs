@@ -68,6 +68,7 @@ pub fn select(
         return Ok(Vec::new());
     }
     let mut matches = Matches {
+        root,
         choose,
         found: Vec::new(),
     };
@@ -95,7 +96,12 @@ fn select_plain(root: &Root, path: PathBuf, choose: &Chooser<'_>) -> Result<Path
     let Some(metadata) = root.symlink_metadata(&resolved)? else {
         return Err(SelectError::NotFound(path));
     };
-    if takes_part(root, &resolved, &metadata, choose)? {
+    let link = root.symlink_metadata(&path)?;
+    let takes_link = match link.filter(Metadata::is_symlink) {
+        Some(link) => choose(&path, &link) == Choice::Take,
+        None => true,
+    };
+    if takes_link && takes_part(root, &resolved, &metadata, choose)? {
         Ok(path)
     } else {
         Err(SelectError::LeftOut(path))
@@ -132,6 +138,7 @@ fn takes_part(
 }
 
 struct Matches<'a> {
+    root: &'a Root,
     choose: &'a Chooser<'a>,
     found: Vec<PathBuf>,
 }
@@ -157,11 +164,30 @@ impl Matches<'_> {
                 if metadata.is_dir() {
                     self.search(&dir.open_dir(&name)?, &path, rest)?;
                 }
-            } else if choice == Choice::Take || metadata.is_dir() {
+            } else if self.leads_to_what_takes_part(&path, &metadata, choice)? {
                 self.found.push(path);
             }
         }
         Ok(())
+    }
+}
+
+impl Matches<'_> {
+    /// Says whether a match is copied: a link is followed, and what it leads to must take part too.
+    fn leads_to_what_takes_part(
+        &self,
+        path: &Path,
+        metadata: &Metadata,
+        choice: Choice,
+    ) -> Result<bool, PathError> {
+        if !metadata.is_symlink() {
+            return Ok(choice == Choice::Take || metadata.is_dir());
+        }
+        let resolved = self.root.resolve(path)?;
+        match self.root.symlink_metadata(&resolved)? {
+            Some(found) => takes_part(self.root, &resolved, &found, self.choose),
+            None => Ok(false),
+        }
     }
 }
 

@@ -236,10 +236,8 @@ impl Copier<'_> {
         let (uid, gid) = self.owner(metadata);
         dir.set_own_owner(uid, gid)?;
         dir.set_own_mode(self.mode(metadata))?;
-        for (key, value) in next.source.own_xattrs()? {
-            if (self.rules.keeps_xattr)(&key) {
-                dir.set_own_xattr(&key, &value)?;
-            }
+        for (key, value) in below.source.xattrs_where(name, self.rules.keeps_xattr)? {
+            dir.set_own_xattr(&key, &value)?;
         }
         dir.set_own_mtime(metadata.mtime)
     }

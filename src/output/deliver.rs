@@ -20,26 +20,27 @@ use super::push::{Receipt, push};
 const UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
 
 /// Delivers an image: files first, then the registries, one after the other, then the files that say
-/// what was delivered, so that they never name what is not there.
+/// what was delivered, so that they never name what is not there. `on_receipt` hears of each push that
+/// is done, also where a later one fails.
 pub async fn deliver(
     image: AssembledImage,
     options: &DeliveryOptions,
     registries: Arc<Registries>,
     store: Arc<BlobStore>,
-) -> Result<Vec<Receipt>> {
+    on_receipt: &(dyn Fn(&Receipt) + Sync),
+) -> Result<()> {
     let image = Arc::new(image);
     let blobs = LayerBlobs { store, registries };
     if options.oci_layout_path.is_some() || options.tar_path.is_some() {
         write_files(&image, options, &blobs).await?;
     }
-    let mut receipts = Vec::new();
     if options.push {
         for destination in &options.destinations {
-            receipts.push(push(&image, destination, &blobs.registries, &blobs).await?);
+            on_receipt(&push(&image, destination, &blobs.registries, &blobs).await?);
         }
     }
     write_digest_files(options, image.digest())?;
-    Ok(receipts)
+    Ok(())
 }
 
 /// Writes the layout and the archive. Every layer's bytes are needed here for them.

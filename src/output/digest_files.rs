@@ -1,7 +1,7 @@
 //! The small files that tell a later job what was built, byte for byte as kaniko writes them.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
@@ -55,8 +55,10 @@ fn with_tag_and_digest(destination: &Reference, digest: &Digest) -> String {
     }
 }
 
-/// Writes a file under a temporary name and moves it into place; parents are created 0700, the file
-/// is 0644, as kaniko's.
+/// Writes a file; parents are created 0700, a new file is 0644, as kaniko's.
+///
+/// A link, a pipe or a device that is there is written through. A file is replaced as a whole, unless
+/// it is a mount point, as Kubernetes' `/dev/termination-log` is.
 fn write_file(path: &Path, content: &str) -> Result<(), PathError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut builder = fs::DirBuilder::new();
@@ -64,14 +66,25 @@ fn write_file(path: &Path, content: &str) -> Result<(), PathError> {
     builder
         .create(directory)
         .on("create directory", directory)?;
+    let is_special = fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
+    if is_special {
+        return write_in_place(path, content);
+    }
     let mut file = tempfile::NamedTempFile::new_in(directory).on("write", path)?;
     file.write_all(content.as_bytes()).on("write", path)?;
     let mode = fs::Permissions::from_mode(0o644);
     file.as_file().set_permissions(mode).on("write", path)?;
-    file.persist(path)
-        .map_err(|error| error.error)
-        .on("write", path)?;
-    Ok(())
+    match file.persist(path) {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.error.kind() == ErrorKind::ResourceBusy => {
+            write_in_place(path, content)
+        }
+        Err(failure) => Err(failure.error).on("write", path),
+    }
+}
+
+fn write_in_place(path: &Path, content: &str) -> Result<(), PathError> {
+    fs::write(path, content).on("write", path)
 }
 
 #[cfg(test)]
@@ -108,5 +121,16 @@ mod tests {
                 "index.docker.io/library/busybox:latest@sha256:{hex}\nlocalhost:5000/team/app:1.0@sha256:{hex}\n"
             )
         );
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_written_through() {
+        let temp = tempfile::tempdir().unwrap();
+        let (link, target) = (temp.path().join("link"), temp.path().join("target"));
+        fs::write(&target, "longer than the new text").unwrap();
+        std::os::unix::fs::symlink("target", &link).unwrap();
+        write_file(&link, "new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
     }
 }

@@ -26,6 +26,9 @@ const FEATURES: [&str; 3] = [
     "index=off,redirect_dir=nofollow",
 ];
 
+/// Lower directories that one overlay can have (Linux, fs/overlayfs: `OVL_MAX_STACK`).
+const LOWER_MAX: usize = 500;
+
 /// The kernel takes a mount's options as one page, with the NUL at the end.
 const OPTIONS_BYTES_MAX: usize = 4095;
 
@@ -78,7 +81,7 @@ impl OverlayOptions {
     pub(super) fn mount(self, work: &Dir, overlay: &Overlay<'_>) -> Result<(), OverlayError> {
         let options = self.text(overlay);
         let options = CString::new(options).expect("the names are ours and have no NUL");
-        if options.as_bytes().len() > OPTIONS_BYTES_MAX {
+        if options.as_bytes().len() > OPTIONS_BYTES_MAX || overlay.lower.len() > LOWER_MAX {
             return Err(OverlayError::TooManyLayers(overlay.lower.len()));
         }
         let flags = match overlay.upper {

@@ -297,3 +297,15 @@ fn triggers_of_the_base_run_first_and_are_used_up() {
     );
     assert_eq!(*image.setting("OnBuild"), json!(["RUN false"]));
 }
+
+#[test]
+fn a_stage_without_files_of_its_own_has_those_of_the_stage_below() {
+    let site = Site::busybox();
+    let base = &site.base;
+    let context = Context::new(format!(
+        "FROM {base} AS files\nRUN echo hi > /x\nFROM files AS words\nENV X=1\n\
+         FROM words\nRUN test \"$(cat /x):$X\" = hi:1\nCOPY --from=words /x /y\n"
+    ));
+    let tree = site.build_as_both(&context);
+    assert_eq!(tree.get("y").kind, tree.get("x").kind);
+}

@@ -126,3 +126,20 @@ fn the_number_of_threads_does_not_show_in_the_bytes() {
         assert_eq!(digest(true), digest(false), "{compression}");
     }
 }
+
+#[test]
+fn the_epoch_may_come_by_build_arg_or_from_the_dockerfile() {
+    let site = Site::busybox();
+    let by_argument = site
+        .executor(Who::Root, &site.context("RUN echo new > /new"))
+        .args(["--build-arg", "SOURCE_DATE_EPOCH=1577836800"]);
+    let image = site.build_with(by_argument);
+    assert_eq!(image.config["created"], "2020-01-01T00:00:00Z");
+    assert_eq!(image.tree().get("new").mtime, 1_577_836_800);
+    let base = &site.base;
+    let context = Context::new(format!(
+        "ARG SOURCE_DATE_EPOCH=1577836800\nFROM {base}\nRUN echo new > /new\n"
+    ));
+    let image = site.build(Who::Root, &context);
+    assert_eq!(image.tree().get("new").mtime, 1_577_836_800);
+}

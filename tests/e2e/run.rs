@@ -214,3 +214,17 @@ fn a_run_killed_by_a_signal_fails_and_says_so() {
         site.assert_nothing_pushed();
     }
 }
+
+#[test]
+fn workdir_belongs_to_the_user_as_files_do_and_a_missing_one_of_the_base_is_made() {
+    let site = Site::busybox();
+    let context = site.context("USER 1234\nWORKDIR /wd\nUSER app:media\nWORKDIR /wd2");
+    let tree = site.build_as_both(&context);
+    let owner = |path: &str| (tree.get(path).uid, tree.get(path).gid);
+    assert_eq!(
+        owner("wd"),
+        (1234, 1234),
+        "a number alone is the group's too"
+    );
+    assert_eq!(owner("wd2"), (1000, 2000));
+}
