@@ -1,0 +1,472 @@
+//! What a plain directory shows of a step. The rules that an overlay has as well are tested beside it: its tests give
+//! the same work to both.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::*;
+use crate::snapshot::overlay::tests::step::{age, line, set_mtime};
+use crate::snapshot::overlay::tests::{mknod, write};
+
+/// A tree that steps change in place.
+pub(in crate::snapshot) struct Tree {
+    temp: tempfile::TempDir,
+    root: Root,
+    before: Index,
+    pub(in crate::snapshot) excluded: Excluded,
+}
+
+impl Tree {
+    /// Makes the tree as a base image is unpacked: all contents pass through our hands.
+    pub(in crate::snapshot) fn over(prepare: impl FnOnce(&Path)) -> Self {
+        Self::skipping(&[], prepare, contents_of)
+    }
+
+    /// Makes a tree of which nobody knows the contents.
+    fn unknown(prepare: impl FnOnce(&Path)) -> Self {
+        Self::skipping(&[], prepare, |_| KnownContents::default())
+    }
+
+    fn skipping(
+        skipped: &[&str],
+        prepare: impl FnOnce(&Path),
+        contents: impl FnOnce(&Path) -> KnownContents,
+    ) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        prepare(temp.path());
+        age(temp.path());
+        let root = Root::open(temp.path()).unwrap();
+        let skipped = skipped.iter().map(PathBuf::from).collect();
+        let before = Index::take(&root, &skipped, &contents(temp.path())).unwrap();
+        before.wait_until_changes_show();
+        Self {
+            temp,
+            root,
+            before,
+            excluded: Excluded::new(),
+        }
+    }
+
+    pub(in crate::snapshot) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// Runs a step and returns its changes as lines; the next step begins where this one ends.
+    pub(in crate::snapshot) fn changes(&mut self, work: impl FnOnce(&Path)) -> Vec<String> {
+        self.try_changes(work).unwrap().0
+    }
+
+    fn try_changes(
+        &mut self,
+        work: impl FnOnce(&Path),
+    ) -> Result<(Vec<String>, Summary), DiffError> {
+        work(self.temp.path());
+        let after = self.before.retake(&self.root)?;
+        let mut lines = Vec::new();
+        let summary = self.diff(&after).visit(|change| {
+            lines.push(line(&change));
+            Ok::<(), DiffError>(())
+        })?;
+        after.wait_until_changes_show();
+        self.before = after;
+        Ok((lines, summary))
+    }
+
+    fn diff<'a>(&'a self, after: &'a Index) -> ScanDiff<'a> {
+        ScanDiff {
+            before: &self.before,
+            after,
+            root: &self.root,
+            excluded: &self.excluded,
+        }
+    }
+}
+
+/// Hashes every file below `root`, as unpacking would on the way.
+fn contents_of(root: &Path) -> KnownContents {
+    let mut known = KnownContents::default();
+    let root = Root::open(root).unwrap();
+    for entry in walkdir::WalkDir::new(root.path()) {
+        let entry = entry.unwrap();
+        if entry.file_type().is_file() {
+            let path = entry.path().strip_prefix(root.path()).unwrap();
+            let mut hasher = known.hasher();
+            io::copy(&mut root.open_file(path).unwrap(), &mut hasher).unwrap();
+            let metadata = root.symlink_metadata(path).unwrap().unwrap();
+            known.insert(&metadata, hasher);
+        }
+    }
+    known
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Makes the files `h1`, `h2` and `h3`, which are one.
+fn three_names(root: &Path) {
+    write(&root.join("h1"), "x");
+    for name in ["h2", "h3"] {
+        fs::hard_link(root.join("h1"), root.join(name)).unwrap();
+    }
+}
+
+#[test]
+fn a_step_that_changes_nothing_has_no_changes_and_no_new_listings() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("a/b/f"), "x");
+        three_names(root);
+    });
+    let (lines, summary) = tree.try_changes(|_| {}).unwrap();
+    assert!(lines.is_empty());
+    assert!(summary.is_empty());
+    let after = tree.before.retake(&tree.root).unwrap();
+    assert_eq!(after.common_listings(&tree.before), 3);
+}
+
+#[test]
+fn only_directories_with_changes_get_new_listings() {
+    let mut tree = Tree::over(|root| {
+        for name in ["a/f", "b/f", "c/d/f"] {
+            write(&root.join(name), name);
+        }
+    });
+    let first = tree.before.retake(&tree.root).unwrap();
+    let changes = tree.changes(|root| write(&root.join("b/f"), "new"));
+    assert_eq!(changes, ["d b", "f b/f 3"]);
+    // The root's, `a`, `c` and `c/d`: a file's new contents are no change of its directory.
+    assert_eq!(tree.before.common_listings(&first), 4);
+}
+
+#[test]
+fn each_step_is_compared_with_the_one_before() {
+    let mut tree = Tree::over(|root| write(&root.join("d/old"), "x"));
+    let changes = tree.changes(|root| write(&root.join("d/first"), "1"));
+    assert_eq!(changes, ["d d", "f d/first 1"]);
+    let changes = tree.changes(|root| {
+        set_mode(&root.join("d/first"), 0o644);
+        write(&root.join("d/second"), "2");
+    });
+    assert_eq!(changes, ["d d", "f d/second 1"]);
+    let changes = tree.changes(|root| fs::remove_file(root.join("d/first")).unwrap());
+    assert_eq!(changes, ["d d", "- d/first"]);
+    assert!(tree.changes(|_| {}).is_empty());
+}
+
+#[test]
+fn a_directory_moved_elsewhere_is_new_with_everything_in_it() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("from/sub/f"), "x");
+        symlink("f", root.join("from/sub/l")).unwrap();
+        write(&root.join("to/kept"), "x");
+    });
+    let changes = tree.changes(|root| {
+        fs::rename(root.join("from"), root.join("to/moved")).unwrap();
+    });
+    let expected = [
+        "- from",
+        "d to",
+        "d to/moved",
+        "d to/moved/sub",
+        "f to/moved/sub/f 1",
+        "l to/moved/sub/l -> f",
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn directories_that_change_places_are_compared_by_their_names() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("a/same"), "x");
+        write(&root.join("a/only-a"), "x");
+        write(&root.join("b/same"), "x");
+        write(&root.join("b/only-b"), "x");
+    });
+    let changes = tree.changes(|root| {
+        for (from, to) in [("a", "c"), ("b", "a"), ("c", "b")] {
+            fs::rename(root.join(from), root.join(to)).unwrap();
+        }
+    });
+    let expected = [
+        "d a",
+        "- a/only-a",
+        "f a/only-b 1",
+        "d b",
+        "- b/only-b",
+        "f b/only-a 1",
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn a_file_made_again_as_it_was_is_no_change() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("f"), "same");
+        symlink("same", root.join("l")).unwrap();
+    });
+    let changes = tree.changes(|root| {
+        let before = fs::metadata(root).unwrap().modified().unwrap();
+        for name in ["f", "l"] {
+            let (old, new) = (root.join(name), root.join("new"));
+            let status = std::process::Command::new("cp")
+                .arg("-a")
+                .args([&old, &new])
+                .status();
+            assert!(status.unwrap().success());
+            fs::rename(new, old).unwrap();
+        }
+        set_mtime(root, before);
+    });
+    assert!(changes.is_empty(), "{changes:?}");
+}
+
+#[test]
+fn contents_written_over_with_the_time_put_back_are_a_change_known_or_not() {
+    for mut tree in [
+        Tree::over(|root| write(&root.join("f"), "same")),
+        Tree::unknown(|root| write(&root.join("f"), "same")),
+    ] {
+        let rewrite = |text: &'static str| {
+            move |root: &Path| {
+                let file = root.join("f");
+                let before = fs::metadata(&file).unwrap().modified().unwrap();
+                fs::write(&file, text).unwrap();
+                set_mtime(&file, before);
+            }
+        };
+        assert_eq!(tree.changes(rewrite("SAME")), ["f f 4"]);
+        assert_eq!(tree.changes(rewrite("same")), ["f f 4"]);
+        assert!(tree.changes(rewrite("same")).is_empty());
+    }
+}
+
+#[test]
+fn unknown_contents_cost_an_entry_the_first_time_only() {
+    let mut tree = Tree::unknown(|root| {
+        write(&root.join("d/f"), "x");
+        write(&root.join("d/empty"), "");
+        symlink("x", root.join("d/l")).unwrap();
+    });
+    let touch = |root: &Path| {
+        for name in ["d/f", "d/empty", "d"] {
+            chown(root.join(name), Some(0), Some(0)).unwrap();
+        }
+        std::os::unix::fs::lchown(root.join("d/l"), Some(0), Some(0)).unwrap();
+    };
+    assert_eq!(tree.changes(touch), ["d d", "f d/f 1"]);
+    assert!(tree.changes(touch).is_empty());
+}
+
+#[test]
+fn attributes_count_on_files_and_directories_once_they_differ() {
+    let set = |path: &Path, value: &[u8]| {
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::lsetxattr(path, "user.note", value, flags).unwrap();
+    };
+    let mut tree = Tree::over(|root| {
+        for name in ["d/same", "d/other", "d/gone"] {
+            write(&root.join(name), "x");
+            set(&root.join(name), b"1");
+        }
+    });
+    let changes = tree.changes(|root| {
+        set(&root.join("d/same"), b"1");
+        set(&root.join("d/other"), b"2");
+        rustix::fs::lremovexattr(root.join("d/gone"), "user.note").unwrap();
+    });
+    let expected = ["d d", "f d/gone 1", "f d/other 1 user.note=2"];
+    assert_eq!(changes, expected);
+    let changes = tree.changes(|root| set(&root.join("d"), b"dir"));
+    assert_eq!(changes, ["d d user.note=dir"]);
+}
+
+#[test]
+fn a_file_changed_in_place_has_changed_under_all_its_names() {
+    let expected = ["f h1 1", "h h2 => h1", "h h3 => h1"];
+    let mut tree = Tree::over(three_names);
+    let changes = tree.changes(|root| set_mode(&root.join("h2"), 0o600));
+    assert_eq!(changes, expected);
+    let changes = tree.changes(|root| {
+        let mut file = OpenOptions::new().write(true).open(root.join("h3"));
+        file.as_mut().unwrap().write_all(b"y").unwrap();
+    });
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn a_name_that_goes_or_becomes_a_file_of_its_own_leaves_the_others_as_they_were() {
+    let mut tree = Tree::over(three_names);
+    let changes = tree.changes(|root| fs::remove_file(root.join("h1")).unwrap());
+    assert_eq!(changes, ["- h1"]);
+    let changes = tree.changes(|root| {
+        write(&root.join("new"), "new");
+        fs::rename(root.join("new"), root.join("h3")).unwrap();
+    });
+    assert_eq!(changes, ["f h3 3"]);
+}
+
+#[test]
+fn a_new_name_brings_all_names_of_its_file() {
+    let mut tree = Tree::over(three_names);
+    let changes = tree.changes(|root| {
+        fs::hard_link(root.join("h1"), root.join("h0")).unwrap();
+    });
+    let expected = ["f h0 1", "h h1 => h0", "h h2 => h0", "h h3 => h0"];
+    assert_eq!(changes, expected);
+    let changes = tree.changes(|root| {
+        fs::rename(root.join("h3"), root.join("h4")).unwrap();
+    });
+    let expected = ["- h3", "f h0 1", "h h1 => h0", "h h2 => h0", "h h4 => h0"];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn a_moved_directory_brings_the_other_names_of_its_files_from_where_nothing_changed() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("b/f"), "x");
+        fs::create_dir(root.join("a")).unwrap();
+        fs::hard_link(root.join("b/f"), root.join("a/f")).unwrap();
+    });
+    let changes = tree.changes(|root| fs::rename(root.join("b"), root.join("c")).unwrap());
+    let expected = ["- b", "d a", "f a/f 1", "d c", "h c/f => a/f"];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn sockets_and_devices_that_mean_deleted_are_nothing() {
+    let mut tree = Tree::over(|root| {
+        mknod(&root.join("old-socket"), FileType::Socket, 0);
+        write(&root.join("was-a-file"), "x");
+        write(&root.join("was-another"), "x");
+    });
+    let changes = tree.changes(|root| {
+        for name in ["old-socket", "was-a-file", "was-another"] {
+            fs::remove_file(root.join(name)).unwrap();
+        }
+        mknod(&root.join("was-a-file"), FileType::Socket, 0);
+        mknod(&root.join("was-another"), FileType::CharacterDevice, 0);
+        mknod(&root.join("new"), FileType::Socket, 0);
+    });
+    assert_eq!(changes, ["- was-a-file", "- was-another"]);
+    let changes = tree.changes(|root| {
+        fs::remove_file(root.join("was-a-file")).unwrap();
+        write(&root.join("was-a-file"), "file");
+        fs::remove_file(root.join("new")).unwrap();
+    });
+    assert_eq!(changes, ["f was-a-file 4"]);
+}
+
+#[test]
+fn skipped_paths_are_never_entered_and_never_removed() {
+    let skipped = ["proc", "etc/hosts", "d/volume"];
+    let prepare = |root: &Path| {
+        for name in ["proc/1/x", "etc/hosts", "etc/kept", "d/volume/x"] {
+            write(&root.join(name), name);
+        }
+    };
+    let mut tree = Tree::skipping(&skipped, prepare, contents_of);
+    assert_eq!(tree.before.memory().1, 3, "etc, etc/kept and d");
+    let changes = tree.changes(|root| {
+        write(&root.join("proc/2/y"), "y");
+        write(&root.join("etc/hosts"), "new");
+        fs::remove_dir_all(root.join("d/volume")).unwrap();
+        write(&root.join("d/new"), "x");
+    });
+    assert_eq!(changes, ["d d", "f d/new 1"]);
+}
+
+#[test]
+fn paths_excluded_from_one_step_are_compared_in_the_next() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("etc/hosts"), "x");
+        write(&root.join("run/kept"), "x");
+    });
+    tree.excluded = ["etc/hosts", "run"].iter().map(PathBuf::from).collect();
+    let changes = tree.changes(|root| {
+        write(&root.join("etc/hosts"), "changed");
+        write(&root.join("run/new"), "x");
+        fs::remove_file(root.join("run/kept")).unwrap();
+    });
+    assert!(changes.is_empty(), "{changes:?}");
+    tree.excluded.clear();
+    let changes = tree.changes(|root| {
+        write(&root.join("etc/hosts"), "again");
+        fs::remove_file(root.join("run/new")).unwrap();
+    });
+    assert_eq!(changes, ["d etc", "f etc/hosts 5", "d run", "- run/new"]);
+}
+
+#[test]
+fn a_name_that_means_deleted_is_an_error_only_where_it_would_come() {
+    let mut tree = Tree::over(|root| write(&root.join("d/.wh.old"), "x"));
+    let changes = tree.changes(|root| write(&root.join("new"), "x"));
+    assert_eq!(changes, ["f new 1"]);
+    let error = tree
+        .try_changes(|root| write(&root.join("d/.wh.x"), "x"))
+        .unwrap_err();
+    assert!(matches!(error, DiffError::ReservedName { .. }));
+    assert!(error.to_string().contains("`d/.wh.x`"), "{error}");
+}
+
+#[test]
+fn a_tree_of_ten_thousand_levels_is_walked() {
+    const LEVELS: usize = 10_500;
+    let mut tree = Tree::over(|_| {});
+    let name = OsStr::new("d");
+    let build = |root: &Path| {
+        let mut dir = crate::fs::Dir::open(root).unwrap();
+        for _ in 0..LEVELS {
+            dir.create_dir(name, 0o755).unwrap();
+            dir.create_file(OsStr::new("f"), 0o644).unwrap();
+            dir = dir.open_dir(name).unwrap();
+        }
+    };
+    let (lines, summary) = tree.try_changes(build).unwrap();
+    assert_eq!(summary.files as usize, 2 * LEVELS);
+    assert_eq!(lines.last().unwrap(), "f f 0");
+    let changes = tree.changes(|root| {
+        let dir = crate::fs::Dir::open(root).unwrap();
+        crate::fs::remove_tree(&dir, name).unwrap();
+    });
+    assert_eq!(changes, ["- d"]);
+}
+
+#[test]
+fn a_directory_of_twenty_thousand_names_is_compared_name_by_name() {
+    let number = |number: u32| OsString::from(format!("{number:05}"));
+    let mut tree = Tree::over(|root| {
+        for place in 0..20_000 {
+            fs::write(root.join(number(place)), "").unwrap();
+        }
+    });
+    let changes = tree.changes(|root| {
+        for place in (0..20_000).step_by(5000) {
+            fs::remove_file(root.join(number(place))).unwrap();
+        }
+        fs::write(root.join("10000x"), "x").unwrap();
+    });
+    assert_eq!(
+        changes,
+        ["- 00000", "- 05000", "- 10000", "- 15000", "f 10000x 1"]
+    );
+}
+
+#[test]
+fn an_entry_costs_less_than_a_hundred_bytes() {
+    let tree = Tree::over(|root| {
+        for dir in 0..100 {
+            for file in 0..10 {
+                let name = format!("directory-{dir}/a-name-like-many.{file}");
+                write(&root.join(name), "");
+            }
+        }
+    });
+    let (bytes, entries) = tree.before.memory();
+    assert_eq!(entries, 1100);
+    assert!(bytes < 100 * entries + size_of::<Index>(), "{bytes}");
+}
