@@ -17,7 +17,6 @@ pub mod cli;
 
 pub mod build;
 
-pub mod cache;
 pub mod output;
 
 pub mod context;

@@ -23,7 +23,6 @@ impl StageBuilder<'_> {
     /// Executes an ADD.
     pub(super) fn add(&mut self, instruction: &AddInstruction, step: &PlannedStep) -> Result<()> {
         let span = step.span;
-        self.refuse_missing_forms(instruction, span)?;
         let created_by = history(
             "ADD",
             instruction.chown.as_deref(),
@@ -45,7 +44,14 @@ impl StageBuilder<'_> {
                 for path in &instruction.sources.paths {
                     for found in builder.select(origin, path, span)? {
                         if unpacks
-                            && builder.unpack_archive(origin, &found, target, &destination, &looks, span)?
+                            && builder.unpack_archive(
+                                origin,
+                                &found,
+                                target,
+                                &destination,
+                                &looks,
+                                span,
+                            )?
                         {
                             continue;
                         }
@@ -54,27 +60,14 @@ impl StageBuilder<'_> {
                 }
                 Ok(())
             })?;
-            builder.write_inline_files(&instruction.sources.files, target, &destination, &looks, span)
+            builder.write_inline_files(
+                &instruction.sources.files,
+                target,
+                &destination,
+                &looks,
+                span,
+            )
         })
-    }
-
-    /// Names what is parsed but not executed, before anything is done.
-    fn refuse_missing_forms(&self, instruction: &AddInstruction, span: Span) -> Result<()> {
-        if instruction.link {
-            return Err(self.not_yet(span, "ADD --link").into());
-        }
-        if instruction.checksum.is_some() {
-            return Err(self.not_yet(span, "ADD --checksum").into());
-        }
-        if instruction.keep_git_dir.is_some() {
-            return Err(self.not_yet(span, "ADD --keep-git-dir").into());
-        }
-        for path in &instruction.sources.paths {
-            if is_remote(path) {
-                return Err(self.not_yet(span, &format!("ADD of the remote file `{path}`")).into());
-            }
-        }
-        Ok(())
     }
 
     /// Unpacks a source that is an archive below the destination; says whether it was one.
@@ -98,7 +91,10 @@ impl StageBuilder<'_> {
         let directory = as_destination(destination).path;
         let dir = create_dir_all(target, directory, UNPACK_DIR_MODE, owner)
             .map_err(|error| failed(error.into()))?;
-        let file = origin.root.open_file(path).map_err(|error| failed(error.into()))?;
+        let file = origin
+            .root
+            .open_file(path)
+            .map_err(|error| failed(error.into()))?;
         unpack_into(file, &Root::from_dir(dir), looks.owner).map_err(failed)?;
         Ok(true)
     }
@@ -126,7 +122,7 @@ fn begins_with_header(file: File) -> bool {
     };
     let mut head = Vec::with_capacity(archive::BLOCK_BYTES);
     let limit = archive::BLOCK_BYTES as u64;
-    decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_archive(&head)
+    decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_header(&head)
 }
 
 fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {
@@ -139,10 +135,4 @@ fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()>
     unpack(&mut decompressor, root, &options)?;
     decompressor.finish()?;
     Ok(())
-}
-
-/// Says whether a source is fetched from elsewhere: a URL, or a git repository.
-fn is_remote(path: &str) -> bool {
-    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
-    schemes.iter().any(|scheme| path.starts_with(scheme))
 }

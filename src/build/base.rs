@@ -29,8 +29,6 @@ use super::{Event, Progress};
 /// An image in a registry, of which nothing but manifest and config is here.
 #[derive(Debug)]
 pub(super) struct BaseImage {
-    /// As the Dockerfile names it, with the defaults filled in.
-    reference: Reference,
     /// The image's config.
     pub(super) config: ImageConfig,
     /// Base first.
@@ -39,7 +37,7 @@ pub(super) struct BaseImage {
 
 impl BaseImage {
     /// Returns the image as a stage starts with it. One without layers is as good as `scratch`.
-    pub(super) fn draft(&self, _platform: &Platform) -> ImageDraft {
+    pub(super) fn draft(&self) -> ImageDraft {
         ImageDraft::from_base(self.config.clone(), self.layers.clone())
     }
 }
@@ -93,7 +91,11 @@ impl BaseImages {
             .await
     }
 
-    async fn fetch_image(&self, reference: &Reference, platform: &Platform) -> Result<Arc<BaseImage>> {
+    async fn fetch_image(
+        &self,
+        reference: &Reference,
+        platform: &Platform,
+    ) -> Result<Arc<BaseImage>> {
         let (repository, fetched) = self.registries.fetch_manifest(reference).await?;
         let manifest = match fetched.document {
             ManifestDocument::Image(manifest) => *manifest,
@@ -104,12 +106,18 @@ impl BaseImages {
         };
         let config = repository.fetch_config(&manifest.config).await?;
         config.check_layer_count(manifest.layers.len())?;
+        self.warn_of_platform(reference, &config.platform(), platform);
         let layers = stored_layers(&manifest.layers, &config, &repository);
-        Ok(Arc::new(BaseImage {
-            reference: reference.clone(),
-            config,
-            layers,
-        }))
+        Ok(Arc::new(BaseImage { config, layers }))
+    }
+
+    /// A name that stands for one image gives that image, whatever it was made for.
+    fn warn_of_platform(&self, reference: &Reference, found: &Platform, wanted: &Platform) {
+        let found = found.normalised();
+        if wanted.preference_of(&found).is_none() {
+            let text = format!("`{reference}` is for {found}, not for {wanted}");
+            (self.progress)(Event::Warning(&text));
+        }
     }
 
     /// Fetches and unpacks the layers that are not here yet, several at a time, and stacks them.
@@ -120,7 +128,9 @@ impl BaseImages {
         for (layer, id) in layers.into_iter().zip(&chain) {
             let (images, layer, id) = (Arc::clone(self), Arc::clone(layer), id.clone());
             // A task each: a layer that waits for its turn must not hold up the others.
-            tasks.push(tokio::spawn(async move { images.unpacked(id, layer).await }));
+            tasks.push(tokio::spawn(
+                async move { images.unpacked(id, layer).await },
+            ));
         }
         let mut stack: Vec<LayerDir> = Vec::with_capacity(tasks.len());
         for (task, id) in tasks.into_iter().zip(chain) {
@@ -151,12 +161,17 @@ impl BaseImages {
     /// Fetches a layer, keeps its blob and unpacks it into a directory of its own, all in one pass.
     async fn fetch_layer(&self, layer: &StoredLayer) -> Result<Arc<UnpackedLayer>> {
         let start = Instant::now();
-        let registry = self.registries.registry(&layer.origin.registry, Purpose::Pull)?;
+        let registry = self
+            .registries
+            .registry(&layer.origin.registry, Purpose::Pull)?;
         let repository = registry.repository(&layer.origin.repository);
         let name = format!("{}/{}", layer.origin.registry, layer.origin.repository);
         let descriptor = &layer.descriptor;
         let failed = || format!("cannot unpack layer {} of `{name}`", descriptor.digest);
-        let reader = repository.open_blob(descriptor).await.with_context(failed)?;
+        let reader = repository
+            .open_blob(descriptor)
+            .await
+            .with_context(failed)?;
         let source = SyncIoBridge::new(reader.into_async_read());
         let work = LayerWork {
             dir: self.sandbox.new_layer_dir()?,
@@ -166,7 +181,10 @@ impl BaseImages {
             xattrs: self.sandbox.overlay_xattrs(),
         };
         let task = tokio::task::spawn_blocking(move || work.unpack(source));
-        let unpacked = task.await.context("unpacking stopped")?.with_context(failed)?;
+        let unpacked = task
+            .await
+            .context("unpacking stopped")?
+            .with_context(failed)?;
         (self.progress)(Event::Unpacked {
             image: &name,
             digest: descriptor.digest.as_str(),
@@ -180,7 +198,11 @@ impl BaseImages {
     async fn complete(&self, layer: Arc<UnpackedLayer>, below: Vec<LayerDir>) -> Result<()> {
         let xattrs = self.sandbox.overlay_xattrs();
         let task = tokio::task::spawn_blocking(move || -> Result<()> {
-            let lowers = below.iter().rev().map(root_of).collect::<Result<Vec<Root>>>()?;
+            let lowers = below
+                .iter()
+                .rev()
+                .map(root_of)
+                .collect::<Result<Vec<Root>>>()?;
             let lowers: Vec<&Root> = lowers.iter().collect();
             let root = root_of(&layer.dir)?;
             Ok(unpack::complete(&layer.unpacked, &root, xattrs, &lowers)?)
@@ -221,7 +243,10 @@ impl LayerWork {
         let unpacked = unpack(&mut tar, &root_of(&self.dir)?, &options)?;
         let diff_id = tar.finish()?;
         if diff_id != self.diff_id {
-            bail!("the layer's content is {diff_id}, its config says {}", self.diff_id);
+            bail!(
+                "the layer's content is {diff_id}, its config says {}",
+                self.diff_id
+            );
         }
         warn_of_skipped(&unpacked);
         let blob = Arc::into_inner(blob).context("the layer is still being read")?;
@@ -251,14 +276,27 @@ impl<R: Read> Read for Tee<R> {
 
 fn warn_of_skipped(unpacked: &Unpacked) {
     let list = [
-        (&unpacked.skipped_devices, "device nodes that this user may not make"),
-        (&unpacked.skipped_xattrs, "files whose user attributes the file system does not take"),
+        (
+            &unpacked.skipped_devices,
+            "device nodes that this user may not make",
+        ),
+        (
+            &unpacked.skipped_xattrs,
+            "files whose user attributes the file system does not take",
+        ),
     ];
     for (skipped, what) in list {
         if skipped.count > 0 {
-            let first: Vec<String> =
-                skipped.first.iter().map(|path| path.display().to_string()).collect();
-            tracing::warn!("left out of the unpacked image: {} {what} ({})", skipped.count, first.join(", "));
+            let first: Vec<String> = skipped
+                .first
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            tracing::warn!(
+                "left out of the unpacked image: {} {what} ({})",
+                skipped.count,
+                first.join(", ")
+            );
         }
     }
 }
@@ -314,11 +352,14 @@ fn stored_layers(
         repository: repository.name().to_owned(),
     };
     let diff_ids = config.rootfs.diff_ids.iter();
-    let stored = descriptors.iter().zip(diff_ids).map(|(descriptor, diff_id)| StoredLayer {
-        descriptor: descriptor.clone(),
-        diff_id: diff_id.clone(),
-        origin: origin.clone(),
-    });
+    let stored = descriptors
+        .iter()
+        .zip(diff_ids)
+        .map(|(descriptor, diff_id)| StoredLayer {
+            descriptor: descriptor.clone(),
+            diff_id: diff_id.clone(),
+            origin: origin.clone(),
+        });
     stored
         .map(|layer| StageLayer {
             created: Timestamp::UNIX_EPOCH,

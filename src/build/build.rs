@@ -11,13 +11,13 @@ use tokio::task::JoinSet;
 use crate::context::BuildContext;
 use crate::context::dockerignore::Ignore;
 use crate::dockerfile::{self, Dockerfile};
-use crate::image::AssembledImage;
+use crate::image::{AssembledImage, Reference};
 
 use super::assemble::assemble;
 use super::plan::{PlannedStage, plan};
 use super::stage::{BuiltStage, BuiltStages, build_stage};
 use super::workshop::{Tools, Workshop};
-use super::{BuildOptions, DockerfileText};
+use super::{BuildOptions, DockerfileText, Event};
 
 /// A Dockerfile with the files that it may copy: what can be checked before anything is started.
 pub struct BuildInput {
@@ -51,12 +51,26 @@ pub async fn build(
     options: &BuildOptions,
     tools: Tools,
 ) -> Result<AssembledImage> {
+    warn_of_syntax(&input.dockerfile, &tools);
     let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
-    let workshop = Workshop::new(input, options, plan.global, tools)?;
-    let epoch = workshop.epoch();
+    let workshop = Arc::new(Workshop::new(input, options, plan.global, tools)?);
     let target = plan.targets[0];
-    let built = build_stages(plan.stages, &Arc::new(workshop)).await?;
-    assemble(built[&target].draft.clone(), options, epoch).await
+    let built = build_stages(plan.stages, &workshop).await?;
+    assemble(built[&target].draft.clone(), options, &workshop).await
+}
+
+/// `# syntax=` chooses the program that reads the file elsewhere; here there is one, and it reads the
+/// language of docker/dockerfile.
+fn warn_of_syntax(dockerfile: &Dockerfile, tools: &Tools) {
+    let Some(syntax) = &dockerfile.directives.syntax else {
+        return;
+    };
+    let frontend = syntax.value.split_whitespace().next().unwrap_or_default();
+    let name = Reference::parse(frontend).map(|reference| reference.repository().to_owned());
+    if !name.is_ok_and(|name| name.starts_with("docker/dockerfile")) {
+        let text = format!("`# syntax={frontend}` is not docker/dockerfile and has no effect");
+        (tools.progress)(Event::Warning(&text));
+    }
 }
 
 /// Builds the stages, each as soon as those that it needs are built.
@@ -110,7 +124,10 @@ fn read_dockerfile(options: &BuildOptions) -> Result<(PathBuf, String)> {
         options.current_dir.join(&options.dockerfile),
         options.context.join(&options.dockerfile),
     ];
-    for path in &tried {
+    // BuildKit finds a lower-case `dockerfile` where the default name is not there.
+    let is_default = options.dockerfile == Path::new("Dockerfile");
+    let lower_case = is_default.then(|| options.context.join("dockerfile"));
+    for path in tried.iter().chain(&lower_case) {
         match fs::read(path) {
             Ok(bytes) => {
                 return Ok((path.clone(), String::from_utf8_lossy(&bytes).into_owned()));

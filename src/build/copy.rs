@@ -47,12 +47,6 @@ impl StageBuilder<'_> {
     /// Executes a COPY.
     pub(super) fn copy(&mut self, instruction: &CopyInstruction, step: &PlannedStep) -> Result<()> {
         let span = step.span;
-        if instruction.link {
-            return Err(self.not_yet(span, "COPY --link").into());
-        }
-        if instruction.parents {
-            return Err(self.not_yet(span, "COPY --parents").into());
-        }
         let created_by = history(
             "COPY",
             instruction.chown.as_deref(),
@@ -77,7 +71,13 @@ impl StageBuilder<'_> {
                 }
                 Ok(())
             })?;
-            builder.write_inline_files(&instruction.sources.files, target, &destination, &looks, span)
+            builder.write_inline_files(
+                &instruction.sources.files,
+                target,
+                &destination,
+                &looks,
+                span,
+            )
         })
     }
 
@@ -122,7 +122,10 @@ impl StageBuilder<'_> {
             None
         } else {
             let patterns = Ignore::from_patterns(exclude);
-            Some(patterns.map_err(|error| self.error(span, "cannot read --exclude").because(error))?)
+            Some(
+                patterns
+                    .map_err(|error| self.error(span, "cannot read --exclude").because(error))?,
+            )
         };
         Ok(Looks {
             owner: owner.map(|owner| owner.ids),
@@ -202,7 +205,10 @@ impl StageBuilder<'_> {
             None => Choice::Take,
         };
         let source = origin.root.resolve(path)?;
-        let is_dir = origin.root.metadata(&source)?.is_some_and(|found| found.is_dir());
+        let is_dir = origin
+            .root
+            .metadata(&source)?
+            .is_some_and(|found| found.is_dir());
         let name = base_name(path);
         if !is_dir
             && let Some(metadata) = origin.root.symlink_metadata(&source)?
@@ -212,19 +218,33 @@ impl StageBuilder<'_> {
         }
         let choose = |inside: &Path, metadata: &Metadata| {
             let relative = inside.strip_prefix(&source).unwrap_or(inside);
-            both((origin.choose)(inside, metadata), excludes(relative, metadata))
+            both(
+                (origin.choose)(inside, metadata),
+                excludes(relative, metadata),
+            )
         };
         let rules = CopyRules {
             owner: looks.owner.or(origin.is_context.then_some((0, 0))),
             mode: looks.mode.as_ref(),
-            keeps_xattr: if origin.is_context { is_capability } else { is_kept_xattr },
+            keeps_xattr: if origin.is_context {
+                is_capability
+            } else {
+                is_kept_xattr
+            },
             choose: &choose,
         };
-        copy(origin.root, path, &name, target, as_destination(destination), &rules)
-            .map_err(|error| {
-                let message = format!("cannot copy `/{}` to `{destination}`", path.display());
-                self.error(span, message).because(error).into()
-            })
+        copy(
+            origin.root,
+            path,
+            &name,
+            target,
+            as_destination(destination),
+            &rules,
+        )
+        .map_err(|error| {
+            let message = format!("cannot copy `/{}` to `{destination}`", path.display());
+            self.error(span, message).because(error).into()
+        })
     }
 
     /// Writes the files whose content is in the Dockerfile.
@@ -252,8 +272,15 @@ impl StageBuilder<'_> {
             let temp = temp.map_err(failed)?;
             let root = write_content(temp.path(), &file.content).map_err(failed)?;
             let (path, name) = (Path::new(INLINE_FILE), OsStr::new(&file.name));
-            copy(&root, path, name, target, as_destination(destination), &rules)
-                .map_err(failed)?;
+            copy(
+                &root,
+                path,
+                name,
+                target,
+                as_destination(destination),
+                &rules,
+            )
+            .map_err(failed)?;
         }
         Ok(())
     }
@@ -265,7 +292,8 @@ fn write_content(dir: &Path, content: &str) -> Result<Root, PathError> {
     let root = Root::open(dir)?;
     let name = OsStr::new(INLINE_FILE);
     let mut file = root.dir().create_file(name, INLINE_FILE_MODE)?;
-    file.write_all(content.as_bytes()).on("write", root.dir().path_of(name))?;
+    file.write_all(content.as_bytes())
+        .on("write", root.dir().path_of(name))?;
     // Whatever the umask is.
     root.dir().set_mode(name, INLINE_FILE_MODE)?;
     Ok(root)

@@ -233,7 +233,10 @@ fn fill_times(history: &mut [HistoryEntry], epoch: Option<Timestamp>) {
 }
 
 fn clamp(entry: &mut HistoryEntry, epoch: Timestamp) {
-    let created = entry.created.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let created = entry
+        .created
+        .as_deref()
+        .and_then(|text| text.parse::<Timestamp>().ok());
     if created.is_none_or(|created| created > epoch) {
         entry.created = Some(epoch.to_string());
     }

@@ -30,9 +30,9 @@ pub(super) fn healthcheck(instruction: &HealthcheckInstruction) -> Healthcheck {
         HealthcheckInstruction::Probe(probe) => probe,
     };
     let test = match &probe.command {
-        CommandLine::Exec(words) => {
-            std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect()
-        }
+        CommandLine::Exec(words) => std::iter::once("CMD".to_owned())
+            .chain(words.iter().cloned())
+            .collect(),
         CommandLine::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
     };
     Healthcheck {
@@ -103,12 +103,16 @@ pub(super) fn check_signal(signal: &str) -> Result<(), MetadataError> {
 
 fn is_signal_name(name: &str) -> bool {
     let name = name.strip_prefix("SIG").unwrap_or(name);
-    let offset = |text: &str| text.parse::<u8>().is_ok_and(|offset| (1..=15).contains(&offset));
+    let offset = |text: &str| {
+        text.parse::<u8>()
+            .is_ok_and(|offset| (1..=15).contains(&offset))
+    };
     SIGNALS.contains(&name)
         || name.strip_prefix("RTMIN+").is_some_and(offset)
-        || name
-            .strip_prefix("RTMAX-")
-            .is_some_and(|text| text.parse::<u8>().is_ok_and(|offset| (1..=14).contains(&offset)))
+        || name.strip_prefix("RTMAX-").is_some_and(|text| {
+            text.parse::<u8>()
+                .is_ok_and(|offset| (1..=14).contains(&offset))
+        })
 }
 
 #[cfg(test)]
@@ -122,7 +126,9 @@ mod tests {
 
     #[test]
     fn ports_are_expanded_and_protocols_lowered() {
-        let expected = ["80/tcp", "53/udp", "7000/tcp", "7001/tcp", "9/sctp", "443/tcp"];
+        let expected = [
+            "80/tcp", "53/udp", "7000/tcp", "7001/tcp", "9/sctp", "443/tcp",
+        ];
         let words = ["80", "53/UDP", "7000-7001", "9/sctp", "127.0.0.1:8443:443"];
         assert_eq!(ports(&words).unwrap(), expected);
     }

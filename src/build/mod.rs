@@ -7,7 +7,10 @@
 mod add;
 mod assemble;
 mod base;
-#[expect(clippy::module_inception, reason = "the story of the room has its name")]
+#[expect(
+    clippy::module_inception,
+    reason = "the story of the room has its name"
+)]
 mod build;
 mod copy;
 mod draft;
@@ -22,6 +25,7 @@ mod progress;
 mod run;
 mod scope;
 mod stage;
+mod support;
 mod workdir;
 mod workshop;
 

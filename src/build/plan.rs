@@ -9,13 +9,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
-use crate::dockerfile::{
-    Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger,
-};
+use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger};
 use crate::image::{Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
 use super::scope::GlobalScope;
+use super::support::refusal;
 use super::{BuildOptions, DockerfileText};
 
 /// The stages to build.
@@ -32,8 +31,6 @@ pub(super) struct Plan {
 pub(super) struct PlannedStage {
     /// Its name, or `stage-N`.
     pub(super) name: String,
-    /// Lines of its FROM.
-    pub(super) span: Span,
     /// The text of its FROM.
     pub(super) text: String,
     /// What it starts from.
@@ -135,15 +132,15 @@ fn global_scope(
     let last = dockerfile.stages[target].name().map(str::to_owned);
     let target_stage = asked.or(last).unwrap_or_else(|| "default".to_owned());
     let host = Platform::host();
-    let mut global =
-        GlobalScope::new(&options.build_args, &host, &options.platform, &target_stage);
+    let mut global = GlobalScope::new(&options.build_args, &host, &options.platform, &target_stage);
     for meta_arg in &dockerfile.meta_args {
         for arg in &meta_arg.args {
             let lookup = |name: &str| global.get(name).map(str::to_owned);
             let mut expander = Expander::new(dockerfile.directives.escape, &lookup);
             let default = arg.default.as_deref().map(|word| expander.word(word));
             let default = default.transpose().map_err(|error| {
-                text.error_at(meta_arg.source.span, "cannot expand the default").because(error)
+                text.error_at(meta_arg.source.span, "cannot expand the default")
+                    .because(error)
             })?;
             global.declare(&arg.name, default.as_deref());
         }
@@ -178,14 +175,18 @@ impl Planner<'_> {
         let base = self.base(stage, index, &platform).await?;
         let mut steps = Vec::new();
         for statement in self.triggers(stage, &base)? {
-            steps.push(self.step(statement, index, Some(stage.source.span), &platform).await?);
+            steps.push(
+                self.step(statement, index, Some(stage.source.span), &platform)
+                    .await?,
+            );
         }
         for statement in &stage.statements {
             steps.push(self.step(statement.clone(), index, None, &platform).await?);
         }
         Ok(PlannedStage {
-            name: stage.name().map_or_else(|| format!("stage-{index}"), str::to_owned),
-            span: stage.source.span,
+            name: stage
+                .name()
+                .map_or_else(|| format!("stage-{index}"), str::to_owned),
             text: stage.source.text.clone(),
             needs: needs(&base, &steps),
             base,
@@ -202,7 +203,9 @@ impl Planner<'_> {
         let text = self.expand(word, stage.source.span)?;
         let platform = Platform::parse(&text).map_err(|error| {
             let message = format!("cannot read the platform `{text}`");
-            self.text.error_at(stage.source.span, message).because(error)
+            self.text
+                .error_at(stage.source.span, message)
+                .because(error)
         })?;
         Ok(platform.normalised())
     }
@@ -226,12 +229,17 @@ impl Planner<'_> {
     /// Finds an image in its registry: its manifest and config, not its layers.
     async fn image(&self, name: &str, platform: &Platform, span: Span) -> Result<Arc<BaseImage>> {
         let reference = Reference::parse(name).map_err(|error| {
-            self.text.error_at(span, format!("cannot use the image `{name}`")).because(error)
+            self.text
+                .error_at(span, format!("cannot use the image `{name}`"))
+                .because(error)
         })?;
-        self.images.resolve(&reference, platform).await.map_err(|error| {
-            let message = format!("cannot get the image `{name}`");
-            self.text.error_at(span, message).because(error).into()
-        })
+        self.images
+            .resolve(&reference, platform)
+            .await
+            .map_err(|error| {
+                let message = format!("cannot get the image `{name}`");
+                self.text.error_at(span, message).because(error).into()
+            })
     }
 
     /// Returns the instructions that the base asks every stage built on it to begin with.
@@ -247,7 +255,10 @@ impl Planner<'_> {
         let parse = |text: &String| {
             parse_trigger(text).map_err(|error| {
                 let message = format!("cannot run the trigger `ONBUILD {text}` of the base");
-                self.text.error_at(stage.source.span, message).because(error).into()
+                self.text
+                    .error_at(stage.source.span, message)
+                    .because(error)
+                    .into()
             })
         };
         texts.iter().map(parse).collect()
@@ -261,6 +272,9 @@ impl Planner<'_> {
         platform: &Platform,
     ) -> Result<PlannedStep> {
         let span = trigger_of.unwrap_or(statement.source.span);
+        if let Some(refusal) = refusal(&statement.instruction) {
+            return Err(self.text.error_at(span, refusal).into());
+        }
         let source = match &statement.instruction {
             Instruction::Copy(copy) => match &copy.from {
                 Some(from) => self.file_source(from, stage, platform, span).await?,
@@ -285,7 +299,9 @@ impl Planner<'_> {
     ) -> Result<FileSource> {
         let index = self.dockerfile.copy_source(from, stage);
         let index = index.map_err(|error| {
-            self.text.error_at(span, "cannot find the source of COPY").because(error)
+            self.text
+                .error_at(span, "cannot find the source of COPY")
+                .because(error)
         })?;
         match index {
             Some(index) => Ok(FileSource::Stage(index)),
@@ -297,7 +313,10 @@ impl Planner<'_> {
         let lookup = |name: &str| self.global.get(name).map(str::to_owned);
         let mut expander = Expander::new(self.dockerfile.directives.escape, &lookup);
         expander.word(word).map_err(|error| {
-            self.text.error_at(span, "cannot expand a variable").because(error).into()
+            self.text
+                .error_at(span, "cannot expand a variable")
+                .because(error)
+                .into()
         })
     }
 }

@@ -5,11 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::dockerfile::{Invocation, RunInstruction, Span};
 use crate::fs::Root;
-use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, SecurityMode, Span};
-use crate::sandbox::{
-    Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user,
-};
+use crate::sandbox::{Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user};
 
 use super::stage::{StageBuilder, run_history};
 use super::{Event, LocatedError, OutputStream};
@@ -23,7 +21,6 @@ const SCRIPT_MODE: u32 = 0o755;
 impl StageBuilder<'_> {
     /// Executes a RUN.
     pub(super) fn run(&mut self, run: &RunInstruction, span: Span) -> Result<()> {
-        self.refuse_what_is_missing(run, span)?;
         let (argv, script) = self.argv(&run.invocation());
         let created_by = run_history(&self.scope, &argv);
         self.in_step(span, created_by, |builder, step| {
@@ -42,39 +39,20 @@ impl StageBuilder<'_> {
             match step.run(&command, &builder.workshop.stop, &mut report) {
                 Ok(Exit::Code(0)) => Ok(()),
                 Ok(exit) => Err(builder.failed(span, exit).into()),
-                Err(error) => {
-                    Err(builder.error(span, "cannot run the command").because(error).into())
-                }
+                Err(error) => Err(builder
+                    .error(span, "cannot run the command")
+                    .because(error)
+                    .into()),
             }
         })
-    }
-
-    /// Names what is parsed but not executed, before anything is done.
-    fn refuse_what_is_missing(
-        &self,
-        run: &RunInstruction,
-        span: Span,
-    ) -> Result<(), LocatedError> {
-        if !run.mounts.is_empty() {
-            return Err(self.not_yet(span, "RUN --mount"));
-        }
-        if run.network == NetworkMode::None {
-            return Err(self.not_yet(span, "RUN --network=none"));
-        }
-        if run.security == SecurityMode::Insecure {
-            return Err(self.error(span, "not supported: RUN --security=insecure"));
-        }
-        if !run.devices.is_empty() {
-            return Err(self.error(span, "not supported: RUN --device"));
-        }
-        Ok(())
     }
 
     /// Returns the user that the stage's commands run as.
     pub(super) fn user(&self, root: &Root, span: Span) -> Result<ResolvedUser, LocatedError> {
         let text = &self.draft.config.config.user;
         resolve_user(root, text).map_err(|error| {
-            self.error(span, format!("cannot run as the user `{text}`")).because(error)
+            self.error(span, format!("cannot run as the user `{text}`"))
+                .because(error)
         })
     }
 

@@ -122,7 +122,11 @@ impl GlobalScope {
     fn proxies(&self) -> Vec<(String, String)> {
         let given = self.build_args.iter();
         given
-            .filter(|(name, _)| PROXY_ARGS.iter().any(|proxy| name.eq_ignore_ascii_case(proxy)))
+            .filter(|(name, _)| {
+                PROXY_ARGS
+                    .iter()
+                    .any(|proxy| name.eq_ignore_ascii_case(proxy))
+            })
             .flat_map(|(name, value)| {
                 [name.to_ascii_uppercase(), name.to_ascii_lowercase()]
                     .map(|name| (name, value.clone()))
@@ -190,7 +194,11 @@ impl StageScope {
 
     /// Returns the environment of a command, in order of definition. `home` is used where nothing
     /// sets HOME.
-    pub(super) fn run_environment(&self, global: &GlobalScope, home: &str) -> Vec<(String, String)> {
+    pub(super) fn run_environment(
+        &self,
+        global: &GlobalScope,
+        home: &str,
+    ) -> Vec<(String, String)> {
         let mut environment = Variables::default();
         for (name, value) in global.proxies() {
             environment.set(&name, &value);
@@ -241,8 +249,14 @@ mod tests {
         global.declare("BOTH", Some("global"));
         let mut scope = StageScope::new(None, &[]);
         let declare = |scope: &mut StageScope, name, default| scope.declare(name, default, &global);
-        assert_eq!(declare(&mut scope, "GIVEN", Some("own")).as_deref(), Some("cli"));
-        assert_eq!(declare(&mut scope, "BOTH", Some("own")).as_deref(), Some("own"));
+        assert_eq!(
+            declare(&mut scope, "GIVEN", Some("own")).as_deref(),
+            Some("cli")
+        );
+        assert_eq!(
+            declare(&mut scope, "BOTH", Some("own")).as_deref(),
+            Some("own")
+        );
         assert_eq!(declare(&mut scope, "BOTH", None).as_deref(), Some("global"));
         assert_eq!(declare(&mut scope, "NOWHERE", None), None);
         assert_eq!(
@@ -257,7 +271,10 @@ mod tests {
         assert_eq!(automatic.get("TARGETPLATFORM"), Some("linux/arm/v7"));
         assert_eq!(automatic.get("TARGETVARIANT"), Some("v7"));
         assert_eq!(automatic.get("TARGETSTAGE"), Some("final"));
-        assert_eq!(global(&[("TARGETARCH", "mips")]).get("TARGETARCH"), Some("mips"));
+        assert_eq!(
+            global(&[("TARGETARCH", "mips")]).get("TARGETARCH"),
+            Some("mips")
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::plan::{PlannedStage, PlannedStep, StageBase};
 use super::scope::StageScope;
+use super::support::refusal;
 use super::workshop::Workshop;
 use super::{Event, LocatedError, StepName};
 
@@ -90,16 +91,13 @@ impl<'a> StageBuilder<'a> {
     fn start(workshop: &'a Workshop, stage: &'a PlannedStage, built: &'a BuiltStages) -> Self {
         let (draft, parent) = match &stage.base {
             StageBase::Scratch => (ImageDraft::scratch(&stage.platform), None),
-            StageBase::Image(image) => (image.draft(&stage.platform), None),
+            StageBase::Image(image) => (image.draft(), None),
             StageBase::Stage(index) => {
                 let parent = &built[index];
                 (ImageDraft::from_stage(&parent.draft), Some(parent))
             }
         };
-        let scope = StageScope::new(
-            parent.map(|parent| &parent.scope),
-            &draft.config.config.env,
-        );
+        let scope = StageScope::new(parent.map(|parent| &parent.scope), &draft.config.config.env);
         let mut builder = Self {
             workshop,
             stage,
@@ -129,6 +127,9 @@ impl<'a> StageBuilder<'a> {
         }
         let start = Instant::now();
         let instruction = self.expand(&step.statement, step.span)?;
+        if let Some(refusal) = refusal(&instruction) {
+            return Err(self.error(step.span, refusal).into());
+        }
         if self.change_files(&instruction, step)? {
             self.workshop.report(Event::Done {
                 step: &self.name,
@@ -213,7 +214,9 @@ impl<'a> StageBuilder<'a> {
                 .map(|word| self.with_expander(|expander| expander.word(word)))
                 .transpose()
                 .map_err(|error| self.error(span, "cannot expand the default").because(error))?;
-            let value = self.scope.declare(&arg.name, default.as_deref(), &self.workshop.global);
+            let value = self
+                .scope
+                .declare(&arg.name, default.as_deref(), &self.workshop.global);
             shown.push(match value {
                 Some(value) => format!("{}={value}", arg.name),
                 None => arg.name.clone(),
@@ -233,7 +236,11 @@ impl<'a> StageBuilder<'a> {
     /// Returns the instruction with its variables expanded, all with the values from before it.
     fn expand(&self, statement: &Statement, span: Span) -> Result<Instruction> {
         self.with_expander(|expander| statement.instruction.expand(expander))
-            .map_err(|error| self.error(span, "cannot expand a variable").because(error).into())
+            .map_err(|error| {
+                self.error(span, "cannot expand a variable")
+                    .because(error)
+                    .into()
+            })
     }
 
     fn with_expander<T>(
@@ -256,15 +263,19 @@ impl<'a> StageBuilder<'a> {
             Some(rootfs) => rootfs,
             None => self.open(span)?,
         };
-        let mut step = rootfs
-            .begin_step()
-            .map_err(|error| self.error(span, "cannot prepare the files of the step").because(error))?;
+        let mut step = rootfs.begin_step().map_err(|error| {
+            self.error(span, "cannot prepare the files of the step")
+                .because(error)
+        })?;
         work(self, &mut step)?;
-        let frozen = step
-            .freeze()
-            .map_err(|error| self.error(span, "cannot read what the step changed").because(error))?;
+        let frozen = step.freeze().map_err(|error| {
+            self.error(span, "cannot read what the step changed")
+                .because(error)
+        })?;
         self.rootfs = Some(rootfs);
-        let layer = self.workshop.write_layer(frozen, &self.name, self.stage.makes_layers);
+        let layer = self
+            .workshop
+            .write_layer(frozen, &self.name, self.stage.makes_layers);
         self.draft.add_layer(created_by, layer);
         Ok(())
     }
@@ -274,19 +285,18 @@ impl<'a> StageBuilder<'a> {
         if let StageBase::Stage(index) = self.stage.base {
             return self.built[&index].rootfs(self.workshop);
         }
-        self.workshop.open_layers(&self.draft.layers).map_err(|error| {
-            self.error(span, "cannot get the files of the base image").because(error).into()
-        })
+        self.workshop
+            .open_layers(&self.draft.layers)
+            .map_err(|error| {
+                self.error(span, "cannot get the files of the base image")
+                    .because(error)
+                    .into()
+            })
     }
 
     /// Makes an error at a place of the Dockerfile.
     pub(super) fn error(&self, span: Span, message: impl Into<String>) -> LocatedError {
         self.workshop.text.error_at(span, message)
-    }
-
-    /// Returns an error for what is parsed but not executed yet.
-    pub(super) fn not_yet(&self, span: Span, what: &str) -> LocatedError {
-        self.error(span, format!("not yet supported: {what}"))
     }
 
     fn announce(&self, text: &str) {

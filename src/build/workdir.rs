@@ -27,12 +27,10 @@ impl StageBuilder<'_> {
         self.in_step(span, created_by, |builder, step| {
             let root = step.root()?;
             let user = builder.user(root, span)?;
-            create_dir_all(root, &path, WORKDIR_MODE, (user.uid, user.gid)).map_err(
-                |error| {
-                    let message = format!("cannot create the working directory `{text}`");
-                    builder.error(span, message).because(error)
-                },
-            )?;
+            create_dir_all(root, &path, WORKDIR_MODE, (user.uid, user.gid)).map_err(|error| {
+                let message = format!("cannot create the working directory `{text}`");
+                builder.error(span, message).because(error)
+            })?;
             Ok(())
         })?;
         Ok(true)

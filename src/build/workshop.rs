@@ -135,13 +135,27 @@ impl Workshop {
         self.epoch.map_or(now, |epoch| now.min(epoch))
     }
 
+    /// Writes a layer without any entry.
+    pub(super) fn write_empty_layer(&self) -> Result<Layer> {
+        let blobs = self.images.blobs();
+        let file = self.new_layer_file();
+        let layer = LayerWriter::create(&file, self.layer_options)?.finish()?;
+        blobs.adopt(&layer.path, &layer.digest)?;
+        Ok(layer)
+    }
+
+    /// Returns a path that no other layer is written to.
+    fn new_layer_file(&self) -> PathBuf {
+        let number = self.layers_begun.fetch_add(1, Ordering::Relaxed);
+        self.scratch_dir().join(format!("layer-{number}"))
+    }
+
     fn start_writing(&self, frozen: FrozenStep, name: &StepName) -> PendingLayer {
         let options = self.layer_options;
         let blobs = self.images.blobs();
         let writers = Arc::clone(&self.layer_writers);
         let (progress, name) = (Arc::clone(&self.progress), name.clone());
-        let number = self.layers_begun.fetch_add(1, Ordering::Relaxed);
-        let file = self.scratch_dir().join(format!("layer-{number}"));
+        let file = self.new_layer_file();
         let work = move || -> Result<Layer> {
             let layer = write(&frozen, &file, &blobs, options)
                 .with_context(|| format!("{name}: cannot write the layer"))?;

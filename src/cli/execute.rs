@@ -114,7 +114,10 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     let input = BuildInput::read(&options.build)?;
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter(&options.sandbox)?;
-    style.print(Level::Info, &format!("isolation: {}", sandbox.description()));
+    style.print(
+        Level::Info,
+        &format!("isolation: {}", sandbox.description()),
+    );
     let result = in_runtime(options, input, &sandbox, style);
     let closed = sandbox.close().context("cannot remove the build's files");
     result.and(closed)
@@ -141,7 +144,10 @@ fn in_runtime(
             result = &mut work => return result,
             interruption = interruption() => interruption?,
         };
-        style.print(Level::Warning, &format!("warning: {interruption}: stopping"));
+        style.print(
+            Level::Warning,
+            &format!("warning: {interruption}: stopping"),
+        );
         stop.request();
         // Steps end within their grace; what waits for the network is left behind.
         let _ = tokio::time::timeout(LONGEST_END, work).await;

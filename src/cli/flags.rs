@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     args_conflicts_with_subcommands = true,
     after_help = "Example:\n  executor --context . --dockerfile Dockerfile --destination registry.example/team/app:1.0"
 )]
-pub struct ExecutorFlags {
+pub(super) struct ExecutorFlags {
     #[command(subcommand)]
     pub(super) command: Option<ExecutorCommand>,
     #[command(flatten)]

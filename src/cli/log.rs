@@ -24,7 +24,10 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let severity = *event.metadata().level();
         // The programs and libraries below us talk about themselves: only of interest on request.
-        let is_ours = event.metadata().target().starts_with(env!("CARGO_PKG_NAME"));
+        let is_ours = event
+            .metadata()
+            .target()
+            .starts_with(env!("CARGO_PKG_NAME"));
         if !is_ours && severity > Severity::WARN {
             return;
         }
@@ -35,7 +38,8 @@ impl<S: Subscriber> Layer<S> for Lines {
             Severity::WARN => (Level::Warning, "warning: "),
             _ => (Level::Info, ""),
         };
-        self.style.print(level, &format!("{prefix}{}{}", text.message, text.fields));
+        self.style
+            .print(level, &format!("{prefix}{}{}", text.message, text.fields));
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The only room that prints, and that reads arguments or the environment.
 
-mod debug;
+pub mod debug;
 mod environment;
 mod execute;
 mod flags;

@@ -54,7 +54,11 @@ fn build_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result
         targets: flags.input.target.clone(),
         platform: platform_or_host(platform)?,
         platform_is_explicit: platform.is_some(),
-        source_date_epoch: if flags.output.reproducible { Some(0) } else { epoch },
+        source_date_epoch: if flags.output.reproducible {
+            Some(0)
+        } else {
+            epoch
+        },
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
             Some(CompressionName::Gzip) | None => LayerCompression::Gzip,
@@ -129,8 +133,8 @@ fn platform_or_host(text: Option<&str>) -> Result<Platform> {
             bail!("not yet supported: several platforms in --custom-platform")
         }
         Some(text) => {
-            let platform = Platform::parse(text)
-                .with_context(|| format!("--custom-platform is `{text}`"))?;
+            let platform =
+                Platform::parse(text).with_context(|| format!("--custom-platform is `{text}`"))?;
             Ok(platform.normalised())
         }
     }
@@ -155,7 +159,11 @@ fn delivery_options(
     };
     let path = |path: &Option<PathBuf>| path.as_deref().map(|path| absolute(path, current_dir));
     let options = DeliveryOptions {
-        destinations: output.destination.iter().map(parse).collect::<Result<_>>()?,
+        destinations: output
+            .destination
+            .iter()
+            .map(parse)
+            .collect::<Result<_>>()?,
         push,
         tar_path: path(&output.tar_path),
         oci_layout_path: path(&output.oci_layout_path),
@@ -195,7 +203,11 @@ fn registry_options(
     Ok(RegistryOptions {
         insecure_push: flags.insecure,
         insecure_pull: flags.insecure_pull,
-        insecure_hosts: flags.insecure_registry.iter().cloned().collect::<BTreeSet<_>>(),
+        insecure_hosts: flags
+            .insecure_registry
+            .iter()
+            .cloned()
+            .collect::<BTreeSet<_>>(),
         skip_tls_verify: flags.skip_tls_verify,
         skip_tls_verify_pull: flags.skip_tls_verify_pull,
         skip_tls_verify_hosts: flags.skip_tls_verify_registry.iter().cloned().collect(),
@@ -219,12 +231,20 @@ fn proxy_options() -> Result<ProxyOptions> {
             return Ok(None);
         };
         // curl and Go take `host:port` for a proxy as well.
-        let text = if value.contains("://") { value } else { format!("http://{value}") };
+        let text = if value.contains("://") {
+            value
+        } else {
+            format!("http://{value}")
+        };
         // The value may hold a password: it is not repeated.
-        let url = text.parse().with_context(|| format!("{name} is not a URL"))?;
+        let url = text
+            .parse()
+            .with_context(|| format!("{name} is not a URL"))?;
         anyhow::Ok(Some(url))
     };
-    let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| environment::variable(name));
+    let no_proxy = ["NO_PROXY", "no_proxy"]
+        .iter()
+        .find_map(|name| environment::variable(name));
     Ok(ProxyOptions {
         // Upper-case HTTP_PROXY is what a CGI request header would set; a CI job sets either.
         http_proxy: url(["http_proxy", "HTTP_PROXY"])?,
@@ -242,10 +262,7 @@ fn keychain() -> Result<Keychain> {
     Ok(Keychain::new(vec![config]))
 }
 
-fn sandbox_options(
-    flags: &ExecutorFlags,
-    current_dir: &std::path::Path,
-) -> Result<EnterOptions> {
+fn sandbox_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result<EnterOptions> {
     let isolation = flags.place.isolation.parse::<Isolation>()?;
     let state_dir = flags.place.state_dir.as_deref();
     Ok(EnterOptions {

@@ -17,11 +17,7 @@ pub struct BuildContext {
 
 impl BuildContext {
     /// Opens `directory`; what `ignore` excludes is not there for anybody who asks.
-    pub fn open(
-        directory: &Path,
-        ignore_path: PathBuf,
-        ignore: Ignore,
-    ) -> Result<Self, PathError> {
+    pub fn open(directory: &Path, ignore_path: PathBuf, ignore: Ignore) -> Result<Self, PathError> {
         Ok(Self {
             root: Root::open(directory)?,
             ignore,

@@ -90,11 +90,7 @@ pub fn clean(path: &Path) -> PathBuf {
     cleaned
 }
 
-fn select_plain(
-    root: &Root,
-    path: PathBuf,
-    choose: &Chooser<'_>,
-) -> Result<PathBuf, SelectError> {
+fn select_plain(root: &Root, path: PathBuf, choose: &Chooser<'_>) -> Result<PathBuf, SelectError> {
     let resolved = root.resolve(&path)?;
     let Some(metadata) = root.symlink_metadata(&resolved)? else {
         return Err(SelectError::NotFound(path));

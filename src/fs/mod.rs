@@ -12,6 +12,7 @@ mod metadata;
 mod mode;
 mod new_file;
 mod remove;
+mod replace;
 mod root;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
@@ -24,4 +25,5 @@ pub use metadata::{FileKind, Metadata, Timestamp, device_number};
 pub use mode::ModeChange;
 pub use new_file::NewFile;
 pub use remove::remove_tree;
+pub use replace::replace_file;
 pub use root::Root;

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{Gid, Mode, Timestamps, Uid, XattrFlags};
 
 use super::dir::timespec;
+use super::file::copy_contents;
 use super::{Dir, Metadata, PathError, Timestamp};
 
 /// A file that this process has just created and alone writes to.
@@ -53,9 +54,10 @@ impl NewFile<'_> {
         self.on("change size of", self.file.set_len(size))
     }
 
-    /// Appends all of `source` and returns how many bytes that were, copied by the kernel where it can.
-    pub fn copy_from(&mut self, source: &mut File) -> Result<u64, PathError> {
-        let result = std::io::copy(source, &mut self.file);
+    /// Copies all of `source` into this file, which must be empty, keeping holes.
+    pub fn copy_from(&self, source: &File) -> Result<(), PathError> {
+        let size = self.on("stat", rustix::fs::fstat(source))?.st_size;
+        let result = copy_contents(source, &self.file, size.unsigned_abs());
         self.on("write", result)
     }
 

@@ -10,17 +10,24 @@
 use std::io::{self, BufRead};
 
 use tar::Header;
-use thiserror::Error;
 
 use crate::fs::Timestamp;
 
+mod entry;
+mod error;
+mod header;
 mod number;
 mod pax;
 mod sparse;
 #[cfg(test)]
 pub(crate) mod test_archive;
 
-use number::read_number;
+pub use entry::{Entry, EntryKind};
+pub use error::ArchiveError;
+pub(in crate::image) use error::display;
+pub use header::is_header;
+use header::{TYPE_OFFSET, device_fields, field, has_valid_checksum, invalid_field, is_zero};
+use header::{size_field, until_nul};
 use pax::PaxRecords;
 pub use sparse::Segment;
 use sparse::SparseMap;
@@ -30,129 +37,6 @@ pub const BLOCK_BYTES: usize = 512;
 
 /// Largest extended header that is read, in bytes: as Go's `archive/tar` (`maxSpecialFileSize`).
 const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
-
-/// One entry, with what its extended headers say already applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The name as the archive has it, uncleaned: may be absolute, empty or climb.
-    pub name: Vec<u8>,
-    /// What it is.
-    pub kind: EntryKind,
-    /// Unix mode bits, 0o7777 only.
-    pub mode: u32,
-    /// Owner; any number that the format can express.
-    pub uid: i64,
-    /// Group; any number that the format can express.
-    pub gid: i64,
-    /// Last change of the contents.
-    pub mtime: Timestamp,
-    /// Extended attributes in the order of the archive. Binary values.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-/// What an entry is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A regular file.
-    File {
-        /// Size in bytes once it is unpacked, holes included.
-        size: u64,
-        /// Where the stored bytes belong, ascending; the rest is holes. `None` for a file without holes.
-        segments: Option<Vec<Segment>>,
-    },
-    /// Another name of a file.
-    HardLink {
-        /// The other name, as the archive has it.
-        target: Vec<u8>,
-    },
-    /// A symbolic link.
-    Symlink {
-        /// The text of the link.
-        target: Vec<u8>,
-    },
-    /// A directory.
-    Directory,
-    /// A named pipe.
-    Fifo,
-    /// A character device.
-    CharDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A block device.
-    BlockDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-}
-
-/// Why an archive cannot be read on. Entries are named as far as they are known, else by position.
-#[derive(Debug, Error)]
-pub enum ArchiveError {
-    /// The stream below failed.
-    #[error("cannot read the archive")]
-    Read(#[source] io::Error),
-    /// The stream ends inside of a header or of an entry's contents.
-    #[error("the archive ends in the middle of an entry")]
-    Truncated,
-    /// The header's checksum is wrong: this is no tar archive, or a damaged one.
-    #[error("byte {position} of the archive is not a tar header")]
-    NotAHeader {
-        /// Where the header was expected, in bytes from the start.
-        position: u64,
-    },
-    /// A field is no number, or one that makes no sense there.
-    #[error("tar entry `{entry}` has an invalid {field}")]
-    InvalidField {
-        /// The entry's name as far as it is known.
-        entry: String,
-        /// The field's name.
-        field: &'static str,
-    },
-    /// An extended header that is larger than anything honest.
-    #[error(
-        "tar entry `{entry}` has an extended header of {size} bytes, more than the {EXTENSION_BYTES_MAX} allowed"
-    )]
-    ExtensionTooLarge {
-        /// The entry's name as far as it is known.
-        entry: String,
-        /// What the header claims, in bytes.
-        size: u64,
-    },
-    /// An extended header does not follow its own lengths.
-    #[error("tar entry `{entry}` has a malformed PAX record")]
-    MalformedPax {
-        /// The entry's name as far as it is known.
-        entry: String,
-    },
-    /// The map of a sparse file contradicts itself or the file's size.
-    #[error("tar entry `{entry}` has an invalid map of its holes")]
-    InvalidSparseMap {
-        /// The entry's name.
-        entry: String,
-    },
-    /// A type that neither POSIX nor GNU tar gives to files.
-    #[error("tar entry `{entry}` has the unsupported type `{}`", type_byte.escape_ascii())]
-    UnsupportedType {
-        /// The entry's name.
-        entry: String,
-        /// The type as the archive has it.
-        type_byte: u8,
-    },
-}
-
-/// Says whether a stream that begins with `head` can be a tar archive: its first header is sound.
-/// Less than 512 bytes never are.
-pub fn is_archive(head: &[u8]) -> bool {
-    let Some(block) = head.first_chunk::<BLOCK_BYTES>() else {
-        return false;
-    };
-    !is_zero(block) && has_valid_checksum(block)
-}
 
 /// Reads entry after entry.
 pub struct ArchiveReader<R> {
@@ -439,76 +323,6 @@ impl Extensions {
             Clone::clone,
         )
     }
-}
-
-/// Where a header says what its entry is.
-const TYPE_OFFSET: usize = 156;
-/// Where a header has its checksum.
-const CHECKSUM_FIELD: std::ops::Range<usize> = 148..156;
-
-fn is_zero(block: &[u8; BLOCK_BYTES]) -> bool {
-    block.iter().all(|byte| *byte == 0)
-}
-
-fn has_valid_checksum(block: &[u8; BLOCK_BYTES]) -> bool {
-    let mut unsigned = 0_i64;
-    // Some old programs added signed bytes.
-    let mut signed = 0_i64;
-    for (offset, byte) in block.iter().enumerate() {
-        let byte = if CHECKSUM_FIELD.contains(&offset) {
-            b' '
-        } else {
-            *byte
-        };
-        unsigned += i64::from(byte);
-        signed += i64::from(byte.cast_signed());
-    }
-    let written = read_number(&block[CHECKSUM_FIELD]);
-    written == Some(unsigned) || written == Some(signed)
-}
-
-fn size_field(header: &Header, name: &[u8]) -> Result<u64, ArchiveError> {
-    let size = field(&header.as_old().size, "size", name)?;
-    u64::try_from(size).map_err(|_| invalid_field(name, "size"))
-}
-
-fn device_fields(header: &Header, name: &[u8]) -> Result<(u32, u32), ArchiveError> {
-    let (major, minor) = if let Some(ustar) = header.as_ustar() {
-        (&ustar.dev_major, &ustar.dev_minor)
-    } else if let Some(gnu) = header.as_gnu() {
-        (&gnu.dev_major, &gnu.dev_minor)
-    } else {
-        return Err(invalid_field(name, "device number"));
-    };
-    let number = |bytes: &[u8]| {
-        let number = field(bytes, "device number", name)?;
-        u32::try_from(number).map_err(|_| invalid_field(name, "device number"))
-    };
-    Ok((number(major)?, number(minor)?))
-}
-
-fn field(bytes: &[u8], field: &'static str, name: &[u8]) -> Result<i64, ArchiveError> {
-    read_number(bytes).ok_or_else(|| invalid_field(name, field))
-}
-
-fn invalid_field(name: &[u8], field: &'static str) -> ArchiveError {
-    let entry = display(name);
-    ArchiveError::InvalidField { entry, field }
-}
-
-/// Returns a name for messages: shortened, since a hostile one may have a megabyte.
-pub(super) fn display(name: &[u8]) -> String {
-    const SHOWN_BYTES: usize = 256;
-    let shown = &name[..name.len().min(SHOWN_BYTES)];
-    let mut text = String::from_utf8_lossy(shown).replace(|c: char| c.is_control(), "\u{fffd}");
-    if shown.len() < name.len() {
-        text.push('…');
-    }
-    text
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 fn fill(reader: &mut impl BufRead) -> Result<&[u8], ArchiveError> {

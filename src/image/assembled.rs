@@ -2,7 +2,7 @@
 
 use super::config::ConfigError;
 use super::manifest::ManifestError;
-use super::{Descriptor, DiffId, Digest, ImageConfig, ImageFormat, Manifest, MediaType, Reference};
+use super::{Descriptor, DiffId, Digest, ImageConfig, ImageFormat, Manifest, MediaType};
 
 /// A layer of a finished image.
 #[derive(Debug, Clone)]

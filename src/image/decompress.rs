@@ -54,14 +54,17 @@ impl Compression {
 
     /// Reads the first bytes of `reader` and tells the compression of the whole, which is returned
     /// with nothing taken away.
-    pub fn detect<R: Read>(mut reader: R) -> Result<(Self, impl Read), DecompressError> {
+    pub fn detect<R: Read>(
+        mut reader: R,
+    ) -> Result<(Self, impl BufRead + use<R>), DecompressError> {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         let mut start = reader.by_ref().take(HEAD_BYTES as u64);
         start
             .read_to_end(&mut head)
             .map_err(DecompressError::Read)?;
         let compression = Self::of_head(&head);
-        Ok((compression, io::Cursor::new(head).chain(reader)))
+        let whole = io::Cursor::new(head).chain(reader);
+        Ok((compression, io::BufReader::new(whole)))
     }
 
     /// Returns the name as people write it; "plain" for none.

@@ -35,7 +35,10 @@ impl LayerBlobs {
         let failed = || format!("cannot fetch layer {digest} of `{}`", origin.repository);
         let registry = self.registries.registry(&origin.registry, Purpose::Pull)?;
         let repository = registry.repository(&origin.repository);
-        let reader = repository.open_blob(&layer.descriptor).await.with_context(failed)?;
+        let reader = repository
+            .open_blob(&layer.descriptor)
+            .await
+            .with_context(failed)?;
         let mut source = SyncIoBridge::new(reader.into_async_read());
         let mut writer = self.store.writer()?;
         let expected = digest.clone();

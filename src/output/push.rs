@@ -25,10 +25,7 @@ pub struct Receipt {
 }
 
 /// Finds out whether images may be pushed to the destinations, before a build is made in vain.
-pub async fn check_push_access(
-    registries: &Registries,
-    destinations: &[Reference],
-) -> Result<()> {
+pub async fn check_push_access(registries: &Registries, destinations: &[Reference]) -> Result<()> {
     let mut asked: Vec<String> = Vec::new();
     for destination in destinations {
         if asked.contains(&destination.name()) {
@@ -53,10 +50,15 @@ pub(super) async fn push(
 ) -> Result<Receipt> {
     let failed = || format!("cannot push to `{destination}`");
     let repository = registries.repository(destination, Purpose::Push)?;
-    let layers = image.layers.iter().map(|layer| push_layer(layer, &repository, blobs));
+    let layers = image
+        .layers
+        .iter()
+        .map(|layer| push_layer(layer, &repository, blobs));
     let mut deliveries = try_join_all(layers).await.with_context(failed)?;
     let config = BlobSource::Bytes(Bytes::from(image.config.clone()));
-    let pushed = repository.push_blob(&image.config_descriptor, &config, None).await;
+    let pushed = repository
+        .push_blob(&image.config_descriptor, &config, None)
+        .await;
     deliveries.push(pushed.with_context(failed)?);
     let manifest = Bytes::from(image.manifest.clone());
     let media_type = &image.manifest_descriptor.media_type;

@@ -208,3 +208,6 @@ async fn skip(response: &mut Response, count: u64) -> Result<(), RegistryError> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

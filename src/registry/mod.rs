@@ -28,6 +28,8 @@ mod request;
 mod response;
 mod retry;
 mod scope;
+#[cfg(test)]
+mod scripted_server;
 mod secret;
 mod tls;
 mod token;

@@ -1,6 +1,7 @@
 //! What the user decided about registries. This module holds decisions; it must not read files, flags or the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,7 +68,7 @@ pub struct SystemRoots {
 }
 
 /// As the variables of the same names say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ProxyOptions {
     /// For `http://` URLs.
     pub http_proxy: Option<Url>,
@@ -75,6 +76,21 @@ pub struct ProxyOptions {
     pub https_proxy: Option<Url>,
     /// Hosts, domains and networks to reach directly, separated by commas. Empty for none.
     pub no_proxy: String,
+}
+
+/// A proxy's URL may hold a password.
+impl fmt::Debug for ProxyOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = |url: &Option<Url>| {
+            url.as_ref()
+                .and_then(|url| url.host_str().map(str::to_owned))
+        };
+        f.debug_struct("ProxyOptions")
+            .field("http_proxy", &host(&self.http_proxy))
+            .field("https_proxy", &host(&self.https_proxy))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
 }
 
 /// A registry to ask before, or instead of, the one that a reference names.

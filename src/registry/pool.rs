@@ -7,13 +7,12 @@ use reqwest::{NoProxy, Proxy, redirect};
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
-use url::Url;
 
 use super::auth::Authorizer;
 use super::client::{Registry, Repository};
 use super::error::RegistryError;
 use super::exchange::Exchange;
-use super::host::{RegistryHost, is_loopback};
+use super::host::RegistryHost;
 use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
 use super::pull::FetchedManifest;
 use super::tls::{self, TlsSettings, TlsSetupError};
@@ -32,7 +31,8 @@ pub struct Registries {
 /// Pulling from and pushing to a host share a client unless the flags tell them apart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ClientKey {
-    host: RegistryHost,
+    /// The canonical name: whatever spelling comes first is connected to.
+    host: String,
     security: Security,
     skips_verification: bool,
 }
@@ -64,16 +64,18 @@ impl Registries {
         let key = ClientKey {
             security: self.options.security(&host, purpose),
             skips_verification: self.options.skips_verification(&host, purpose),
-            host,
+            host: host.name().to_owned(),
         };
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = self.connect(&key).map_err(|source| RegistryError::Setup {
-            registry: key.host.name().to_owned(),
-            source,
-        })?;
+        let client = self
+            .connect(&host, &key)
+            .map_err(|source| RegistryError::Setup {
+                registry: host.name().to_owned(),
+                source,
+            })?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -85,7 +87,10 @@ impl Registries {
         reference: &Reference,
     ) -> Result<(Repository, Descriptor), RegistryError> {
         let asked = reference.tag_or_digest();
-        let ask = async |source: &Repository| source.resolve(asked).await;
+        let ask = |source: Repository| async move {
+            let descriptor = source.resolve(asked).await?;
+            Ok((source, descriptor))
+        };
         self.first_source(reference, ask).await
     }
 
@@ -95,32 +100,35 @@ impl Registries {
         reference: &Reference,
     ) -> Result<(Repository, FetchedManifest), RegistryError> {
         let asked = reference.tag_or_digest();
-        let ask = async |source: &Repository| source.fetch_manifest(asked).await;
+        let ask = |source: Repository| async move {
+            let manifest = source.fetch_manifest(asked).await?;
+            Ok((source, manifest))
+        };
         self.first_source(reference, ask).await
     }
 
-    async fn first_source<T>(
+    async fn first_source<T, F, Fut>(
         &self,
         reference: &Reference,
-        ask: impl AsyncFn(&Repository) -> Result<T, RegistryError>,
-    ) -> Result<(Repository, T), RegistryError> {
+        ask: F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Fn(Repository) -> Fut,
+        Fut: Future<Output = Result<T, RegistryError>>,
+    {
         let mut sources = self.sources(reference)?;
-        let last = sources.pop();
+        let Some(last) = sources.pop() else {
+            let reference = reference.to_string();
+            return Err(RegistryError::NoSource { reference });
+        };
         for source in sources {
-            match ask(&source).await {
-                Ok(answer) => return Ok((source, answer)),
-                Err(error) => warn!(
-                    "mirror `{}` cannot give `{reference}`: {error}",
-                    source.registry().host()
-                ),
+            let host = source.registry().host().to_owned();
+            match ask(source).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => warn!("mirror `{host}` cannot give `{reference}`: {error}"),
             }
         }
-        match last {
-            Some(source) => ask(&source).await.map(|answer| (source, answer)),
-            None => Err(RegistryError::NoSource {
-                reference: reference.to_string(),
-            }),
-        }
+        ask(last).await
     }
 
     /// Mirrors first, in order; the registry itself last, unless the user wants mirrors only.
@@ -139,15 +147,17 @@ impl Registries {
         Ok(sources)
     }
 
-    fn connect(&self, key: &ClientKey) -> Result<Registry, TlsSetupError> {
-        let ClientKey { host, security, .. } = key;
-        debug!(registry = host.name(), ?security, "new client");
-        let exchange = Exchange::new(self.http_client(key)?, self.options.timeouts);
+    fn connect(&self, host: &RegistryHost, key: &ClientKey) -> Result<Registry, TlsSetupError> {
+        debug!(registry = host.name(), security = ?key.security, "new client");
+        let exchange = Exchange::new(
+            self.http_client(host, key.skips_verification)?,
+            self.options.timeouts,
+        );
         let authorizer = Authorizer::new(host.clone(), self.options.keychain.clone());
         let connections = self.connections_of(host);
         let transport = Transport::new(
             host.clone(),
-            *security,
+            key.security,
             exchange,
             authorizer,
             connections,
@@ -156,24 +166,31 @@ impl Registries {
         Ok(Registry::new(transport))
     }
 
-    fn http_client(&self, key: &ClientKey) -> Result<reqwest::Client, TlsSetupError> {
+    fn http_client(
+        &self,
+        host: &RegistryHost,
+        skips_verification: bool,
+    ) -> Result<reqwest::Client, TlsSetupError> {
         let settings = TlsSettings {
-            certificates: self.options.certificates_of(&key.host),
-            client: self.options.client_certificate_of(&key.host),
-            skips_verification: key.skips_verification,
+            certificates: self.options.certificates_of(host),
+            client: self.options.client_certificate_of(host),
+            skips_verification,
         };
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config(self.roots(), &settings)?)
             // One connection per request in flight: a stream that a registry resets takes no other with it.
             .http1_only()
             .redirect(redirect::Policy::none())
+            // Proxies come from the options, never from the environment.
             .no_proxy()
-            .proxy(proxy(&self.options.proxy))
             .user_agent(self.options.user_agent.as_str())
             .connect_timeout(self.options.timeouts.connect)
-            .pool_max_idle_per_host(self.options.connections_per_registry)
-            .build()
-            .map_err(TlsSetupError::Http)
+            .pool_max_idle_per_host(self.options.connections_per_registry);
+        let proxies = proxies(&self.options.proxy).map_err(TlsSetupError::Http)?;
+        let builder = proxies
+            .into_iter()
+            .fold(builder, reqwest::ClientBuilder::proxy);
+        builder.build().map_err(TlsSetupError::Http)
     }
 
     fn roots(&self) -> &RootCertStore {
@@ -192,12 +209,18 @@ impl Registries {
     }
 }
 
-fn proxy(options: &ProxyOptions) -> Proxy {
-    let (http, https) = (options.http_proxy.clone(), options.https_proxy.clone());
-    let choose = move |url: &Url| match url.scheme() {
-        _ if is_loopback(url.host_str().unwrap_or_default()) => None,
-        "https" => https.clone(),
-        _ => http.clone(),
-    };
-    Proxy::custom(choose).no_proxy(NoProxy::from_string(&options.no_proxy))
+/// Reached directly whatever the user says, as Go does.
+const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
+
+/// One proxy per scheme. (`Proxy::custom` would be shorter, but reqwest 0.13 forgets its exceptions.)
+fn proxies(options: &ProxyOptions) -> reqwest::Result<Vec<Proxy>> {
+    let exceptions = format!("{NEVER_PROXIED},{}", options.no_proxy);
+    let http = options.http_proxy.clone().map(Proxy::http);
+    let https = options.https_proxy.clone().map(Proxy::https);
+    let chosen = http.into_iter().chain(https);
+    let with_exceptions = |proxy: Proxy| proxy.no_proxy(NoProxy::from_string(&exceptions));
+    chosen.map(|proxy| proxy.map(with_exceptions)).collect()
 }
+
+#[cfg(test)]
+mod tests;

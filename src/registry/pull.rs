@@ -289,3 +289,6 @@ fn size_mismatch(call: Box<Call>, expected: u64, actual: u64) -> RegistryError {
         actual,
     }
 }
+
+#[cfg(test)]
+mod tests;

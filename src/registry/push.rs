@@ -239,3 +239,6 @@ fn may_be_there_already(error: &RegistryError) -> bool {
         .status()
         .is_some_and(|status| statuses.contains(&status))
 }
+
+#[cfg(test)]
+mod tests;

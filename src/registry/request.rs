@@ -1,5 +1,6 @@
 //! One request, ready to be sent any number of times. This module says what is asked, not how it travels.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub(super) struct Request {
 }
 
 /// What is sent. Each kind can be sent again from the start.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) enum Body {
     /// Nothing, with a `Content-Length` of 0 where the method has a body.
     Empty,
@@ -37,6 +38,23 @@ pub(super) enum Body {
         /// How long the part is, in bytes.
         length: u64,
     },
+}
+
+/// A document may be a form with a token in it.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("Empty"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::File {
+                path,
+                offset,
+                length,
+            } => {
+                write!(f, "File({} {offset}+{length})", path.display())
+            }
+        }
+    }
 }
 
 /// Which redirects are followed. `Authorization` never goes to another host.

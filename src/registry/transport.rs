@@ -244,3 +244,6 @@ fn is_no_tls_there(error: &RegistryError) -> bool {
         | ErrorKind::Refused => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ impl Failure {
 
     /// Returns the error number, where a call failed.
     pub fn errno(&self) -> Option<Errno> {
-        (self.errno != 0).then(|| Errno::from_raw_os_error(self.errno))
+        sys::errno_from(self.errno)
     }
 }
 

@@ -10,6 +10,7 @@
 mod command;
 mod enter;
 mod failure;
+mod follow;
 mod id_map;
 mod isolation;
 mod mounts;
@@ -17,6 +18,7 @@ mod network_files;
 mod overlay;
 mod places;
 mod probe;
+mod program;
 mod removal;
 mod rootfs;
 mod run;
@@ -195,6 +197,9 @@ impl Inner {
     }
 
     /// Makes an empty directory in `room` and returns its name relative to the work directory.
+    ///
+    /// It stays until the sandbox closes: removing even an empty one takes tens of milliseconds on a
+    /// disk that is told of freed blocks at once (`discard`), and a step makes several.
     fn new_dir(&self, room: &str) -> Result<String, PathError> {
         let number = self.next_number().to_string();
         let rooms = self.dir().open_dir(room.as_ref())?;
@@ -212,12 +217,6 @@ impl Inner {
 
     fn mount(&self, overlay: &Overlay<'_>) -> Result<(), OverlayError> {
         self.setting.overlay.mount(self.dir(), overlay)
-    }
-
-    /// Unmounts what was mounted on a directory that [`Self::new_dir`] made, and removes it.
-    fn unmount(&self, name: &str) -> Result<(), PathError> {
-        overlay::unmount(self.dir(), name)?;
-        self.remove_dir(name)
     }
 
     fn remove(&self) -> Result<(), PathError> {

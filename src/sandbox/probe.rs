@@ -13,7 +13,7 @@ use crate::sys::{self, Capabilities, Errno, MountFlags};
 
 use super::failure::Failure;
 use super::isolation::Mode;
-use super::userns::{IdMaps, enter_user_namespace};
+use super::userns::{IdMaps, UNSHARE_USER, enter_user_namespace};
 
 /// What a mode was found to allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,7 +109,14 @@ pub(super) fn probe_mode(mode: Mode, scratch: &Path) -> Result<Facts, Failure> {
             }
             None
         }
-        Mode::Userns => Some(IdMaps::of_this_user()?),
+        Mode::Userns => {
+            // Before anything is asked for: where namespaces are forbidden, ids would not help.
+            in_child(|| {
+                sys::enter_user_and_mount_namespace()
+                    .map_err(|errno| Failure::new(UNSHARE_USER, errno))
+            })?;
+            Some(IdMaps::of_this_user()?)
+        }
     };
     in_child(|| {
         enter(maps.as_ref())?;
@@ -168,4 +175,54 @@ where
         .map_err(|errno| Failure::new("wait", errno))?;
     let lost = || Failure::with_detail("probe", "its process died");
     serde_json::from_slice(&answer.ok_or_else(lost)?).map_err(|_| lost())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_done_is_said_in_terms_of_what_failed() {
+        let cases = [
+            (
+                Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::NOSPC),
+                "sysctl",
+            ),
+            (
+                Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::PERM),
+                "seccomp",
+            ),
+            (Failure::new("mount(MS_PRIVATE)", Errno::ACCESS), "apparmor"),
+            (Failure::new("mount proc", Errno::PERM), "systempaths"),
+            (
+                Failure::new("newuidmap", Errno::NOENT),
+                "`apt-get install uidmap`",
+            ),
+            (
+                Failure::with_detail("/etc/subgid", "none"),
+                ":100000:65536` to `/etc/subgid`",
+            ),
+        ];
+        for (failure, expected) in cases {
+            let attempt = Attempt {
+                mode: Mode::Userns,
+                failure,
+            };
+            let hint = attempt.hint().unwrap();
+            assert!(hint.contains(expected), "{attempt}: {hint}");
+        }
+        let failure = Failure::new("fork", Errno::AGAIN);
+        let mode = Mode::Ns;
+        assert_eq!(Attempt { mode, failure }.hint(), None);
+    }
+
+    #[test]
+    fn an_attempt_names_the_call_and_its_error() {
+        let attempt = Attempt {
+            mode: Mode::Userns,
+            failure: Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::PERM),
+        };
+        let expected = "userns: unshare(CLONE_NEWUSER|CLONE_NEWNS): EPERM";
+        assert_eq!(attempt.to_string(), expected);
+    }
 }

@@ -10,7 +10,7 @@ use crate::image::OverlayXattrs;
 
 use super::command::{Command, Exit, Stream};
 use super::mounts;
-use super::overlay::Overlay;
+use super::overlay::{self, Overlay};
 use super::places::{MissingPoint, Places};
 use super::rootfs::{LayerDir, Rootfs, RootfsError};
 use super::run::{self, RunError};
@@ -117,28 +117,20 @@ impl<'a> Step<'a> {
         &self,
         base: &Root,
         missing: &[MissingPoint],
-    ) -> Result<Option<Stubs>, RootfsError> {
+    ) -> Result<Option<LayerDir>, RootfsError> {
         if missing.is_empty() {
             return Ok(None);
         }
-        let name = self.inner.new_dir(room::STUBS)?;
-        let stubs = Stubs {
-            inner: Arc::clone(&self.inner),
-            name,
-        };
-        stubs::fill(
-            &LayerDir::at(&stubs.name, self.inner.dir().path()).open()?,
-            base,
-            missing,
-        )?;
+        let stubs = LayerDir::at(&self.inner.new_dir(room::STUBS)?, self.inner.dir().path());
+        stubs::fill(&stubs.open()?, base, missing)?;
         Ok(Some(stubs))
     }
 
     /// Mounts the step's tree, with `stubs` below the changes.
-    fn remount(&mut self, stubs: Option<Stubs>) -> Result<(), RootfsError> {
+    fn remount(&mut self, stubs: Option<LayerDir>) -> Result<(), RootfsError> {
         self.unmount()?;
         let mut lower = lower_names(self.rootfs.layers(), 1);
-        lower.extend(stubs.iter().map(|stubs| stubs.name.clone()));
+        lower.extend(stubs.iter().map(|stubs| stubs.name().to_owned()));
         let merged = Merged::mount(&self.inner, &lower, self.upper.name(), stubs)?;
         self.merged = Some(merged);
         Ok(())
@@ -166,31 +158,15 @@ impl Drop for Step<'_> {
     }
 }
 
-/// A layer of mount points, removed when dropped.
-#[derive(Debug)]
-struct Stubs {
-    inner: Arc<Inner>,
-    name: String,
-}
-
-impl Drop for Stubs {
-    fn drop(&mut self) {
-        if let Err(error) = self.inner.remove_dir(&self.name) {
-            tracing::warn!(%error, source = %error.source, "a step's mount points stay");
-        }
-    }
-}
-
 /// A mounted overlay that can be written to.
 #[derive(Debug)]
 struct Merged {
     inner: Arc<Inner>,
-    /// Mount point and overlayfs's own directory, relative to the work directory.
+    /// The mount point, relative to the work directory.
     target: String,
-    work: String,
     /// `None` only after unmounting: the mount must not be in use when it goes.
     root: Option<Root>,
-    stubs: Option<Stubs>,
+    stubs: Option<LayerDir>,
 }
 
 impl Merged {
@@ -198,18 +174,18 @@ impl Merged {
         inner: &Arc<Inner>,
         lower: &[String],
         upper: &str,
-        stubs: Option<Stubs>,
+        stubs: Option<LayerDir>,
     ) -> Result<Self, RootfsError> {
         let mut merged = Self {
             inner: Arc::clone(inner),
             target: inner.new_dir(room::MERGED)?,
-            work: inner.new_dir(room::WORK)?,
             root: None,
             stubs,
         };
+        let work = inner.new_dir(room::WORK)?;
         inner.mount(&Overlay {
             lower,
-            upper: Some((upper, &merged.work)),
+            upper: Some((upper, &work)),
             target: &merged.target,
         })?;
         merged.root = Some(open_merged(inner, &merged.target)?);
@@ -222,14 +198,13 @@ impl Merged {
 
     fn unmount(&mut self) -> Result<(), PathError> {
         self.root = None;
-        self.inner.unmount(&self.target)?;
-        self.inner.remove_dir(&self.work)
+        overlay::unmount(self.inner.dir(), &self.target)
     }
 }
 
 impl Drop for Merged {
     fn drop(&mut self) {
-        // Both are gone already if it was unmounted: then there is nothing to do.
+        // Where it was unmounted already, nothing is to be done.
         if let Err(error) = self.unmount() {
             tracing::warn!(%error, source = %error.source, "a step stays mounted");
         }

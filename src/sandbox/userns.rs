@@ -14,6 +14,9 @@ use crate::sys::{self, Errno};
 use super::failure::Failure;
 use super::id_map::{IdMap, IdRange, name_of_user, parse_subordinate_ranges};
 
+/// The call that containers usually forbid, as messages name it.
+pub(super) const UNSHARE_USER: &str = "unshare(CLONE_NEWUSER|CLONE_NEWNS)";
+
 /// The maps of users and of groups.
 #[derive(Debug, Clone)]
 pub(super) struct IdMaps {
@@ -71,8 +74,8 @@ pub(super) fn enter_user_namespace(maps: &IdMaps) -> Result<(), Failure> {
     })
     .map_err(|errno| Failure::new("fork", errno))?;
 
-    let entered = sys::enter_user_and_mount_namespace()
-        .map_err(|errno| Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", errno));
+    let entered =
+        sys::enter_user_and_mount_namespace().map_err(|errno| Failure::new(UNSHARE_USER, errno));
     if entered.is_ok()
         && let Some(signal) = &signal
     {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::fs::Root;
 
-use super::overlay::Overlay;
+use super::overlay::{self, Overlay};
 use super::rootfs::{LayerDir, RootfsError};
 use super::{Inner, room};
 
@@ -46,7 +46,7 @@ impl View {
 impl Drop for View {
     fn drop(&mut self) {
         self.root = None;
-        if let Err(error) = self.inner.unmount(&self.target) {
+        if let Err(error) = overlay::unmount(self.inner.dir(), &self.target) {
             tracing::warn!(%error, source = %error.source, "a view stays mounted");
         }
     }

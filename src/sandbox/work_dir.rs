@@ -18,6 +18,9 @@ use super::removal::remove_in_parallel;
 const PREFIX: &str = "sawagani-";
 const LOCK: &str = "lock";
 
+/// Letters after the prefix: others have directories called `sawagani-something`, too.
+const LETTERS: usize = 12;
+
 /// Names that are tried before giving up: each can only fail if somebody removes it in between.
 const NAMES_MAX: usize = 16;
 
@@ -42,8 +45,11 @@ impl WorkDir {
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
                 other => other?,
             }
-            let dir = parent.open_dir(&name)?;
             // Another start may take the new directory for a stale one until the lock is held.
+            let dir = match parent.open_dir(&name) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
             if let Some(lock) = try_lock(&dir)? {
                 return Ok(Self {
                     parent,
@@ -78,7 +84,7 @@ impl WorkDir {
 pub(super) fn remove_stale(parent: &Path) {
     let outcome = Dir::open(parent).and_then(|parent| {
         for name in parent.names()? {
-            if name.as_encoded_bytes().starts_with(PREFIX.as_bytes())
+            if is_work_dir_name(&name)
                 && let Err(error) = remove_if_stale(&parent, &name)
             {
                 tracing::warn!(%error, source = %error.source, "a former build's files stay");
@@ -89,6 +95,13 @@ pub(super) fn remove_stale(parent: &Path) {
     if let Err(error) = outcome {
         tracing::debug!(%error, "cannot look for former builds' files");
     }
+}
+
+fn is_work_dir_name(name: &OsStr) -> bool {
+    let letters = name.as_encoded_bytes().strip_prefix(PREFIX.as_bytes());
+    letters.is_some_and(|letters| {
+        letters.len() == LETTERS && letters.iter().all(u8::is_ascii_lowercase)
+    })
 }
 
 fn remove_if_stale(parent: &Dir, name: &OsStr) -> Result<(), PathError> {
@@ -102,6 +115,12 @@ fn remove_if_stale(parent: &Dir, name: &OsStr) -> Result<(), PathError> {
     // Between the look and the opening, it may have been exchanged for another one.
     let metadata = dir.metadata()?;
     if metadata.uid != own_uid() {
+        return Ok(());
+    }
+    if dir.metadata_of(OsStr::new(LOCK))?.is_none() {
+        // Not ours, or about to be locked, or its maker died before it could: only the last one is
+        // empty for long, and taking it from a living one makes that take another name.
+        let _ = parent.remove_dir(name);
         return Ok(());
     }
     let Some(_lock) = try_lock(&dir)? else {
@@ -146,9 +165,9 @@ fn try_lock(dir: &Dir) -> Result<Option<File>, PathError> {
     Ok((is_there && is_file).then_some(lock))
 }
 
-/// Returns twelve letters that nobody can guess.
+/// Returns [`LETTERS`] letters that nobody can guess.
 fn random_letters() -> String {
-    let mut bytes = [0_u8; 12];
+    let mut bytes = [0_u8; LETTERS];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     debug_assert_eq!(filled, Ok(bytes.len()), "up to 256 bytes come at once");
     // 256 is no multiple of 26: the first letters come a little more often, which is no harm in a
@@ -176,39 +195,39 @@ mod tests {
         std::fs::create_dir(stale.path().join("l")).unwrap();
         std::fs::write(stale.path().join("l/file"), "left").unwrap();
         drop(stale);
-        std::fs::create_dir(temp.path().join("sawagani-without-lock")).unwrap();
-        std::fs::create_dir(temp.path().join("another-program")).unwrap();
+        std::fs::create_dir(temp.path().join("sawagani-emptyemptyem")).unwrap();
         remove_stale(temp.path());
-        let left = names(temp.path());
-        assert_eq!(left, [OsString::from("another-program"), live.name.clone()]);
+        assert_eq!(names(temp.path()), std::slice::from_ref(&live.name));
         live.remove().unwrap();
-        assert_eq!(names(temp.path()), ["another-program"]);
+        assert!(names(temp.path()).is_empty());
     }
 
     #[test]
-    fn links_and_files_with_such_a_name_are_left_alone() {
+    fn what_is_not_a_work_directory_is_left_alone() {
         let temp = tempfile::tempdir().unwrap();
-        let precious = temp.path().join("precious");
-        std::fs::create_dir(&precious).unwrap();
-        std::fs::write(precious.join("file"), "kept").unwrap();
-        symlink(&precious, temp.path().join("sawagani-link")).unwrap();
-        std::fs::write(temp.path().join("sawagani-file"), "kept").unwrap();
-        // A stale directory whose lock is a link: it is neither followed nor removed.
-        std::fs::create_dir(temp.path().join("sawagani-trap")).unwrap();
-        symlink(
-            precious.join("file"),
-            temp.path().join("sawagani-trap/lock"),
-        )
-        .unwrap();
+        let path = |name: &str| temp.path().join(name);
+        std::fs::create_dir(path("precious")).unwrap();
+        std::fs::write(path("precious/file"), "kept").unwrap();
+        symlink(path("precious"), path("sawagani-linklinklink")).unwrap();
+        std::fs::write(path("sawagani-filefilefile"), "kept").unwrap();
+        // A lock that is a link is neither followed nor taken.
+        std::fs::create_dir(path("sawagani-traptraptrap")).unwrap();
+        symlink(path("precious/file"), path("sawagani-traptraptrap/lock")).unwrap();
+        // Somebody else's directory: no lock, or not such a name.
+        std::fs::create_dir(path("sawagani-foreignforei")).unwrap();
+        std::fs::write(path("sawagani-foreignforei/file"), "kept").unwrap();
+        std::fs::create_dir(path("sawagani-notes")).unwrap();
+        std::fs::write(path("sawagani-notes/lock"), "kept").unwrap();
+        let before = names(temp.path());
         remove_stale(temp.path());
-        let expected = [
-            "precious",
-            "sawagani-file",
-            "sawagani-link",
-            "sawagani-trap",
-        ];
-        assert_eq!(names(temp.path()), expected);
-        assert_eq!(names(&precious), ["file"]);
+        assert_eq!(names(temp.path()), before);
+        for kept in [
+            "precious/file",
+            "sawagani-foreignforei/file",
+            "sawagani-notes/lock",
+        ] {
+            assert_eq!(std::fs::read(path(kept)).unwrap(), b"kept");
+        }
     }
 
     #[test]

@@ -45,3 +45,31 @@ pub fn errno_name(errno: Errno) -> Cow<'static, str> {
     };
     Cow::Borrowed(name)
 }
+
+/// Makes an error number of what another process wrote down; `None` for what cannot be one.
+pub fn errno_from(number: i32) -> Option<Errno> {
+    /// The kernel's own bound (`MAX_ERRNO`).
+    const LARGEST: i32 = 4095;
+    (1..=LARGEST)
+        .contains(&number)
+        .then(|| Errno::from_raw_os_error(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_are_no_errors_are_refused() {
+        assert_eq!(errno_from(1), Some(Errno::PERM));
+        for number in [0, -1, 4096, i32::MIN] {
+            assert_eq!(errno_from(number), None);
+        }
+    }
+
+    #[test]
+    fn unusual_errors_are_named_by_number() {
+        assert_eq!(errno_name(Errno::PERM), "EPERM");
+        assert_eq!(errno_name(Errno::from_raw_os_error(133)), "errno 133");
+    }
+}

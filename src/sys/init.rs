@@ -16,99 +16,8 @@ use rustix::process::{
 use super::alone::last_errno;
 use super::arguments::{ArgumentArea, set_process_name};
 use super::capability::{Capabilities, keep_only, limit_bounding_set};
+use super::report::{Report, SetupStep};
 use super::task::Task;
-
-/// A part of the preparation that is the same for every step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum SetupStep {
-    /// Putting the standard streams in place and closing everything else.
-    Descriptors = 0,
-    /// Tying the step's life to the builder's.
-    ParentDeath = 1,
-    /// Limiting the capabilities.
-    Capabilities = 2,
-    /// Starting the command's process.
-    Fork = 3,
-    /// Giving the command a session of its own.
-    Session = 4,
-    /// Switching to the step's groups.
-    Groups = 5,
-    /// Switching to the step's user.
-    User = 6,
-    /// Switching core dumps off.
-    CoreLimit = 7,
-    /// Hiding the builder's memory from the step.
-    Memory = 8,
-}
-
-impl SetupStep {
-    const ALL: [Self; 9] = [
-        Self::Descriptors,
-        Self::ParentDeath,
-        Self::Capabilities,
-        Self::Fork,
-        Self::Session,
-        Self::Groups,
-        Self::User,
-        Self::CoreLimit,
-        Self::Memory,
-    ];
-}
-
-/// What the first process says to its parent, once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Report {
-    /// The command ended by itself with this code, 0 to 255.
-    Exited(i32),
-    /// The command was killed by this signal.
-    Signaled(i32),
-    /// The task with this index failed: no command was started.
-    TaskFailed(usize, Errno),
-    /// A part of the common preparation failed: no command was started.
-    SetupFailed(SetupStep, Errno),
-    /// The program could not be started. The error is the one that says most of all candidates'.
-    ExecFailed(Errno),
-}
-
-/// A report on its way through a pipe: small enough to be written in one piece.
-pub(super) const REPORT_BYTES: usize = 12;
-
-impl Report {
-    fn to_bytes(self) -> [u8; REPORT_BYTES] {
-        let (kind, value, index): (u32, i32, u32) = match self {
-            Self::Exited(code) => (1, code, 0),
-            Self::Signaled(signal) => (2, signal, 0),
-            Self::TaskFailed(index, errno) => (3, errno.raw_os_error(), index as u32),
-            Self::SetupFailed(step, errno) => (4, errno.raw_os_error(), step as u32),
-            Self::ExecFailed(errno) => (5, errno.raw_os_error(), 0),
-        };
-        let mut bytes = [0; REPORT_BYTES];
-        let (kind_bytes, rest) = bytes.split_at_mut(4);
-        let (value_bytes, index_bytes) = rest.split_at_mut(4);
-        kind_bytes.copy_from_slice(&kind.to_ne_bytes());
-        value_bytes.copy_from_slice(&value.to_ne_bytes());
-        index_bytes.copy_from_slice(&index.to_ne_bytes());
-        bytes
-    }
-
-    /// Reads what [`Self::to_bytes`] wrote; `None` for anything else. Runs in the parent.
-    pub(super) fn from_bytes(bytes: [u8; REPORT_BYTES]) -> Option<Self> {
-        let word = |start: usize| -> Option<[u8; 4]> { bytes[start..start + 4].try_into().ok() };
-        let value = i32::from_ne_bytes(word(4)?);
-        let index = u32::from_ne_bytes(word(8)?) as usize;
-        // Only an error's value is an error number.
-        let errno = || Errno::from_raw_os_error(value);
-        match u32::from_ne_bytes(word(0)?) {
-            1 => Some(Self::Exited(value)),
-            2 => Some(Self::Signaled(value)),
-            3 => Some(Self::TaskFailed(index, errno())),
-            4 => Some(Self::SetupFailed(*SetupStep::ALL.get(index)?, errno())),
-            5 => Some(Self::ExecFailed(errno())),
-            _ => None,
-        }
-    }
-}
 
 /// Everything the first process needs, prepared by the parent.
 pub(super) struct Init<'a> {
@@ -348,14 +257,24 @@ fn join_session_keyring() {
 
 /// Handlers belong to the builder; what it ignores, the command would ignore as well.
 fn reset_signal_handlers() {
+    /// Bytes of the kernel's signal set on every architecture but MIPS.
+    const SIGNAL_SET_BYTES: usize = 8;
+    // The kernel's own structure, larger than on any architecture: all zero is the default action.
+    let default = [0_u64; 16];
     for signal in 1..=64 {
-        // SAFETY: all bytes zero is a valid `sigaction` with the default action. For SIGKILL,
-        // SIGSTOP and the C library's own signals the call fails, which is as good.
+        // The call itself, because the C library keeps two signals to itself, and a builder that
+        // was started with one of them ignored would pass that on. For SIGKILL and SIGSTOP it
+        // fails, which is as good.
+        // SAFETY: the structure outlives the call, which reads no more than its size of it.
         unsafe {
-            let mut default: libc::sigaction = std::mem::zeroed();
-            default.sa_sigaction = libc::SIG_DFL;
-            libc::sigaction(signal, &raw const default, std::ptr::null_mut());
-        }
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                SIGNAL_SET_BYTES,
+            )
+        };
     }
 }
 

@@ -14,7 +14,8 @@ use rustix::process::{Gid, Pid, PidfdFlags, Signal, Uid, WaitOptions};
 use super::alone::last_errno;
 use super::arguments::ArgumentArea;
 use super::capability::Capabilities;
-use super::init::{Init, REPORT_BYTES, Report, Streams};
+use super::init::{Init, Streams};
+use super::report::{REPORT_BYTES, Report};
 use super::task::Task;
 
 /// The program that the first process starts when everything is prepared.

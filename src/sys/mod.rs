@@ -14,13 +14,13 @@ mod init;
 mod launch;
 mod mount;
 mod namespace;
+mod report;
 mod task;
 
 pub use alone::{Child, is_single_threaded, start_child};
 pub use arguments::ArgumentArea;
 pub use capability::{Capabilities, has_capability, may_gain_privileges};
-pub use errno::errno_name;
-pub use init::{Report, SetupStep};
+pub use errno::{errno_from, errno_name};
 pub use launch::{Launch, Program, Running, launch};
 pub use mount::{
     change_dir_of_this_thread, make_all_private, mount, mount_kernel_files, mount_recursive_bind,
@@ -30,6 +30,7 @@ pub use namespace::{
     become_root_of_namespace, enter_mount_namespace, enter_pid_namespace_with_next_child,
     enter_user_and_mount_namespace,
 };
+pub use report::{Report, SetupStep};
 pub use rustix::io::Errno;
 pub use rustix::mount::MountFlags;
 pub use task::{Operation, Task};

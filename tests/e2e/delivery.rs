@@ -147,10 +147,9 @@ fn an_image_that_is_there_already_is_not_uploaded_again() {
     let before = site.registry.requests().len();
     assert_eq!(push(), first);
     let requests = site.registry.requests();
-    let uploads: Vec<_> = requests[before..]
-        .iter()
-        .filter(|request| request.contains("/blobs/uploads/"))
-        .collect();
+    // An upload may be begun and dropped, to learn whether a push is permitted; no bytes may be sent.
+    let sends = |request: &&String| request.starts_with("PATCH ") || request.contains("digest=");
+    let uploads: Vec<_> = requests[before..].iter().filter(sends).collect();
     assert!(uploads.is_empty(), "{uploads:?}");
 }
 
@@ -193,22 +192,26 @@ fn credentials_come_from_a_docker_config() {
 #[test]
 fn tls_is_verified_against_the_authorities_that_are_given() {
     let registry = Registry::start_with_tls();
+    let stranger = Registry::start_with_tls();
     let base = crate::support::Base::Busybox.push_to(&registry);
     let context = Context::new(format!("FROM {base}\nRUN touch /new\n"));
     let executor = || {
+        let destination = registry.reference("app:1");
         Executor::new(Who::Root)
             .context(&context)
-            .destination(&registry.reference("app:1"))
+            .destination(&destination)
     };
-    let trusted = executor().arg("--registry-certificate").arg(format!(
-        "{}={}",
-        registry.host(),
-        registry.ca_file().display()
-    ));
-    trusted.run().assert_success();
+    let authority = |of: &Registry| format!("{}={}", registry.host(), of.ca_file().display());
+    let build = executor()
+        .arg("--registry-certificate")
+        .arg(authority(&registry))
+        .run();
+    build.assert_success();
     check_image(&registry, "app:1", &base);
     executor().arg("--skip-tls-verify").run().assert_success();
-    executor()
-        .run()
-        .assert_error(1, &[&registry.host(), "certificate"]);
+    let build = executor()
+        .arg("--registry-certificate")
+        .arg(authority(&stranger))
+        .run();
+    build.assert_error(1, &[&registry.host(), "certificate"]);
 }

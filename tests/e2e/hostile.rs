@@ -254,21 +254,24 @@ fn no_added_archive_writes_outside_the_root() {
 #[test]
 fn an_entry_that_cannot_be_placed_is_named() {
     let registry = Registry::start();
+    let base = crate::support::Base::Busybox.push_to(&registry);
+    let bad = || LayerTar::new().hard_link("linked", "no/such/file");
     let shell = LayerTar::new().shell();
-    let bad = LayerTar::new()
-        .null_device("device")
-        .file("device/planted", "x");
-    CraftedImage::new(Family::Oci)
-        .layer(shell, Encoding::Gzip)
-        .layer(bad, Encoding::Gzip)
+    let image = CraftedImage::new(Family::Oci).layer(shell, Encoding::Gzip);
+    image
+        .layer(bad(), Encoding::Gzip)
         .push_to(&registry, "hostile:1");
-    let context = Context::new(format!(
+    let as_layer = Context::new(format!(
         "FROM {}\nRUN true\n",
         registry.reference("hostile:1")
     ));
+    let as_archive =
+        Context::new(format!("FROM {base}\nADD evil.tar /\n")).file("evil.tar", bad().finish());
     for who in Who::BOTH {
-        let build = Executor::new(who).context(&context).arg("--no-push").run();
-        build.assert_error(1, &["device/planted"]);
+        for context in [&as_layer, &as_archive] {
+            let build = Executor::new(who).context(context).arg("--no-push").run();
+            build.assert_error(1, &["linked"]);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ fn context(site: &Site) -> Context {
     let base = &site.base;
     Context::new(format!(
         "FROM {base} AS made\nRUN mkdir -p /out/deep && echo made > /out/deep/file && ln /out/deep/file /out/twin && mkfifo /out/pipe\n\
-         FROM {base}\nRUN adduser -D -H other && rm /bin/vi && mv /home/app /home/moved\nCOPY tree /srv/\nCOPY --from=made /out /out\n\
+         FROM {base}\nRUN echo other:x:2:2::/:/bin/sh >> /etc/passwd && rm /bin/vi && mv /home/app /home/moved\nCOPY tree /srv/\nCOPY --from=made /out /out\n\
          WORKDIR /work/dir\nADD archive.tar /archive/\nRUN i=0; while [ $i -lt 500 ]; do echo $i > /work/$i; i=$((i+1)); done\n"
     ))
     .file("tree/a/b", "b")

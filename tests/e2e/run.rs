@@ -105,7 +105,7 @@ RUN <<'PROGRAM' cat > /body
 literal $HOME
 PROGRAM
 RUN <<EOF
-#!/bin/busybox awk -f
+#!/bin/awk -f
 BEGIN { print "from awk" > "/awk" }
 EOF
 SHELL ["/bin/busybox", "sh", "-e", "-c"]

@@ -5,13 +5,15 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
+use std::rc::Rc;
 
 /// When everything in a context was last changed, unless a test says otherwise: 2020-09-13T12:26:40Z.
 pub(crate) const MTIME: i64 = 1_600_000_000;
 
 /// A context directory; files are 0644 and directories 0755 unless a test says otherwise.
 pub(crate) struct Context {
-    dir: TestDir,
+    /// Shared with the executors that read it: a test need not keep what it has passed on.
+    dir: Rc<TestDir>,
 }
 
 impl Context {
@@ -22,12 +24,17 @@ impl Context {
 
     pub(crate) fn without_dockerfile() -> Self {
         Self {
-            dir: TestDir::new(),
+            dir: Rc::new(TestDir::new()),
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The directory, for as long as the returned value lives.
+    pub(crate) fn keep(&self) -> Rc<TestDir> {
+        Rc::clone(&self.dir)
     }
 
     pub(crate) fn file(self, path: &str, contents: impl AsRef<[u8]>) -> Self {

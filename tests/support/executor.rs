@@ -8,10 +8,11 @@ use super::test_dir::TestDir;
 use rustix::process::Signal;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Long enough for the largest build of the tests on a loaded machine.
@@ -24,6 +25,8 @@ pub(crate) struct Executor {
     state_dir: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    /// What the call reads, kept until its end.
+    contexts: Vec<Rc<TestDir>>,
     one_core: bool,
     timeout: Duration,
 }
@@ -45,6 +48,7 @@ impl Executor {
             state_dir,
             args: Vec::new(),
             env: Vec::new(),
+            contexts: Vec::new(),
             one_core: false,
             timeout: TIMEOUT,
         }
@@ -61,8 +65,14 @@ impl Executor {
         self
     }
 
-    /// `--context`, and `--dockerfile` with the Dockerfile in it.
-    pub(crate) fn context(self, context: &Context) -> Self {
+    /// `--context`, and `--dockerfile` with the Dockerfile in it. The context is given to the account, as a CI job
+    /// owns its checkout.
+    pub(crate) fn context(mut self, context: &Context) -> Self {
+        self.contexts.push(context.keep());
+        for entry in walkdir::WalkDir::new(context.path()) {
+            let entry = entry.expect("walk the context");
+            lchown(entry.path(), Some(self.account.uid), Some(self.account.gid)).expect("give it");
+        }
         let dockerfile = context.path().join("Dockerfile");
         self.arg("--context")
             .arg(context.path())
@@ -146,6 +156,7 @@ impl Executor {
         let running = Running::start("executor", command, self.timeout);
         RunningBuild {
             running,
+            _contexts: self.contexts,
             dir: self.dir,
             state_dir: self.state_dir,
         }
@@ -164,6 +175,7 @@ fn install(path: &Path) {
 /// An executor at work.
 pub(crate) struct RunningBuild {
     running: Running,
+    _contexts: Vec<Rc<TestDir>>,
     dir: TestDir,
     state_dir: PathBuf,
 }

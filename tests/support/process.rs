@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How long a test waits for a line that should have been printed.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(120);
+
 const POLL: Duration = Duration::from_millis(10);
 
 /// How long the pipes may stay open after the program has ended: what holds them then has been left behind.
@@ -58,11 +61,12 @@ impl Running {
         }
     }
 
-    /// Waits until the program has printed `text`, to either stream; fails the test if it ends or times out before.
+    /// Waits until the program has printed `text`, to either stream; fails the test if it ends or takes too long.
     pub(crate) fn wait_for_output(&mut self, text: &str) {
+        let deadline = self.deadline.min(Instant::now() + OUTPUT_PATIENCE);
         loop {
             // Asked before the output is read, so that what was printed last is still seen.
-            let over = self.has_ended() || Instant::now() > self.deadline;
+            let over = self.has_ended() || Instant::now() > deadline;
             let (stdout, stderr) = (self.stdout.text(), self.stderr.text());
             if stdout.contains(text) || stderr.contains(text) {
                 return;

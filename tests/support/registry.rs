@@ -55,6 +55,8 @@ impl Registry {
     }
 
     fn start_guarded(guard: Guard) -> Self {
+        // Started by another program below, which could not say what is missing.
+        Tool::new("docker-registry").arg("--version").run();
         let mut last_log = String::new();
         // Between the choice of a free port and the server's bind another process may take it: then again.
         for _ in 0..5 {
@@ -66,8 +68,13 @@ impl Registry {
             let config = dir.join("config.yml");
             fs::write(&config, configuration(guard, port, dir.path()))
                 .expect("write the registry's configuration");
-            let mut command = Command::new("docker-registry");
-            command.arg("serve").arg(&config).env_clear();
+            // The kernel ends the server with the thread that started it: a test run that is itself killed leaves none.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL", "docker-registry", "serve"]);
+            command
+                .arg(&config)
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin");
             let mut server = Running::start("docker-registry", command, LIFETIME);
             if answers(&mut server, port) {
                 return Self {

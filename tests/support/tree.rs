@@ -158,6 +158,14 @@ impl Tree {
         differences
     }
 
+    /// The same tree with every time at zero, for builds of which each has its own.
+    pub(crate) fn without_times(mut self) -> Self {
+        for entry in self.entries.values_mut() {
+            entry.mtime = 0;
+        }
+        self
+    }
+
     fn put(&mut self, path: String, entry: UpperEntry) {
         let entry = match entry {
             UpperEntry::HardLink { target } => self.get(&target).clone(),

@@ -346,8 +346,8 @@ fn gnu_long_names_and_links_are_read() {
 
 #[test]
 fn an_archive_is_told_from_other_files() {
-    assert!(is_archive(&TestArchive::new().file("a", "").finish()));
-    assert!(!is_archive(b"#!/bin/sh\n"));
-    assert!(!is_archive(&[0; 1024]));
-    assert!(!is_archive(&[b'x'; 1024]));
+    assert!(is_header(&TestArchive::new().file("a", "").finish()));
+    assert!(!is_header(b"#!/bin/sh\n"));
+    assert!(!is_header(&[0; 1024]));
+    assert!(!is_header(&[b'x'; 1024]));
 }

@@ -218,9 +218,8 @@ impl Stack<'_> {
 fn create_like(from: &Found, to: &Dir, name: &OsStr) -> Result<(), PathError> {
     match from.metadata.kind {
         FileKind::File => {
-            let mut source = from.dir.open_file(&from.name)?;
-            let mut file = to.create_new_file(name, 0o600)?;
-            file.copy_from(&mut source).map(drop)
+            let source = from.dir.open_file(&from.name)?;
+            to.create_new_file(name, 0o600)?.copy_from(&source)
         }
         FileKind::Symlink => to.create_symlink(&from.dir.read_link(&from.name)?, name),
         FileKind::Directory => to.create_dir(name, 0o700),

@@ -11,10 +11,10 @@ use super::*;
 use crate::snapshot::scan::tests::Tree;
 use step::{Mount, Step, age, set_mtime};
 
-mod random;
+pub(in crate::snapshot) mod random;
 pub(in crate::snapshot) mod step;
 
-const BOTH: [OverlayXattrs; 2] = [OverlayXattrs::Trusted, OverlayXattrs::User];
+pub(in crate::snapshot) const BOTH: [OverlayXattrs; 2] = [OverlayXattrs::Trusted, OverlayXattrs::User];
 
 /// Checks the changes of `work` on the tree of `prepare`: with both families of overlay attributes, and in a plain
 /// directory.

@@ -13,12 +13,14 @@ use super::*;
 use crate::snapshot::overlay::tests::step::{age, line, set_mtime};
 use crate::snapshot::overlay::tests::{mknod, write};
 
+mod random;
+
 /// A tree that steps change in place.
 pub(in crate::snapshot) struct Tree {
     temp: tempfile::TempDir,
     root: Root,
     before: Index,
-    pub(in crate::snapshot) excluded: Excluded,
+    excluded: Excluded,
 }
 
 impl Tree {
@@ -52,7 +54,7 @@ impl Tree {
         }
     }
 
-    pub(in crate::snapshot) fn path(&self) -> &Path {
+    fn path(&self) -> &Path {
         self.temp.path()
     }
 
@@ -65,25 +67,34 @@ impl Tree {
         &mut self,
         work: impl FnOnce(&Path),
     ) -> Result<(Vec<String>, Summary), DiffError> {
-        work(self.temp.path());
-        let after = self.before.retake(&self.root)?;
         let mut lines = Vec::new();
-        let summary = self.diff(&after).visit(|change| {
-            lines.push(line(&change));
-            Ok::<(), DiffError>(())
+        let summary = self.step(work, |diff| {
+            diff.visit(|change| {
+                lines.push(line(&change));
+                Ok::<(), DiffError>(())
+            })
         })?;
-        after.wait_until_changes_show();
-        self.before = after;
         Ok((lines, summary))
     }
 
-    fn diff<'a>(&'a self, after: &'a Index) -> ScanDiff<'a> {
-        ScanDiff {
+    /// Runs a step and gives its changes to `read`.
+    fn step<T>(
+        &mut self,
+        work: impl FnOnce(&Path),
+        read: impl FnOnce(&ScanDiff<'_>) -> Result<T, DiffError>,
+    ) -> Result<T, DiffError> {
+        work(self.temp.path());
+        let after = self.before.retake(&self.root)?;
+        let diff = ScanDiff {
             before: &self.before,
-            after,
+            after: &after,
             root: &self.root,
             excluded: &self.excluded,
-        }
+        };
+        let result = read(&diff);
+        after.wait_until_changes_show();
+        self.before = after;
+        result
     }
 }
 

@@ -240,3 +240,50 @@ fn archives_of_gnu_tar_come_out_as_they_went_in() {
         assert_eq!(tree.metadata("hard").nlink(), 2, "{format}");
     }
 }
+
+/// Set where this test program runs a second time, in a user namespace of one id.
+const IN_NAMESPACE: &str = "SAWAGANI_TEST_IN_NAMESPACE";
+
+#[test]
+fn in_a_user_namespace_devices_are_left_out_and_owners_outside_of_it_refused() {
+    if std::env::var_os(IN_NAMESPACE).is_some() {
+        return unpack_in_namespace();
+    }
+    let name = "in_a_user_namespace_devices_are_left_out_and_owners_outside_of_it_refused";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args([name, "--nocapture"])
+        .env(IN_NAMESPACE, "1")
+        .output()
+        .expect("this test needs `unshare` of util-linux, and root");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+    assert!(stdout.contains("1 passed"), "{stdout}\n{stderr}");
+}
+
+fn unpack_in_namespace() {
+    let tree = Tree::new();
+    let archive = TestArchive::new()
+        .char_device("null", 1, 3)
+        .pax("SCHILY.xattr.security.capability", &NET_RAW)
+        .file("program", "text")
+        .file(".wh.deleted", "")
+        .dir("d")
+        .file("d/.wh..wh..opq", "");
+    let unpacked = tree.unpack(USER, archive).unwrap();
+    assert_eq!(unpacked.skipped_devices.first, [Path::new("null")]);
+    assert!(!tree.exists("null"));
+    let capability = tree.xattr("program", "security.capability");
+    assert_eq!(capability.as_deref(), Some(&NET_RAW[..]));
+    assert!(tree.is_whiteout("deleted"));
+    assert!(tree.is_opaque("d", OverlayXattrs::User));
+
+    let archive = TestArchive::new().pax("gid", b"10").file("foreign", "");
+    let (entry, error) = entry_error(tree.unpack(USER, archive));
+    assert_eq!(entry, "foreign");
+    let is_expected = matches!(error, EntryError::OwnerNotMapped { gid: 10, .. });
+    assert!(is_expected, "{error:?}");
+    assert!(error.to_string().contains("0:10"), "{error}");
+}

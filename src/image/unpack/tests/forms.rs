@@ -70,9 +70,15 @@ fn in_a_tree_an_opaque_directory_loses_what_was_below_and_keeps_what_the_layer_b
     assert_eq!(listings[0], listings[1], "order does not matter");
 }
 
+/// The entries of a layer, and the paths that are there after it.
+type Case = (
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
 #[test]
 fn in_a_tree_a_whiteout_does_not_delete_what_its_own_layer_brings() {
-    let cases: [(&[(&str, &str)], &[&str]); 3] = [
+    let cases: [Case; 3] = [
         (
             &[(".wh.a", ""), ("a", "upper")],
             &[

@@ -1,0 +1,15 @@
+//! The sandbox, tried for real: as root, and as an ordinary user with a subordinate id range.
+//!
+//! Entering needs a process without threads, which no test of the usual harness is. This one starts
+//! itself once for each case: `main` is the runner, or the case that the environment names.
+
+mod cases;
+mod fixture;
+mod runner;
+
+fn main() {
+    match std::env::var(runner::CASE_VARIABLE) {
+        Ok(name) => runner::run_case(&name),
+        Err(_) => runner::run_all(),
+    }
+}
