@@ -18,7 +18,7 @@ use crate::snapshot::overlay::tests::step::{Step, line};
 use crate::snapshot::{Diff, KnownContents, write_layer};
 
 /// Enough that each kind of work meets each kind of file in most rounds.
-const OPERATIONS: usize = 60;
+const OPERATIONS: usize = 120;
 const ROUNDS: u64 = 30;
 const STEPS: u64 = 3;
 
@@ -61,7 +61,7 @@ fn the_same_random_work_has_the_same_changes_on_an_overlay() {
         assert_eq!(found, expected, "seed {seed}");
         changes += found.len();
     }
-    assert!(changes as u64 > 10 * ROUNDS);
+    assert!(changes > 300, "the work did next to nothing: {changes}");
 }
 
 #[test]
