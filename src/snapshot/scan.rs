@@ -16,7 +16,8 @@
 //!   known.
 //!
 //! The cost is one `stat` per file of the tree and step, and the reading of what the step touched. Nobody may change
-//! the tree from the walk after the step until its changes are written. This module knows files, not what ran.
+//! the tree from the walk after the step until its changes are written: unlike an overlay's upper directory, it does not
+//! keep them for later. This module knows files, not what ran.
 
 mod comparison;
 mod index;
@@ -33,7 +34,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use self::comparison::{Comparison, Found};
+use self::comparison::{Comparison, Found, Scope};
 use self::mask::Mask;
 use super::change::{Change, DiffError, Excluded, Summary, is_kept_xattr};
 use super::emit::Emitter;
@@ -63,12 +64,18 @@ impl ScanDiff<'_> {
         visit: impl FnMut(Change<'_>) -> Result<(), E>,
     ) -> Result<Summary, E> {
         let excluded = Mask::of(self.excluded);
+        let hard_links = self.hard_links(&excluded);
+        let scope = match hard_links.is_empty() {
+            true => Scope::Changes,
+            // Names that did not change may come with one that did.
+            false => Scope::All,
+        };
         let mut visitor = Visitor {
             emitter: Emitter::new(visit),
             way: Descent::new(self.root.dir()).map_err(DiffError::from)?,
-            hard_links: self.hard_links(&excluded),
+            hard_links,
         };
-        let mut comparison = self.compare(&excluded);
+        let mut comparison = self.compare(&excluded, scope);
         while let Some(found) = comparison.next() {
             visitor.leave_to(comparison.depth())?;
             match found {
@@ -81,8 +88,8 @@ impl ScanDiff<'_> {
         Ok(visitor.emitter.into_summary())
     }
 
-    fn compare<'s>(&'s self, excluded: &'s Mask) -> Comparison<'s> {
-        Comparison::new(self.before, self.after, excluded)
+    fn compare<'s>(&'s self, excluded: &'s Mask, scope: Scope) -> Comparison<'s> {
+        Comparison::new(self.before, self.after, excluded, scope)
     }
 
     /// Collects the names of files with several, of which at least one is not what it was. Everything is in the
@@ -93,7 +100,7 @@ impl ScanDiff<'_> {
         if touched.is_empty() {
             return hard_links;
         }
-        let mut comparison = self.compare(excluded);
+        let mut comparison = self.compare(excluded, Scope::All);
         while let Some(found) = comparison.next() {
             if let Found::Present {
                 after,
@@ -113,7 +120,7 @@ impl ScanDiff<'_> {
     /// have very many such files, and a step touches few.
     fn touched_files(&self, excluded: &Mask) -> HashSet<(u64, u64)> {
         let mut touched = HashSet::new();
-        let mut comparison = self.compare(excluded);
+        let mut comparison = self.compare(excluded, Scope::Changes);
         while let Some(found) = comparison.next() {
             if let Found::Present {
                 after,

@@ -14,7 +14,8 @@ use step::{Mount, Step, age, set_mtime};
 pub(in crate::snapshot) mod random;
 pub(in crate::snapshot) mod step;
 
-pub(in crate::snapshot) const BOTH: [OverlayXattrs; 2] = [OverlayXattrs::Trusted, OverlayXattrs::User];
+pub(in crate::snapshot) const BOTH: [OverlayXattrs; 2] =
+    [OverlayXattrs::Trusted, OverlayXattrs::User];
 
 /// Checks the changes of `work` on the tree of `prepare`: with both families of overlay attributes, and in a plain
 /// directory.

@@ -24,10 +24,20 @@ pub(super) enum Found {
     },
 }
 
+/// What of a directory is found in which nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Only the directories in it, where something may have changed: this passes by nearly all of a tree.
+    Changes,
+    /// Everything.
+    All,
+}
+
 /// A walk in progress.
 pub(super) struct Comparison<'a> {
     before: &'a Index,
     after: &'a Index,
+    scope: Scope,
     levels: Vec<Level<'a>>,
     /// The path of what was found last; of the directory where the walk stands in between.
     path: PathBuf,
@@ -45,13 +55,21 @@ struct Level<'a> {
     removed: std::vec::IntoIter<OsString>,
     after: Cursor<'a>,
     before: Option<Cursor<'a>>,
+    /// Whether only the directories in it matter.
+    is_passed_by: bool,
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(before: &'a Index, after: &'a Index, excluded: &'a Mask) -> Self {
+    pub(super) fn new(
+        before: &'a Index,
+        after: &'a Index,
+        excluded: &'a Mask,
+        scope: Scope,
+    ) -> Self {
         let mut comparison = Self {
             before,
             after,
+            scope,
             levels: Vec::new(),
             path: PathBuf::new(),
             has_name: false,
@@ -77,6 +95,9 @@ impl<'a> Comparison<'a> {
                 self.path.push(name);
                 self.has_name = true;
                 return Some(Found::Removed);
+            }
+            if level.is_passed_by {
+                level.after.skip_to_directory();
             }
             if let Some(entry) = level.after.next() {
                 if let Some(found) = self.present(&entry) {
@@ -142,9 +163,12 @@ impl<'a> Comparison<'a> {
     ) -> Level<'a> {
         let after = self.after.cursor(after);
         let before = before.map(|number| self.before.cursor(number));
+        let is_unchanged = before
+            .as_ref()
+            .is_some_and(|before| before.is_of_same_listing(&after));
         let removed = match &before {
-            Some(before) => removed(before.clone(), after.clone(), mask),
-            None => Vec::new(),
+            Some(before) if !is_unchanged => removed(before.clone(), after.clone(), mask),
+            Some(_) | None => Vec::new(),
         };
         Level {
             own,
@@ -152,15 +176,13 @@ impl<'a> Comparison<'a> {
             removed: removed.into_iter(),
             after,
             before,
+            is_passed_by: is_unchanged && self.scope == Scope::Changes,
         }
     }
 }
 
 /// Returns the names of one directory that are there before and not after.
 fn removed(before: Cursor<'_>, mut after: Cursor<'_>, mask: Option<&Mask>) -> Vec<OsString> {
-    if before.is_of_same_listing(&after) {
-        return Vec::new();
-    }
     let mut removed = Vec::new();
     for old in before {
         let new = after.seek(old.name);

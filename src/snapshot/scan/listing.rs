@@ -148,6 +148,12 @@ impl Listing {
     }
 }
 
+impl Record {
+    fn is_dir(&self) -> bool {
+        FileType::from_raw_mode(self.mode.into()) == FileType::Directory
+    }
+}
+
 /// One entry as a cursor finds it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry<'a> {
@@ -179,6 +185,13 @@ impl<'a> Cursor<'a> {
     /// Says whether both read one listing.
     pub(super) fn is_of_same_listing(&self, other: &Self) -> bool {
         std::ptr::eq(self.listing, other.listing)
+    }
+
+    /// Moves forward to the next directory, or to the end.
+    pub(super) fn skip_to_directory(&mut self) {
+        let rest = &self.listing.records[self.position..];
+        let skipped = rest.iter().take_while(|record| !record.is_dir());
+        self.position += skipped.count();
     }
 
     /// Moves forward to `name` and returns its entry, if there is one. Names must come in order.
@@ -281,6 +294,21 @@ mod tests {
         assert_eq!(child("d"), None);
         assert_eq!(child("e"), Some(Some(9)));
         assert_eq!(child("z"), None);
+    }
+
+    #[test]
+    fn files_are_skipped_on_the_way_to_the_next_directory() {
+        let mut listing = Listing::default();
+        let kinds = [FileKind::File, FileKind::Directory, FileKind::Symlink];
+        for (name, kind) in ["a", "b", "c"].iter().zip(kinds) {
+            listing.push(OsStr::new(name), &metadata(kind, 0), None);
+        }
+        let mut cursor = Cursor::new(&listing, 0);
+        for expected in [Some("b"), None, None] {
+            cursor.skip_to_directory();
+            let found = cursor.next().map(|entry| entry.name.to_str().unwrap());
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

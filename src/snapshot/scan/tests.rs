@@ -237,6 +237,18 @@ fn a_file_made_again_as_it_was_is_no_change() {
 }
 
 #[test]
+fn a_directory_renamed_away_and_back_is_no_change() {
+    let mut tree = Tree::over(|root| write(&root.join("usr/bin/f"), "x"));
+    let changes = tree.changes(|root| {
+        let before = fs::metadata(root).unwrap().modified().unwrap();
+        fs::rename(root.join("usr"), root.join("aside")).unwrap();
+        fs::rename(root.join("aside"), root.join("usr")).unwrap();
+        set_mtime(root, before);
+    });
+    assert!(changes.is_empty(), "{changes:?}");
+}
+
+#[test]
 fn contents_written_over_with_the_time_put_back_are_a_change_known_or_not() {
     for mut tree in [
         Tree::over(|root| write(&root.join("f"), "same")),

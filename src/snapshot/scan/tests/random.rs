@@ -86,7 +86,10 @@ fn the_layers_of_random_steps_applied_below_give_the_directory() {
             let context = format!("seed {seed} step {number}");
             let layer = outside.path().join("layer.tar");
             plain
-                .step(&mut work, |diff| Ok(write(&diff.into(), &layer)))
+                .step(&mut work, |diff| {
+                    write(&diff.into(), &layer);
+                    Ok(())
+                })
                 .unwrap();
             let below = tree(&applied);
             apply(&fs::read(&layer).unwrap(), &applied, &context);
