@@ -1,9 +1,8 @@
 //! What a plain directory shows of a step. The rules that an overlay has as well are tested beside it: its tests give
 //! the same work to both.
 
-use std::ffi::OsString;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Write};
+use std::fs::{self, Permissions};
+use std::io;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,9 @@ use super::*;
 use crate::snapshot::overlay::tests::step::{age, line, set_mtime};
 use crate::snapshot::overlay::tests::{mknod, write};
 
+mod hard_links;
 mod random;
+mod size;
 
 /// A tree that steps change in place.
 pub(in crate::snapshot) struct Tree {
@@ -119,19 +120,11 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Makes the files `h1`, `h2` and `h3`, which are one.
-fn three_names(root: &Path) {
-    write(&root.join("h1"), "x");
-    for name in ["h2", "h3"] {
-        fs::hard_link(root.join("h1"), root.join(name)).unwrap();
-    }
-}
-
 #[test]
 fn a_step_that_changes_nothing_has_no_changes_and_no_new_listings() {
     let mut tree = Tree::over(|root| {
         write(&root.join("a/b/f"), "x");
-        three_names(root);
+        hard_links::three_names(root);
     });
     let (lines, summary) = tree.try_changes(|_| {}).unwrap();
     assert!(lines.is_empty());
@@ -309,58 +302,6 @@ fn attributes_count_on_files_and_directories_once_they_differ() {
 }
 
 #[test]
-fn a_file_changed_in_place_has_changed_under_all_its_names() {
-    let expected = ["f h1 1", "h h2 => h1", "h h3 => h1"];
-    let mut tree = Tree::over(three_names);
-    let changes = tree.changes(|root| set_mode(&root.join("h2"), 0o600));
-    assert_eq!(changes, expected);
-    let changes = tree.changes(|root| {
-        let mut file = OpenOptions::new().write(true).open(root.join("h3"));
-        file.as_mut().unwrap().write_all(b"y").unwrap();
-    });
-    assert_eq!(changes, expected);
-}
-
-#[test]
-fn a_name_that_goes_or_becomes_a_file_of_its_own_leaves_the_others_as_they_were() {
-    let mut tree = Tree::over(three_names);
-    let changes = tree.changes(|root| fs::remove_file(root.join("h1")).unwrap());
-    assert_eq!(changes, ["- h1"]);
-    let changes = tree.changes(|root| {
-        write(&root.join("new"), "new");
-        fs::rename(root.join("new"), root.join("h3")).unwrap();
-    });
-    assert_eq!(changes, ["f h3 3"]);
-}
-
-#[test]
-fn a_new_name_brings_all_names_of_its_file() {
-    let mut tree = Tree::over(three_names);
-    let changes = tree.changes(|root| {
-        fs::hard_link(root.join("h1"), root.join("h0")).unwrap();
-    });
-    let expected = ["f h0 1", "h h1 => h0", "h h2 => h0", "h h3 => h0"];
-    assert_eq!(changes, expected);
-    let changes = tree.changes(|root| {
-        fs::rename(root.join("h3"), root.join("h4")).unwrap();
-    });
-    let expected = ["- h3", "f h0 1", "h h1 => h0", "h h2 => h0", "h h4 => h0"];
-    assert_eq!(changes, expected);
-}
-
-#[test]
-fn a_moved_directory_brings_the_other_names_of_its_files_from_where_nothing_changed() {
-    let mut tree = Tree::over(|root| {
-        write(&root.join("b/f"), "x");
-        fs::create_dir(root.join("a")).unwrap();
-        fs::hard_link(root.join("b/f"), root.join("a/f")).unwrap();
-    });
-    let changes = tree.changes(|root| fs::rename(root.join("b"), root.join("c")).unwrap());
-    let expected = ["- b", "d a", "f a/f 1", "d c", "h c/f => a/f"];
-    assert_eq!(changes, expected);
-}
-
-#[test]
 fn sockets_and_devices_that_mean_deleted_are_nothing() {
     let mut tree = Tree::over(|root| {
         mknod(&root.join("old-socket"), FileType::Socket, 0);
@@ -434,62 +375,4 @@ fn a_name_that_means_deleted_is_an_error_only_where_it_would_come() {
         .unwrap_err();
     assert!(matches!(error, DiffError::ReservedName { .. }));
     assert!(error.to_string().contains("`d/.wh.x`"), "{error}");
-}
-
-#[test]
-fn a_tree_of_ten_thousand_levels_is_walked() {
-    const LEVELS: usize = 10_500;
-    let mut tree = Tree::over(|_| {});
-    let name = OsStr::new("d");
-    let build = |root: &Path| {
-        let mut dir = crate::fs::Dir::open(root).unwrap();
-        for _ in 0..LEVELS {
-            dir.create_dir(name, 0o755).unwrap();
-            dir.create_file(OsStr::new("f"), 0o644).unwrap();
-            dir = dir.open_dir(name).unwrap();
-        }
-    };
-    let (lines, summary) = tree.try_changes(build).unwrap();
-    assert_eq!(summary.files as usize, 2 * LEVELS);
-    assert_eq!(lines.last().unwrap(), "f f 0");
-    let changes = tree.changes(|root| {
-        let dir = crate::fs::Dir::open(root).unwrap();
-        crate::fs::remove_tree(&dir, name).unwrap();
-    });
-    assert_eq!(changes, ["- d"]);
-}
-
-#[test]
-fn a_directory_of_twenty_thousand_names_is_compared_name_by_name() {
-    let number = |number: u32| OsString::from(format!("{number:05}"));
-    let mut tree = Tree::over(|root| {
-        for place in 0..20_000 {
-            fs::write(root.join(number(place)), "").unwrap();
-        }
-    });
-    let changes = tree.changes(|root| {
-        for place in (0..20_000).step_by(5000) {
-            fs::remove_file(root.join(number(place))).unwrap();
-        }
-        fs::write(root.join("10000x"), "x").unwrap();
-    });
-    assert_eq!(
-        changes,
-        ["- 00000", "- 05000", "- 10000", "- 15000", "f 10000x 1"]
-    );
-}
-
-#[test]
-fn an_entry_costs_less_than_a_hundred_bytes() {
-    let tree = Tree::over(|root| {
-        for dir in 0..100 {
-            for file in 0..10 {
-                let name = format!("directory-{dir}/a-name-like-many.{file}");
-                write(&root.join(name), "");
-            }
-        }
-    });
-    let (bytes, entries) = tree.before.memory();
-    assert_eq!(entries, 1100);
-    assert!(bytes < 100 * entries + size_of::<Index>(), "{bytes}");
 }
