@@ -8,7 +8,8 @@ use crate::fs::Metadata;
 /// A file, whatever it is called: device and inode.
 type Inode = (u64, u64);
 
-/// Every file of the upper directory with several names. One small record per file, however many names it has.
+/// The files with several names that a step may have changed: in an upper directory all, in a plain one those of which
+/// a name is not what it was. "Lower" is what was there before. One small record per file, however many names it has.
 #[derive(Debug, Default)]
 pub(super) struct HardLinks {
     groups: HashMap<Inode, Group>,
@@ -25,6 +26,11 @@ struct Group {
 }
 
 impl HardLinks {
+    /// Says whether there is no file here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// Says whether a file may have other names.
     pub(super) fn has_others(metadata: &Metadata) -> bool {
         !metadata.is_dir() && metadata.nlink > 1

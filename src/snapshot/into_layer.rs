@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::change::{Change, DiffError, Summary};
-use super::overlay::OverlayDiff;
+use super::diff::Diff;
 use crate::image::layer_writer::{Content, Layer, LayerError, LayerWriter};
 
 /// Why a step's layer cannot be made.
@@ -19,10 +19,11 @@ pub enum SnapshotError {
 
 /// Writes every change of `diff` to `writer` and finishes the layer. A step without changes gives an empty layer,
 /// which is valid and always the same; the summary tells.
-pub fn write_layer(
-    diff: &OverlayDiff<'_>,
+pub fn write_layer<'a>(
+    diff: impl Into<Diff<'a>>,
     mut writer: LayerWriter,
 ) -> Result<(Layer, Summary), SnapshotError> {
+    let diff = diff.into();
     let summary = diff.visit(|change| append(&mut writer, change).map_err(SnapshotError::Layer))?;
     let layer = writer.finish()?;
     Ok((layer, summary))

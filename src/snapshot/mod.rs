@@ -5,12 +5,17 @@
 
 pub mod change;
 mod compare;
+mod diff;
+mod emit;
 mod hard_links;
 pub mod into_layer;
 pub mod overlay;
 mod overlay_walk;
+pub mod scan;
 
 pub use change::Change;
 pub use change::Summary;
+pub use diff::Diff;
 pub use into_layer::write_layer;
 pub use overlay::OverlayDiff;
+pub use scan::{Index, KnownContents, ScanDiff};

@@ -7,14 +7,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::change::{Change, DiffError, Excluded, Summary, into_hard_link, is_kept_xattr};
+use super::change::{Change, DiffError, Excluded, Summary, is_kept_xattr};
 use super::compare::{Side, differ, has_other_metadata};
+use super::emit::Emitter;
 use super::hard_links::HardLinks;
 use super::overlay_walk::{Found, OverlayWalk};
 use crate::fs::{Dir, Metadata, Root, Xattrs};
-use crate::image::layer_entry::LayerEntry;
 use crate::image::overlay::OverlayXattrs;
 
 /// Attributes by which an overlay says that data or directories are elsewhere.
@@ -43,23 +43,18 @@ impl OverlayDiff<'_> {
     ) -> Result<Summary, E> {
         let mut visitor = Visitor {
             diff: self,
-            visit,
-            parents: Vec::new(),
+            emitter: Emitter::new(visit),
             hard_links: None,
-            summary: Summary::default(),
         };
         let mut walk = self.walk()?;
         while let Some(found) = walk.next()? {
-            visitor.parents.truncate(walk.depth());
+            visitor.emitter.leave_to(walk.depth());
             match found {
-                Found::Removed => {
-                    visitor.emit_parents()?;
-                    visitor.emit(Change::Removed(walk.path()))?;
-                }
+                Found::Removed => visitor.emitter.emit_removed(walk.path())?,
                 Found::Present { upper, lower } => visitor.present(&walk, &upper, lower)?,
             }
         }
-        Ok(visitor.summary)
+        Ok(visitor.emitter.into_summary())
     }
 
     fn walk(&self) -> Result<OverlayWalk<'_>, DiffError> {
@@ -165,22 +160,11 @@ impl OverlayDiff<'_> {
     }
 }
 
-/// Carries changes to the caller and remembers what must come before them.
+/// Decides what of the walk comes, and has it emitted.
 struct Visitor<'a, F> {
     diff: &'a OverlayDiff<'a>,
-    visit: F,
-    /// The directories above the current entry, topmost first, without the root.
-    parents: Vec<Parent>,
+    emitter: Emitter<F>,
     hard_links: Option<HardLinks>,
-    summary: Summary,
-}
-
-/// A directory on the way to the current entry.
-struct Parent {
-    metadata: Metadata,
-    xattrs: Xattrs,
-    name: OsString,
-    is_emitted: bool,
 }
 
 impl<F> Visitor<'_, F> {
@@ -201,19 +185,18 @@ impl<F> Visitor<'_, F> {
             .diff
             .differs(walk, upper, lower.as_ref(), Some(&xattrs))?;
         if upper.is_dir() {
-            self.parents.push(Parent {
-                metadata: *upper,
-                xattrs,
-                name: walk.name().to_os_string(),
-                is_emitted: false,
-            });
-            return if differs { self.emit_parents() } else { Ok(()) };
+            self.emitter.enter(walk.name(), *upper, xattrs);
+            return if differs {
+                self.emitter.emit_parents()
+            } else {
+                Ok(())
+            };
         }
         if !differs {
             return Ok(());
         }
-        self.emit_parents()?;
-        self.emit_file(walk, upper, xattrs)
+        self.emitter
+            .emit_file(walk.upper_dir(), walk.path(), upper, xattrs)
     }
 
     fn hard_linked<E: From<DiffError>>(
@@ -234,82 +217,13 @@ impl<F> Visitor<'_, F> {
         if !hard_links.is_changed(upper) {
             return Ok(());
         }
-        let first = hard_links.place(upper, walk.path());
-        self.emit_parents()?;
-        let Some(target) = first else {
-            return self.emit_file(walk, upper, xattrs);
-        };
-        let path = walk.path().to_path_buf();
-        let entry = LayerEntry::from_metadata(path, upper, OsString::new(), xattrs);
-        match entry {
-            Some(entry) => self.emit(Change::Present(&into_hard_link(entry, target), None)),
-            None => Ok(()),
+        let path = walk.path();
+        match hard_links.place(upper, path) {
+            Some(first) => self.emitter.emit_hard_link(path, first, upper, xattrs),
+            None => self
+                .emitter
+                .emit_file(walk.upper_dir(), path, upper, xattrs),
         }
-    }
-
-    /// Emits the directories above that did not come yet.
-    fn emit_parents<E>(&mut self) -> Result<(), E>
-    where
-        F: FnMut(Change<'_>) -> Result<(), E>,
-    {
-        let pending = self
-            .parents
-            .iter()
-            .rposition(|parent| parent.is_emitted)
-            .map_or(0, |last| last + 1);
-        if pending == self.parents.len() {
-            return Ok(());
-        }
-        let mut path: PathBuf = self.parents[..pending]
-            .iter()
-            .map(|parent| &parent.name)
-            .collect();
-        for index in pending..self.parents.len() {
-            let parent = &mut self.parents[index];
-            parent.is_emitted = true;
-            path.push(&parent.name);
-            let xattrs = std::mem::take(&mut parent.xattrs);
-            let metadata = parent.metadata;
-            let entry = LayerEntry::from_metadata(path.clone(), &metadata, OsString::new(), xattrs);
-            if let Some(entry) = entry {
-                self.emit(Change::Present(&entry, None))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn emit_file<E: From<DiffError>>(
-        &mut self,
-        walk: &OverlayWalk<'_>,
-        upper: &Metadata,
-        xattrs: Xattrs,
-    ) -> Result<(), E>
-    where
-        F: FnMut(Change<'_>) -> Result<(), E>,
-    {
-        let (dir, name) = (walk.upper_dir(), walk.name());
-        let target = if upper.is_symlink() {
-            dir.read_link(name).map_err(DiffError::from)?
-        } else {
-            OsString::new()
-        };
-        let path = walk.path().to_path_buf();
-        let Some(entry) = LayerEntry::from_metadata(path, upper, target, xattrs) else {
-            return Ok(());
-        };
-        if !upper.is_file() {
-            return self.emit(Change::Present(&entry, None));
-        }
-        let file = dir.open_known_file(name).map_err(DiffError::from)?;
-        self.emit(Change::Present(&entry, Some(&file)))
-    }
-
-    fn emit<E>(&mut self, change: Change<'_>) -> Result<(), E>
-    where
-        F: FnMut(Change<'_>) -> Result<(), E>,
-    {
-        self.summary.count(&change);
-        (self.visit)(change)
     }
 }
 
@@ -322,4 +236,4 @@ fn side<'a>(dir: &'a Dir, metadata: &'a Metadata, xattrs: &'a Xattrs) -> Side<'a
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

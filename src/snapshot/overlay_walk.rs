@@ -249,11 +249,13 @@ fn visible(dir: &Dir, name: &OsStr) -> Result<Option<Metadata>, DiffError> {
     Ok(dir.metadata_of(name)?.filter(is_visible))
 }
 
-fn is_visible(metadata: &Metadata) -> bool {
+/// Says whether a layer has a word for this: not for a socket, and a device 0:0 means that nothing is there.
+pub(super) fn is_visible(metadata: &Metadata) -> bool {
     metadata.kind != FileKind::Socket && !metadata.is_overlay_whiteout()
 }
 
-fn vanished(dir: &Dir, name: &OsStr) -> DiffError {
+/// Makes the error of a name that was in `dir` a moment ago.
+pub(super) fn vanished(dir: &Dir, name: &OsStr) -> DiffError {
     let source = std::io::Error::from(std::io::ErrorKind::NotFound);
     DiffError::Read(crate::fs::PathError::new("stat", dir.path_of(name), source))
 }

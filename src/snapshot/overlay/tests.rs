@@ -4,32 +4,43 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, chown, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::*;
+use crate::snapshot::scan::tests::Tree;
 use step::{Mount, Step, age, set_mtime};
 
-mod random;
-mod step;
+pub(in crate::snapshot) mod random;
+pub(in crate::snapshot) mod step;
 
-const BOTH: [OverlayXattrs; 2] = [OverlayXattrs::Trusted, OverlayXattrs::User];
+pub(in crate::snapshot) const BOTH: [OverlayXattrs; 2] =
+    [OverlayXattrs::Trusted, OverlayXattrs::User];
 
-/// Checks the changes of `work` on the tree of `prepare`, with both families of overlay attributes.
+/// Checks the changes of `work` on the tree of `prepare`: with both families of overlay attributes, and in a plain
+/// directory.
 #[track_caller]
 fn check(prepare: impl Fn(&Path), work: impl Fn(&Path), expected: &[&str]) {
+    check_overlay(&prepare, &work, expected);
+    let changes = Tree::over(&prepare).changes(&work);
+    assert_eq!(changes, expected, "plain directory");
+}
+
+/// Checks what only an overlay does.
+#[track_caller]
+fn check_overlay(prepare: impl Fn(&Path), work: impl Fn(&Path), expected: &[&str]) {
     for xattrs in BOTH {
         let step = Step::over(xattrs, &prepare).run(&work);
         assert_eq!(step.changes(), expected, "{xattrs:?}");
     }
 }
 
-fn write(path: &Path, text: &str) {
+pub(in crate::snapshot) fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
 }
 
-fn mknod(path: &Path, file_type: rustix::fs::FileType, device: u64) {
+pub(in crate::snapshot) fn mknod(path: &Path, file_type: rustix::fs::FileType, device: u64) {
     let mode = rustix::fs::Mode::from_raw_mode(0o644);
     rustix::fs::mknodat(rustix::fs::CWD, path, file_type, mode, device).unwrap();
 }
@@ -383,7 +394,7 @@ fn two_equal_files_that_became_one_are_a_change() {
 
 #[test]
 fn a_mode_change_of_one_name_breaks_the_link_as_overlayfs_does() {
-    check(
+    check_overlay(
         |lower| {
             write(&lower.join("h1"), "x");
             fs::hard_link(lower.join("h1"), lower.join("h2")).unwrap();

@@ -25,13 +25,13 @@ fn the_layer_of_random_work_applied_below_gives_the_merged_tree() {
             let mut below = Dice(seed);
             let step = Step::over(xattrs, |lower| {
                 for _ in 0..OPERATIONS {
-                    work_at_random(lower, &mut below);
+                    work_at_random(lower, &mut below, |from, to| fs::rename(from, to));
                 }
             });
             let mut dice = Dice(seed + 1_000_000);
             let merged = step.mount();
             for _ in 0..OPERATIONS {
-                work_at_random(&merged.path(), &mut dice);
+                work_at_random(&merged.path(), &mut dice, |from, to| fs::rename(from, to));
             }
             let mut expected = tree(&merged.path());
             take_inodes_of(&step.path("upper"), &mut expected);
@@ -51,10 +51,10 @@ fn the_layer_of_random_work_applied_below_gives_the_merged_tree() {
 }
 
 /// A small generator of the xorshift family: the same work for the same seed.
-struct Dice(u64);
+pub(in crate::snapshot) struct Dice(pub(in crate::snapshot) u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(in crate::snapshot) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1);
         self.0 ^= self.0 >> 29;
         (self.0 >> 16) % sides
@@ -73,8 +73,13 @@ impl Dice {
     }
 }
 
-/// Does one thing somewhere below `root`. Most of what the dice say is impossible at that moment; that is no matter.
-fn work_at_random(root: &Path, dice: &mut Dice) {
+/// Does one thing somewhere below `root`. Most of what the dice say is impossible at that moment; that is no matter. Who
+/// renames what is the caller's, because an overlay cannot rename every directory.
+pub(in crate::snapshot) fn work_at_random(
+    root: &Path,
+    dice: &mut Dice,
+    rename: impl FnOnce(&Path, &Path) -> std::io::Result<()>,
+) {
     let path = dice.path(root);
     let other = dice.path(root);
     let number = dice.roll(3) as u32;
@@ -84,7 +89,7 @@ fn work_at_random(root: &Path, dice: &mut Dice) {
         4 => fs::create_dir(&path),
         5 => fs::remove_file(&path),
         6 => fs::remove_dir_all(&path),
-        7 | 8 => fs::rename(&path, &other),
+        7 | 8 => rename(&path, &other),
         9 => symlink(dice.name(), &path),
         10 | 11 => fs::hard_link(&path, &other),
         12 => fs::set_permissions(&path, Permissions::from_mode(0o700 | (number << 3))),
@@ -137,13 +142,13 @@ fn layer_of(step: &Step) -> Vec<u8> {
     fs::read(layer.path).unwrap()
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(in crate::snapshot) fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
     assert!(status.unwrap().success());
 }
 
 /// Applies a layer as OCI image-spec, layer.md "Applying Changesets" says, and in no other way than that.
-fn apply(layer: &[u8], root: &Path, context: &str) {
+pub(in crate::snapshot) fn apply(layer: &[u8], root: &Path, context: &str) {
     let mut archive = tar::Archive::new(layer);
     let mut times = Vec::new();
     for entry in archive.entries().unwrap() {
@@ -229,7 +234,7 @@ fn remove(path: &Path) {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Node {
+pub(in crate::snapshot) struct Node {
     /// Kind and mode bits.
     mode: u32,
     owner: (u32, u32),
@@ -240,9 +245,9 @@ struct Node {
 }
 
 /// Every path below a root with what a layer keeps of it, and the file that it is.
-type Tree = BTreeMap<PathBuf, (Node, (u64, u64))>;
+pub(in crate::snapshot) type Tree = BTreeMap<PathBuf, (Node, (u64, u64))>;
 
-fn tree(root: &Path) -> Tree {
+pub(in crate::snapshot) fn tree(root: &Path) -> Tree {
     let mut tree = Tree::new();
     // The slash: a root may be a link of /proc.
     for entry in walkdir::WalkDir::new(root.join("")).min_depth(1) {
@@ -285,7 +290,7 @@ fn take_inodes_of(upper: &Path, merged: &mut Tree) {
     }
 }
 
-fn compare(merged: &Tree, applied: &Tree, lower: &Tree, context: &str) {
+pub(in crate::snapshot) fn compare(merged: &Tree, applied: &Tree, lower: &Tree, context: &str) {
     let paths = |tree: &Tree| tree.keys().cloned().collect::<Vec<_>>();
     assert_eq!(paths(applied), paths(merged), "{context}");
     for (path, (node, _)) in merged {

@@ -19,15 +19,15 @@ use crate::snapshot::overlay::OverlayDiff;
 /// Modification time of everything that a step finds: long before whatever the step makes.
 const LOWER_SECONDS: u64 = 1_000_000_000;
 
-pub(super) struct Step {
+pub(in crate::snapshot) struct Step {
     temp: tempfile::TempDir,
-    pub(super) xattrs: OverlayXattrs,
-    pub(super) excluded: Excluded,
+    pub(in crate::snapshot) xattrs: OverlayXattrs,
+    pub(in crate::snapshot) excluded: Excluded,
 }
 
 impl Step {
     /// Makes the tree below the step.
-    pub(super) fn over(xattrs: OverlayXattrs, prepare: impl FnOnce(&Path)) -> Self {
+    pub(in crate::snapshot) fn over(xattrs: OverlayXattrs, prepare: impl FnOnce(&Path)) -> Self {
         let temp = tempfile::tempdir().unwrap();
         for name in ["lower", "upper", "work"] {
             std::fs::create_dir(temp.path().join(name)).unwrap();
@@ -42,18 +42,18 @@ impl Step {
         step
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(in crate::snapshot) fn path(&self, name: &str) -> PathBuf {
         self.temp.path().join(name)
     }
 
     /// Runs the step on the merged tree.
-    pub(super) fn run(self, work: impl FnOnce(&Path)) -> Self {
+    pub(in crate::snapshot) fn run(self, work: impl FnOnce(&Path)) -> Self {
         let merged = self.mount();
         work(&merged.path());
         self
     }
 
-    pub(super) fn mount(&self) -> Mount {
+    pub(in crate::snapshot) fn mount(&self) -> Mount {
         Mount::of(
             &self.path("lower"),
             Some((&self.path("upper"), &self.path("work"))),
@@ -62,11 +62,11 @@ impl Step {
     }
 
     /// Returns the changes as lines, one letter for the kind and then the path.
-    pub(super) fn changes(&self) -> Vec<String> {
+    pub(in crate::snapshot) fn changes(&self) -> Vec<String> {
         self.try_changes().unwrap().0
     }
 
-    pub(super) fn try_changes(&self) -> Result<(Vec<String>, Summary), DiffError> {
+    pub(in crate::snapshot) fn try_changes(&self) -> Result<(Vec<String>, Summary), DiffError> {
         let upper = Root::open(&self.path("upper"))?;
         let lower = Root::open(&self.path("lower"))?;
         let mut lines = Vec::new();
@@ -77,7 +77,11 @@ impl Step {
         Ok((lines, summary))
     }
 
-    pub(super) fn diff<'a>(&'a self, upper: &'a Root, lower: &'a Root) -> OverlayDiff<'a> {
+    pub(in crate::snapshot) fn diff<'a>(
+        &'a self,
+        upper: &'a Root,
+        lower: &'a Root,
+    ) -> OverlayDiff<'a> {
         OverlayDiff {
             upper,
             lower,
@@ -88,10 +92,10 @@ impl Step {
 }
 
 /// A mount that no path leads to: it ends with its descriptor.
-pub(super) struct Mount(OwnedFd);
+pub(in crate::snapshot) struct Mount(OwnedFd);
 
 impl Mount {
-    pub(super) fn of(
+    pub(in crate::snapshot) fn of(
         lower: &Path,
         upper_and_work: Option<(&Path, &Path)>,
         xattrs: OverlayXattrs,
@@ -123,7 +127,7 @@ impl Mount {
         Self(set().expect("an overlay mount: this test needs root and CAP_SYS_ADMIN"))
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(in crate::snapshot) fn path(&self) -> PathBuf {
         // By process id, so that commands of the test find it as well.
         PathBuf::from(format!(
             "/proc/{}/fd/{}",
@@ -133,7 +137,8 @@ impl Mount {
     }
 }
 
-fn line(change: &Change<'_>) -> String {
+/// Writes one change as a line, one letter for the kind and then the path.
+pub(in crate::snapshot) fn line(change: &Change<'_>) -> String {
     let (entry, file) = match change {
         Change::Removed(path) => return format!("- {}", path.display()),
         Change::Present(entry, file) => (entry, file),
@@ -157,14 +162,14 @@ fn line(change: &Change<'_>) -> String {
 }
 
 /// Gives everything below `root` the same old time, contents before their directory.
-pub(super) fn age(root: &Path) {
+pub(in crate::snapshot) fn age(root: &Path) {
     let time = std::time::UNIX_EPOCH + std::time::Duration::new(LOWER_SECONDS, 123_456_789);
     for entry in walkdir::WalkDir::new(root).contents_first(true) {
         set_mtime(entry.unwrap().path(), time);
     }
 }
 
-pub(super) fn set_mtime(path: &Path, time: std::time::SystemTime) {
+pub(in crate::snapshot) fn set_mtime(path: &Path, time: std::time::SystemTime) {
     let since = time.duration_since(std::time::UNIX_EPOCH).unwrap();
     let spec = rustix::fs::Timespec {
         tv_sec: since.as_secs().cast_signed(),
