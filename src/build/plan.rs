@@ -158,7 +158,8 @@ fn source_date_epoch(options: &BuildOptions, global: &GlobalScope) -> Result<Opt
     if options.is_reproducible {
         return Ok(Some(0));
     }
-    match global.get("SOURCE_DATE_EPOCH") {
+    let name = "SOURCE_DATE_EPOCH";
+    match global.build_arg(name).or_else(|| global.get(name)) {
         None | Some("") => Ok(None),
         Some(text) => {
             let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
