@@ -216,7 +216,7 @@ fn a_run_killed_by_a_signal_fails_and_says_so() {
 }
 
 #[test]
-fn workdir_belongs_to_the_user_as_files_do_and_a_missing_one_of_the_base_is_made() {
+fn what_workdir_creates_belongs_to_the_user_as_files_do() {
     let site = Site::busybox();
     let context = site.context("USER 1234\nWORKDIR /wd\nUSER app:media\nWORKDIR /wd2");
     let tree = site.build_as_both(&context);
