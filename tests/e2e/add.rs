@@ -64,3 +64,14 @@ fn archives_are_unpacked_by_add_and_not_by_copy() {
         "a compressed file that holds no tar is copied as it is"
     );
 }
+
+#[test]
+fn an_archive_that_is_excluded_is_not_unpacked() {
+    let site = Site::busybox();
+    let tar = LayerTar::new().file("inside", "x").finish();
+    let context = site
+        .context("ADD --exclude=*.tar left.tar kept.txt /added/")
+        .file("left.tar", tar)
+        .file("kept.txt", "kept");
+    assert_eq!(site.build_as_both(&context).names_in("added"), ["kept.txt"]);
+}

@@ -309,3 +309,46 @@ fn a_stage_without_files_of_its_own_has_those_of_the_stage_below() {
     let tree = site.build_as_both(&context);
     assert_eq!(tree.get("y").kind, tree.get("x").kind);
 }
+
+#[test]
+fn a_working_directory_that_the_base_names_and_lacks_is_made_for_a_run() {
+    let registry = Registry::start();
+    CraftedImage::new(Family::Oci)
+        .config("WorkingDir", json!("/not/there"))
+        .layer(LayerTar::new().shell(), Encoding::Gzip)
+        .push_to(&registry, "base:1");
+    build_over(
+        &registry,
+        "base:1",
+        "RUN test \"$PWD\" = /not/there && echo > here",
+    );
+}
+
+#[test]
+fn copy_from_an_image_takes_the_targets_platform_whatever_the_stages_own_is() {
+    let registry = Registry::start();
+    let image = |architecture: &str| {
+        let layer = LayerTar::new().file("architecture", architecture);
+        CraftedImage::new(Family::Oci)
+            .architecture(architecture)
+            .layer(layer, Encoding::Gzip)
+    };
+    push_index(&registry, &[image("amd64"), image("s390x")], "files:1");
+    let files = registry.reference("files:1");
+    let context = Context::new(format!(
+        "FROM --platform=linux/amd64 {files}\nCOPY --from={files} /architecture /copied\n"
+    ));
+    Executor::new(Who::User)
+        .context(&context)
+        .arg("--custom-platform=linux/s390x")
+        .destination(&registry.reference("app:1"))
+        .run()
+        .assert_success();
+    let tree = crate::support::Image::pull(&registry, "app:1").tree();
+    let content = |name: &str| Kind::File {
+        size: 5,
+        sha256: crate::support::image::sha256(name.as_bytes()),
+    };
+    assert_eq!(tree.get("architecture").kind, content("amd64"));
+    assert_eq!(tree.get("copied").kind, content("s390x"));
+}
