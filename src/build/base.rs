@@ -20,7 +20,7 @@ use crate::image::{
     BlobOrigin, Descriptor, DiffId, Digest, ImageConfig, OverlayXattrs, Platform, Reference,
 };
 use crate::registry::{Purpose, Registries, Repository};
-use crate::sandbox::{LayerDir, Rootfs, Sandbox};
+use crate::sandbox::{LayerDir, Rootfs, Sandbox, StorageKind};
 
 use super::draft::ImageDraft;
 use super::halt::Halt;
@@ -180,7 +180,7 @@ impl BaseImages {
             blob: self.blobs.writer_for(&descriptor.digest)?,
             digest: descriptor.digest.clone(),
             diff_id: layer.diff_id.clone(),
-            xattrs: self.sandbox.overlay_xattrs(),
+            xattrs: overlay_xattrs(&self.sandbox),
         };
         let task = tokio::task::spawn_blocking(move || work.unpack(source));
         let unpacked = task
@@ -198,7 +198,7 @@ impl BaseImages {
 
     /// Gives a layer what it takes from those below it.
     async fn complete(&self, layer: Arc<UnpackedLayer>, below: Vec<LayerDir>) -> Result<()> {
-        let xattrs = self.sandbox.overlay_xattrs();
+        let xattrs = overlay_xattrs(&self.sandbox);
         let task = tokio::task::spawn_blocking(move || -> Result<()> {
             let lowers = below
                 .iter()
@@ -272,6 +272,13 @@ impl<R: Read> Read for Tee<R> {
         let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
         copy.write_all(&buffer[..count])?;
         Ok(count)
+    }
+}
+
+fn overlay_xattrs(sandbox: &Sandbox) -> OverlayXattrs {
+    match sandbox.storage() {
+        StorageKind::Layers(xattrs) => xattrs,
+        StorageKind::Trees => unreachable!("layers are unpacked alone only for overlays"),
     }
 }
 

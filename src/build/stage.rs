@@ -285,11 +285,15 @@ impl<'a> StageBuilder<'a> {
             Some(rootfs) => rootfs,
             None => self.open(span)?,
         };
-        let mut step = rootfs.begin_step().map_err(|error| {
+        let step = rootfs.begin_step().map_err(|error| {
             self.error(span, "cannot prepare the files of the step")
                 .because(error)
         })?;
+        let mut step = Step::Overlay(step);
         work(self, &mut step)?;
+        let Step::Overlay(step) = step else {
+            unreachable!("it was made above");
+        };
         let frozen = step.freeze().map_err(|error| {
             self.error(span, "cannot read what the step changed")
                 .because(error)
