@@ -112,6 +112,14 @@ impl Mode {
         }
     }
 
+    /// Says whether a RUN has namespaces of its own: mounts, a host name, a network.
+    pub fn has_namespaces(self) -> bool {
+        match self {
+            Self::Ns | Self::Userns(_) => true,
+            Self::Inplace | Self::Chroot | Self::None => false,
+        }
+    }
+
     /// Says whether the steps of several stages may run at the same time.
     pub fn runs_in_parallel(self) -> bool {
         match self {

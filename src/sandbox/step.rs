@@ -3,7 +3,7 @@
 use crate::fs::Root;
 
 use super::command::{Command, Exit, Stream};
-use super::overlay_step::OverlayStep;
+use super::overlay_step::{FrozenStep, OverlayStep};
 use super::rootfs::RootfsError;
 use super::run::RunError;
 use super::stop::Stop;
@@ -39,6 +39,15 @@ impl Step<'_> {
         match self {
             Self::Overlay(step) => step.run(command, stop, output),
             Self::Tree(tree) => tree.run(command, stop, output),
+        }
+    }
+
+    /// Ends the step. Returns its changes where they are kept apart: in a plain directory they are
+    /// not.
+    pub fn freeze(self) -> Result<Option<FrozenStep>, RootfsError> {
+        match self {
+            Self::Overlay(step) => Ok(Some(step.freeze()?)),
+            Self::Tree(_) => Ok(None),
         }
     }
 }
