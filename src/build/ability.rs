@@ -38,9 +38,11 @@ fn refuse(
     is_refused: impl Fn(&RunInstruction) -> bool,
 ) -> Result<()> {
     let steps = plan.stages.values().flat_map(|stage| &stage.steps);
-    let refused = |step: &PlannedStep| match &step.statement.instruction {
-        Instruction::Run(run) => is_refused(run).then_some(step.span),
-        _ => None,
+    let refused = |step: &PlannedStep| {
+        let Instruction::Run(run) = &step.statement.instruction else {
+            return None;
+        };
+        is_refused(run).then_some(step.span)
     };
     let mut spans: Vec<Span> = steps.filter_map(refused).collect();
     spans.dedup();
