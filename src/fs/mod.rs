@@ -5,6 +5,7 @@
 mod copy;
 mod descent;
 mod dir;
+mod dir_own_xattr;
 mod dir_read;
 mod dir_xattrs;
 mod error;

@@ -25,6 +25,12 @@ mod run;
 mod step;
 mod stop;
 mod stubs;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the mode `inplace` is not wired yet"
+)]
+mod swap;
 mod user;
 mod userns;
 mod view;
