@@ -16,6 +16,7 @@ mod new_file;
 mod remove;
 mod replace;
 mod root;
+mod stray;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
 pub use descent::Descent;
@@ -30,3 +31,4 @@ pub use new_file::NewFile;
 pub use remove::remove_tree;
 pub use replace::replace_file;
 pub use root::Root;
+pub use stray::empty_if_named;

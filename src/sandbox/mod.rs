@@ -16,6 +16,8 @@ mod isolation;
 mod mounts;
 mod network_files;
 mod overlay;
+#[allow(dead_code, reason = "the modes without mounts are not wired yet")]
+mod placed;
 mod places;
 mod probe;
 mod program;
@@ -57,6 +59,7 @@ pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
 pub use self::step::{FrozenStep, Step};
 pub use self::stop::{Stop, StopError};
+pub use self::swap::SwapError;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
