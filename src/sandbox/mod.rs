@@ -17,6 +17,8 @@ mod mounts;
 mod network_files;
 mod overlay;
 mod overlay_step;
+#[allow(dead_code, reason = "the modes without mounts are not wired yet")]
+mod placed;
 mod places;
 mod probe;
 mod program;
@@ -29,6 +31,12 @@ mod storage;
 mod stubs;
 mod tree;
 mod tree_run;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the mode `inplace` is not wired yet"
+)]
+mod swap;
 mod user;
 mod userns;
 mod view;
@@ -58,6 +66,7 @@ pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
 pub use self::storage::StorageKind;
 pub use self::tree::Tree;
+pub use self::swap::SwapError;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
