@@ -53,7 +53,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::fs::{Dir, PathError};
+use crate::fs::{Dir, Ledger, PathError, Rights};
 use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
@@ -133,6 +133,8 @@ struct Setting {
 #[derive(Debug)]
 struct Inner {
     setting: Setting,
+    /// What the files of trees are, where the kernel does not let this process make them so.
+    ledger: Option<Arc<Ledger>>,
     network_files: NetworkFiles,
     next_number: AtomicU32,
     is_removed: AtomicBool,
@@ -141,6 +143,7 @@ struct Inner {
 impl Sandbox {
     fn new(setting: Setting) -> Result<Self, PathError> {
         let inner = Inner {
+            ledger: ledger_for(setting.mode).map(Arc::new),
             setting,
             network_files: NetworkFiles::of_this_machine(),
             next_number: AtomicU32::new(0),
@@ -225,6 +228,14 @@ impl Sandbox {
     /// step can be used after this.
     pub fn close(self) -> Result<(), PathError> {
         self.inner.remove()
+    }
+}
+
+fn ledger_for(mode: Mode) -> Option<Ledger> {
+    match mode {
+        Mode::None => Some(Ledger::new(Rights::PlainUser)),
+        Mode::Userns(Ids::Single) => Some(Ledger::new(Rights::OneId)),
+        Mode::Ns | Mode::Userns(Ids::Whole | Ids::Range) | Mode::Inplace | Mode::Chroot => None,
     }
 }
 
