@@ -17,6 +17,7 @@ mod mounts;
 mod network_files;
 mod overlay;
 mod overlay_step;
+mod placed;
 mod places;
 mod probe;
 mod program;
@@ -78,6 +79,10 @@ mod room {
     pub(super) const FILES: &str = "f";
     /// Root directories of stages that are plain trees.
     pub(super) const TREES: &str = "t";
+    /// What a tree has where a command is shown something else, on the trees' file system.
+    pub(super) const ASIDE: &str = "a";
+    /// What the container has in its root directory, while a tree is there.
+    pub(super) const SWAP: &str = "s";
 }
 
 /// The isolation that this process is in, and the directory it works in.
@@ -96,6 +101,7 @@ struct Setting {
     work_dir: WorkDir,
     storage: Storage,
     can_mount_sysfs: bool,
+    can_mount_proc: bool,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
@@ -125,6 +131,8 @@ impl Sandbox {
             room::EMPTY,
             room::FILES,
             room::TREES,
+            room::ASIDE,
+            room::SWAP,
         ] {
             work.create_dir(room.as_ref(), 0o700)?;
         }
@@ -170,6 +178,14 @@ impl Sandbox {
             return what.to_owned();
         }
         format!("{what}; not possible: {}", attempts.join("; "))
+    }
+
+    /// Says whether a command can have a network of its own.
+    pub fn can_isolate_network(&self) -> bool {
+        match self.mode() {
+            Mode::Ns | Mode::Userns(_) => true,
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
+        }
     }
 
     /// Returns how the files of stages are kept here.
