@@ -70,7 +70,7 @@ pub(super) fn shown_files(inner: &Inner, command: &Command) -> Vec<ShownFile> {
 /// Returns the namespaces of a step that has mounts of its own. A step whose `/proc` must be the
 /// builder's is among the builder's processes: with others' numbers in it, nothing would work.
 pub(super) fn namespaces(inner: &Inner) -> Namespaces {
-    if inner.setting.can_mount_proc {
+    if inner.setting.facts.can_mount_proc {
         Namespaces::All
     } else {
         Namespaces::AllButPids
@@ -111,7 +111,11 @@ pub(super) fn tasks(
     let dev = root.join(&places.dev);
     list.mount_dev(inner, &dev);
     list.show_files(&inner.dir().path().join(room::FILES), root, &dev, places);
-    let enter = Operation::EnterRoot(c_path(root));
+    let enter = if inner.setting.facts.can_pivot_root {
+        Operation::EnterRoot(c_path(root))
+    } else {
+        Operation::CoverRoot(c_path(root))
+    };
     list.push("enter the root directory", enter);
     list.change_dir(command);
     list.tasks
@@ -162,7 +166,7 @@ impl List {
     }
 
     fn mount_proc(&mut self, inner: &Inner, proc: &Path) {
-        if inner.setting.can_mount_proc {
+        if inner.setting.facts.can_mount_proc {
             self.push("mount `/proc`", mount(c"proc", proc, INERT, c""));
         } else {
             self.push("show `/proc`", recursive_bind(Path::new("/proc"), proc));
@@ -189,7 +193,7 @@ impl List {
 
     fn mount_sys(&mut self, inner: &Inner, sys: &Path) {
         let has_own = match inner.setting.mode {
-            Mode::Ns => inner.setting.can_mount_sysfs,
+            Mode::Ns => inner.setting.facts.can_mount_sysfs,
             // It belongs to who owns the network namespace, and that is shared.
             Mode::Userns(_) => false,
             Mode::Inplace | Mode::Chroot | Mode::None => false,

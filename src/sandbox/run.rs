@@ -8,9 +8,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::fs::{PathError, Root};
-use crate::sys::{
-    self, Capabilities, Errno, Launch, Namespaces, Program, Report, SetupStep, Task,
-};
+use crate::sys::{self, Capabilities, Errno, Launch, Namespaces, Program, Report, SetupStep, Task};
 
 use super::command::{Command, Exit, Network, Stream};
 use super::follow::follow;
@@ -18,6 +16,7 @@ use super::places::Places;
 use super::program::program_of;
 use super::rootfs::RootfsError;
 use super::stop::Stop;
+use super::swap::SwapError;
 use super::{Inner, Mode, mounts};
 
 /// What a root command may do: the fourteen capabilities that containerd gives to containers, so
@@ -46,6 +45,9 @@ pub enum RunError {
     /// A file operation in the root directory failed.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// The root directory could not be put in the place of the container's, or back.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// There is no way to run anything.
     #[error("no command can be run in isolation `{}`", .0.name())]
     NoRun(Mode),

@@ -15,8 +15,6 @@ use super::run::RunError;
 use super::stop::Stop;
 use super::{Inner, Mode};
 
-pub(super) use self::inplace::InplaceSetting;
-
 /// Runs `command` in the tree at `root`.
 pub(super) fn run(
     inner: &Inner,

@@ -286,7 +286,10 @@ mod tests {
             assert_eq!(number(text), None, "{text:?}");
         }
         let pid = Pid::from_raw(i32::MAX).unwrap();
-        assert_eq!(ProcPath::new(pid, c"children").text(), c"2147483647/children");
+        assert_eq!(
+            ProcPath::new(pid, c"children").text(),
+            c"2147483647/children"
+        );
         let pid = Pid::from_raw(7).unwrap();
         assert_eq!(ProcPath::new(pid, c"stat").text(), c"7/stat");
     }

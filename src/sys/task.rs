@@ -87,6 +87,8 @@ pub enum Operation {
     BringUpLoopback,
     /// Makes the mount at this path the root directory, and the former root unreachable.
     EnterRoot(CString),
+    /// As `EnterRoot`, where a seccomp profile forbids pivot_root(2).
+    CoverRoot(CString),
     /// Makes this directory the root directory of this process, and nothing more.
     ChangeRoot(CString),
     /// Changes the working directory.
@@ -136,6 +138,7 @@ impl Operation {
             Self::SetHostname(name) => rustix::system::sethostname(name),
             Self::BringUpLoopback => bring_up_loopback(),
             Self::EnterRoot(path) => enter_root(path),
+            Self::CoverRoot(path) => cover_root(path),
             Self::ChangeRoot(path) => change_root(path),
             Self::ChangeDir(path) => rustix::process::chdir(path.as_c_str()),
         }
@@ -169,6 +172,12 @@ fn enter_root(path: &CStr) -> Result<(), Errno> {
     rustix::process::pivot_root(c".", c".")?;
     rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
     rustix::process::chdir(c"/")
+}
+
+fn cover_root(path: &CStr) -> Result<(), Errno> {
+    rustix::process::chdir(path)?;
+    rustix::mount::mount_move(c".", c"/")?;
+    change_root(c".")
 }
 
 fn change_root(path: &CStr) -> Result<(), Errno> {

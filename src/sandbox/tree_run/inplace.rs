@@ -1,8 +1,8 @@
 //! In the place of the container's own root directory, into which the tree is moved for the time of
 //! the command. There is one such place, so one command runs at a time.
 
-use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 
 use crate::fs::{Dir, PathContext, PathError, Root};
 use crate::sys::Namespaces;
@@ -12,43 +12,7 @@ use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
 use super::super::swap::{Inside, Swap, SwapError, mount_points};
 use super::super::{Inner, mounts, room};
-use super::chroot::wanted_files;
-use super::props::Props;
-
-/// What mode `inplace` needs to know.
-#[derive(Debug)]
-pub(in crate::sandbox) struct InplaceSetting {
-    /// The container's root directory, opened while it was the container's own.
-    root: Root,
-    /// Paths that are never moved, besides mount points: the tool's directory, the work directory,
-    /// what the user named. Absolute.
-    kept: Vec<PathBuf>,
-    /// Directories of ours that commands of ordinary users must not look into: the tool's.
-    private: Vec<Dir>,
-    /// Held while a tree is in.
-    place: Mutex<()>,
-}
-
-impl InplaceSetting {
-    pub(in crate::sandbox) fn new(root: Root, kept: Vec<PathBuf>, private: Vec<Dir>) -> Self {
-        Self {
-            root,
-            kept,
-            private,
-            place: Mutex::new(()),
-        }
-    }
-
-    /// Returns everything that is kept as of now.
-    fn kept_now(&self) -> Result<Vec<PathBuf>, PathError> {
-        const MOUNTS: &str = "/proc/self/mountinfo";
-        // In a container this is a mount, which the command cannot have moved.
-        let text = std::fs::read(MOUNTS).on("read", MOUNTS.as_ref())?;
-        let mut kept = mount_points(&text);
-        kept.extend(self.kept.iter().cloned());
-        Ok(kept)
-    }
-}
+use super::props::{Props, wanted_files};
 
 pub(super) fn run(
     inner: &Inner,
@@ -57,40 +21,35 @@ pub(super) fn run(
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, RunError> {
-    let setting = inner.setting.inplace();
-    let _place = setting
-        .place
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let place = inner.root_directory.lock();
+    let _place = place.unwrap_or_else(PoisonError::into_inner);
     let tasks = mounts::inplace_tasks(command);
     let prepared = Prepared::new(command, tasks, Namespaces::Shared)?;
-    let _private = setting
-        .private
-        .iter()
-        .map(Private::hide)
-        .collect::<Result<Vec<_>, PathError>>()?;
-    let aside = inner.dir().open_dir(room::SWAP.as_ref())?;
-    let root = Root::from_dir(setting.root.dir().try_clone()?);
-    let kept = setting.kept_now()?;
-    let swap = Swap::new(root, aside, &kept)?;
-    let visit = Visit::begin(setting, &swap, tree)?;
+    // Opened while their paths lead to them.
+    let root = Dir::open(Path::new("/"))?;
+    let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
+    let _hidden = HiddenDir::hide(&inner.setting.tool_dir)?;
+    let kept = kept_now(inner)?;
+    let swap = Swap::new(Root::from_dir(root.try_clone()?), aside, &kept)?;
+    let visit = Visit::begin(inner, &swap, tree)?;
     // From here on no path of ours leads where it did, unless it is kept.
-    let outcome = in_root(inner, setting, &kept, &prepared, command, stop, output);
+    let root = Root::from_dir(root);
+    let outcome = run_in(inner, &root, &kept, &prepared, command, stop, output);
     super::after_cleaning(outcome, visit.end())
 }
 
 /// Runs the command in a root directory that has the tree's entries.
-fn in_root(
+fn run_in(
     inner: &Inner,
-    setting: &InplaceSetting,
+    root: &Root,
     kept: &[PathBuf],
     prepared: &Prepared<'_>,
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, RunError> {
-    let root = &setting.root;
-    let wanted = wanted_files(root, &mounts::shown_files(inner, command), kept)?;
+    // What the container has as a mount is in place.
+    let wanted = wanted_files(root, mounts::shown_files(inner, command), kept)?;
     let props = Props::put(inner, root, &wanted)?;
     let outcome = prepared
         .run(inner, stop, output)
@@ -98,24 +57,30 @@ fn in_root(
     super::after_cleaning(outcome, props.take_back())
 }
 
+/// Returns everything that must stay in the root directory as of now, relative to it.
+fn kept_now(inner: &Inner) -> Result<Vec<PathBuf>, PathError> {
+    const MOUNTS: &str = "/proc/self/mountinfo";
+    // A mount of the container, which is there with a tree in the root directory as well.
+    let text = std::fs::read(MOUNTS).on("read", MOUNTS)?;
+    let mut kept = mount_points(&text);
+    kept.extend(inner.setting.kept.iter().cloned());
+    Ok(kept)
+}
+
 /// A tree in the root directory, which it leaves when this value goes.
 struct Visit<'a> {
-    setting: &'a InplaceSetting,
+    inner: &'a Inner,
     inside: Option<Inside<'a>>,
 }
 
 impl<'a> Visit<'a> {
-    fn begin(
-        setting: &'a InplaceSetting,
-        swap: &'a Swap,
-        tree: &'a Root,
-    ) -> Result<Self, SwapError> {
+    fn begin(inner: &'a Inner, swap: &'a Swap, tree: &'a Root) -> Result<Self, SwapError> {
         let inside = swap.enter(tree)?;
         for path in inside.hidden() {
             tracing::debug!(path = %path.display(), "a mount of this container hides the image's");
         }
         Ok(Self {
-            setting,
+            inner,
             inside: Some(inside),
         })
     }
@@ -125,10 +90,13 @@ impl<'a> Visit<'a> {
     }
 
     fn leave(&mut self) -> Result<(), SwapError> {
+        if self.inside.is_none() {
+            return Ok(());
+        }
         // The command may have moved mounts with the directories above them.
-        let kept_now = self.setting.kept_now()?;
+        let kept = kept_now(self.inner)?;
         if let Some(inside) = self.inside.take() {
-            inside.leave(&kept_now)?;
+            inside.leave(&kept)?;
         }
         Ok(())
     }
@@ -142,24 +110,37 @@ impl Drop for Visit<'_> {
     }
 }
 
-/// A directory that only root may look into for a while.
-struct Private<'a> {
-    dir: &'a Dir,
+/// The tool's directory, which has credentials in it: for the time of a command, nobody but root may
+/// look into it.
+struct HiddenDir {
+    dir: Option<Dir>,
     mode: u32,
 }
 
-impl<'a> Private<'a> {
-    fn hide(dir: &'a Dir) -> Result<Self, PathError> {
-        let mode = dir.metadata()?.mode;
-        dir.set_own_mode(mode & 0o700)?;
+impl HiddenDir {
+    /// One that does not exist needs no hiding.
+    fn hide(path: &Path) -> Result<Self, PathError> {
+        let dir = match Dir::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
+        let mode = match &dir {
+            Some(dir) => dir.metadata()?.mode,
+            None => 0,
+        };
+        if let Some(dir) = &dir {
+            dir.set_own_mode(mode & 0o700)?;
+        }
         Ok(Self { dir, mode })
     }
 }
 
-impl Drop for Private<'_> {
+impl Drop for HiddenDir {
     fn drop(&mut self) {
-        if let Err(error) = self.dir.set_own_mode(self.mode) {
-            tracing::warn!(%error, source = %error.source, "a directory keeps its mode");
+        if let Some(dir) = &self.dir
+            && let Err(error) = dir.set_own_mode(self.mode)
+        {
+            tracing::warn!(%error, source = %error.source, "the tool's directory keeps its mode");
         }
     }
 }

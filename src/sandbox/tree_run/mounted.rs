@@ -2,13 +2,13 @@
 
 use crate::fs::Root;
 
+use super::super::Inner;
 use super::super::command::{Command, Exit, Stream};
 use super::super::mounts;
+use super::super::placed::{Thing, Wanted};
 use super::super::places::{Places, PointKind};
-use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
-use super::super::Inner;
 use super::props::Props;
 
 pub(super) fn run(
@@ -35,12 +35,11 @@ pub(super) fn run(
 fn mount_points(places: &Places<'_>) -> Vec<Wanted> {
     let missing = places.missing.iter();
     missing
-        .map(|point| match point.kind {
-            PointKind::Directory => Wanted::Directory(point.path.clone()),
-            PointKind::File => Wanted::File {
-                path: point.path.clone(),
-                contents: Vec::new(),
-                mode: 0o644,
+        .map(|point| Wanted {
+            path: point.path.clone(),
+            thing: match point.kind {
+                PointKind::Directory => Thing::Directory,
+                PointKind::File => Thing::FilePoint,
             },
         })
         .collect()
