@@ -21,9 +21,9 @@ mod mounts;
 mod network_files;
 mod overlay;
 mod overlay_step;
+mod own_root;
 #[allow(dead_code, reason = "the modes without mounts are not wired yet")]
 mod placed;
-mod own_root;
 mod places;
 mod probe;
 mod program;
@@ -35,14 +35,14 @@ mod step;
 mod stop;
 mod storage;
 mod stubs;
-mod tree;
-mod tree_run;
 #[allow(
     dead_code,
     unused_imports,
     reason = "the mode `inplace` is not wired yet"
 )]
 mod swap;
+mod tree;
+mod tree_run;
 mod user;
 mod userns;
 mod view;
@@ -58,13 +58,14 @@ use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
+use self::own_root::RootLock;
 use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
 pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
-pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter};
+pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, recover_root};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
@@ -74,8 +75,8 @@ pub use self::run::RunError;
 pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
 pub use self::storage::{StorageChoice, StorageKind, UnknownStorage};
-pub use self::tree::Tree;
 pub use self::swap::SwapError;
+pub use self::tree::Tree;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
@@ -126,6 +127,8 @@ struct Setting {
     kept: Vec<PathBuf>,
     /// What the user wants left out of every layer; relative to the root directory.
     ignored: BTreeSet<PathBuf>,
+    /// In mode `inplace`, which only one build of a container can be in.
+    _root_lock: Option<RootLock>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
