@@ -52,13 +52,14 @@ use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
+use self::own_root::RootLock;
 use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
 pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
-pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter};
+pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, recover_root};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
@@ -122,6 +123,8 @@ struct Setting {
     kept: Vec<PathBuf>,
     /// What the user wants left out of every layer; relative to the root directory.
     ignored: BTreeSet<PathBuf>,
+    /// In mode `inplace`, which only one build of a container can be in.
+    _root_lock: Option<RootLock>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
