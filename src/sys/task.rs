@@ -156,9 +156,22 @@ fn enter_root(path: &CStr) -> Result<(), Errno> {
     rustix::process::chdir(path)?;
     // pivot_root(2), "pivot_root(".", ".")": the old root ends up mounted over the new one, so that
     // no directory is needed to put it in; what is on top is then taken off.
-    rustix::process::pivot_root(c".", c".")?;
-    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    match rustix::process::pivot_root(c".", c".") {
+        Ok(()) => rustix::mount::unmount(c".", UnmountFlags::DETACH)?,
+        // Docker's profile forbids it also to those whom it lets mount (moby, profiles/seccomp).
+        Err(Errno::PERM) => cover_root()?,
+        Err(errno) => return Err(errno),
+    }
     rustix::process::chdir(c"/")
+}
+
+/// Mounts the working directory over the root directory, as what boots a machine does where pivot_root(2) is of no use.
+///
+/// The old root is still mounted below, where only unmounting leads: `..` of a namespace's topmost root is itself, also
+/// for a process that leaves its root directory by chroot(2).
+fn cover_root() -> Result<(), Errno> {
+    rustix::mount::mount_move(c".", c"/")?;
+    rustix::process::chroot(c".")
 }
 
 fn bring_up_loopback() -> Result<(), Errno> {
