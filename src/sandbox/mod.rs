@@ -21,9 +21,9 @@ mod mounts;
 mod network_files;
 mod overlay;
 mod overlay_step;
+mod own_root;
 #[allow(dead_code, reason = "the modes without mounts are not wired yet")]
 mod placed;
-mod own_root;
 mod places;
 mod probe;
 mod program;
@@ -35,14 +35,14 @@ mod step;
 mod stop;
 mod storage;
 mod stubs;
-mod tree;
-mod tree_run;
 #[allow(
     dead_code,
     unused_imports,
     reason = "the mode `inplace` is not wired yet"
 )]
 mod swap;
+mod tree;
+mod tree_run;
 mod user;
 mod userns;
 mod view;
@@ -74,8 +74,8 @@ pub use self::run::RunError;
 pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
 pub use self::storage::{StorageChoice, StorageKind, UnknownStorage};
-pub use self::tree::Tree;
 pub use self::swap::SwapError;
+pub use self::tree::Tree;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
