@@ -250,6 +250,8 @@ impl Stage {
             "proc",
             "dev",
             "usr",
+            "lib",
+            "lib64",
             "kaniko/state",
             "etc/container",
             "own/files",
