@@ -15,6 +15,7 @@ mod launch;
 mod mount;
 mod namespace;
 mod report;
+mod seccomp_probe;
 mod task;
 
 pub use alone::{Child, is_single_threaded, start_child};
@@ -33,4 +34,5 @@ pub use namespace::{
 pub use report::{Report, SetupStep};
 pub use rustix::io::Errno;
 pub use rustix::mount::MountFlags;
+pub use seccomp_probe::try_seccomp_listener;
 pub use task::{Operation, Task};
