@@ -22,7 +22,6 @@ mod network_files;
 mod overlay;
 mod overlay_step;
 mod own_root;
-#[allow(dead_code, reason = "the modes without mounts are not wired yet")]
 mod placed;
 mod places;
 mod probe;
@@ -35,11 +34,6 @@ mod step;
 mod stop;
 mod storage;
 mod stubs;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the mode `inplace` is not wired yet"
-)]
 mod swap;
 mod tree;
 mod tree_run;
@@ -50,8 +44,8 @@ mod work_dir;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::fs::{Dir, Ledger, PathError, Rights};
 use crate::sys::ArgumentArea;
@@ -99,6 +93,8 @@ mod room {
     pub(super) const TREES: &str = "t";
     /// The container's own files while a stage's are in their place.
     pub(super) const ASIDE: &str = "a";
+    /// A stage's files while something else is shown in their place.
+    pub(super) const PROPS: &str = "p";
 }
 
 /// The isolation that this process is in, and the directory it works in.
@@ -139,6 +135,8 @@ struct Inner {
     /// What the files of trees are, where the kernel does not let this process make them so.
     ledger: Option<Arc<Ledger>>,
     network_files: NetworkFiles,
+    /// Held while a stage's files are in the root directory.
+    root_directory: Mutex<()>,
     next_number: AtomicU32,
     is_removed: AtomicBool,
 }
@@ -149,6 +147,7 @@ impl Sandbox {
             ledger: ledger_for(setting.mode).map(Arc::new),
             setting,
             network_files: NetworkFiles::of_this_machine(),
+            root_directory: Mutex::new(()),
             next_number: AtomicU32::new(0),
             is_removed: AtomicBool::new(false),
         };
@@ -162,6 +161,7 @@ impl Sandbox {
             room::FILES,
             room::TREES,
             room::ASIDE,
+            room::PROPS,
         ] {
             work.create_dir(room.as_ref(), 0o700)?;
         }
@@ -201,6 +201,14 @@ impl Sandbox {
     /// Returns the paths, relative to a root directory, that the user wants left out of every layer.
     pub fn ignored_paths(&self) -> &BTreeSet<PathBuf> {
         &self.inner.setting.ignored
+    }
+
+    /// Says whether a command can have a network of its own.
+    pub fn can_isolate_network(&self) -> bool {
+        match self.mode() {
+            Mode::Ns | Mode::Userns(_) => true,
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
+        }
     }
 
     /// Returns how the files of stages are kept here.
