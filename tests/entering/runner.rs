@@ -65,7 +65,7 @@ impl Rights {
             Self::Root => Vec::new(),
             Self::ContainerRoot => setpriv(&[&drop(OF_A_CONTAINER)]),
             Self::ContainerRootWithMasks => {
-                let mask = "mount --make-rprivate / && mount --bind /dev/null /proc/kcore";
+                let mask = "mount --make-rprivate / && mount --bind /dev/null /proc/uptime";
                 let drop = drop(OF_A_CONTAINER);
                 let masked = shell(mask.to_owned());
                 let unshared = ["unshare", "--mount"].map(str::to_owned).to_vec();
