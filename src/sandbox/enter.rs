@@ -9,9 +9,10 @@ use crate::sys;
 use super::Sandbox;
 use super::failure::Failure;
 use super::id_map::is_mapped;
-use super::isolation::{Isolation, Mode};
-use super::overlay::{self, OverlayOptions};
+use super::isolation::{Ids, Isolation, Mode};
+use super::overlay;
 use super::probe::{Attempt, Facts, enter_mode, probe_mode};
+use super::storage::Storage;
 use super::work_dir::{WorkDir, remove_stale};
 
 /// What to enter, and where to work.
@@ -107,15 +108,14 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
     let argument_area = sys::ArgumentArea::find();
     let (mode, facts, attempts) = choose(modes)?;
     enter_mode(mode).map_err(|failure| EnterError::Enter { mode, failure })?;
-    let (work_dir, overlay) = find_work_dir(options, mode)?;
-    let ids = Ids::of_this_namespace();
+    let (work_dir, storage) = find_work_dir(options, mode)?;
     let sandbox = Sandbox::new(super::Setting {
         mode,
         attempts,
         work_dir,
-        overlay,
+        storage,
         can_mount_sysfs: facts.can_mount_sysfs,
-        has_tty_group: ids.has_tty_group,
+        has_tty_group: has_tty_group(),
         argument_area,
     })?;
     Ok(sandbox)
@@ -123,9 +123,9 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
 
 fn modes_for(isolation: Isolation) -> Result<&'static [Mode], EnterError> {
     match isolation {
-        Isolation::Auto => Ok(&[Mode::Ns, Mode::Userns]),
+        Isolation::Auto => Ok(&[Mode::Ns, Mode::Userns(Ids::Range)]),
         Isolation::Ns => Ok(&[Mode::Ns]),
-        Isolation::Userns => Ok(&[Mode::Userns]),
+        Isolation::Userns => Ok(&[Mode::Userns(Ids::Range)]),
         Isolation::Inplace | Isolation::Chroot | Isolation::None => {
             Err(EnterError::NotYetSupported(isolation))
         }
@@ -152,10 +152,7 @@ fn choose(modes: &[Mode]) -> Result<(Mode, Facts, Vec<Attempt>), EnterError> {
     Err(EnterError::Unavailable(attempts))
 }
 
-fn find_work_dir(
-    options: &EnterOptions,
-    mode: Mode,
-) -> Result<(WorkDir, OverlayOptions), EnterError> {
+fn find_work_dir(options: &EnterOptions, mode: Mode) -> Result<(WorkDir, Storage), EnterError> {
     if let Some(path) = &options.state_dir {
         let failed = |failure| EnterError::StateDir {
             path: path.clone(),
@@ -175,16 +172,17 @@ fn find_work_dir(
     Err(EnterError::NoStateDir(failures))
 }
 
-fn make_work_dir(parent: &Path, mode: Mode) -> Result<(WorkDir, OverlayOptions), Failure> {
+fn make_work_dir(parent: &Path, mode: Mode) -> Result<(WorkDir, Storage), Failure> {
     remove_stale(parent);
     let work_dir = WorkDir::create(parent)?;
     let kinds: &[OverlayXattrs] = match mode {
         // Root of a container's user namespace is not trusted with `trusted.*`.
         Mode::Ns => &[OverlayXattrs::Trusted, OverlayXattrs::User],
-        Mode::Userns => &[OverlayXattrs::User],
+        Mode::Userns(_) => &[OverlayXattrs::User],
+        Mode::Inplace | Mode::Chroot | Mode::None => &[],
     };
     match overlay::probe(work_dir.dir(), kinds) {
-        Ok(overlay) => Ok((work_dir, overlay)),
+        Ok(overlay) => Ok((work_dir, Storage::Overlay(overlay))),
         Err(failure) => {
             let _ = work_dir.remove();
             Err(failure)
@@ -192,18 +190,9 @@ fn make_work_dir(parent: &Path, mode: Mode) -> Result<(WorkDir, OverlayOptions),
     }
 }
 
-/// Ids that some file systems want to be told.
-struct Ids {
-    has_tty_group: bool,
-}
-
-impl Ids {
-    fn of_this_namespace() -> Self {
-        /// The group `tty` on every Linux, owner of terminals.
-        const TTY: u32 = 5;
-        let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
-        Self {
-            has_tty_group: is_mapped(&map, TTY),
-        }
-    }
+/// Says whether the group `tty`, the owner of terminals on every Linux, exists in this namespace.
+fn has_tty_group() -> bool {
+    const TTY: u32 = 5;
+    let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    is_mapped(&map, TTY)
 }

@@ -16,6 +16,7 @@ mod isolation;
 mod mounts;
 mod network_files;
 mod overlay;
+mod overlay_step;
 mod places;
 mod probe;
 mod program;
@@ -24,7 +25,10 @@ mod rootfs;
 mod run;
 mod step;
 mod stop;
+mod storage;
 mod stubs;
+mod tree;
+mod tree_run;
 mod user;
 mod userns;
 mod view;
@@ -34,23 +38,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::fs::{Dir, PathError};
-use crate::image::OverlayXattrs;
 use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
+use self::storage::Storage;
 use self::work_dir::WorkDir;
 
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
 pub use self::enter::{EnterError, EnterOptions, enter};
 pub use self::failure::Failure;
-pub use self::isolation::{Isolation, Mode, UnknownIsolation};
+pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
+pub use self::overlay_step::{FrozenStep, OverlayStep};
 pub use self::probe::Attempt;
 pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
-pub use self::step::{FrozenStep, Step};
+pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
+pub use self::storage::StorageKind;
+pub use self::tree::Tree;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
@@ -69,6 +76,8 @@ mod room {
     pub(super) const EMPTY: &str = "e";
     /// Where a step mounts a small file system for files of ours, seen by that step only.
     pub(super) const FILES: &str = "f";
+    /// Root directories of stages that are plain trees.
+    pub(super) const TREES: &str = "t";
 }
 
 /// The isolation that this process is in, and the directory it works in.
@@ -85,7 +94,7 @@ struct Setting {
     mode: Mode,
     attempts: Vec<Attempt>,
     work_dir: WorkDir,
-    overlay: OverlayOptions,
+    storage: Storage,
     can_mount_sysfs: bool,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
@@ -115,6 +124,7 @@ impl Sandbox {
             room::STUBS,
             room::EMPTY,
             room::FILES,
+            room::TREES,
         ] {
             work.create_dir(room.as_ref(), 0o700)?;
         }
@@ -144,7 +154,16 @@ impl Sandbox {
     pub fn description(&self) -> String {
         let what = match self.mode() {
             Mode::Ns => "ns (namespaces, as root)",
-            Mode::Userns => "userns (namespaces, root is this user, ids from /etc/subuid)",
+            Mode::Userns(Ids::Whole) => "userns (namespaces, all ids as outside)",
+            Mode::Userns(Ids::Range) => {
+                "userns (namespaces, root is this user, ids from /etc/subuid)"
+            }
+            Mode::Userns(Ids::Single) => {
+                "userns (namespaces, root is this user; other owners are recorded)"
+            }
+            Mode::Inplace => "inplace (root of this container, no namespaces)",
+            Mode::Chroot => "chroot (root of this container, no namespaces, no /proc)",
+            Mode::None => "none (no privileges: everything but RUN)",
         };
         let attempts: Vec<String> = self.attempts().iter().map(Attempt::to_string).collect();
         if attempts.is_empty() {
@@ -153,9 +172,12 @@ impl Sandbox {
         format!("{what}; not possible: {}", attempts.join("; "))
     }
 
-    /// Returns in which attributes the overlays here keep their marks.
-    pub fn overlay_xattrs(&self) -> OverlayXattrs {
-        self.inner.setting.overlay.xattrs
+    /// Returns how the files of stages are kept here.
+    pub fn storage(&self) -> StorageKind {
+        match &self.inner.setting.storage {
+            Storage::Overlay(overlay) => StorageKind::Layers(overlay.xattrs),
+            Storage::Tree => StorageKind::Trees,
+        }
     }
 
     /// Returns the directory this build works in. Others may put files of theirs in it, under names
@@ -215,8 +237,16 @@ impl Inner {
         crate::fs::remove_tree(&self.dir().open_dir(room.as_ref())?, number.as_ref())
     }
 
+    /// Returns how overlays are mounted here. Stacks of layers exist only where they are.
+    fn overlay(&self) -> OverlayOptions {
+        match &self.setting.storage {
+            Storage::Overlay(overlay) => *overlay,
+            Storage::Tree => unreachable!("no stack of layers is made where trees are"),
+        }
+    }
+
     fn mount(&self, overlay: &Overlay<'_>) -> Result<(), OverlayError> {
-        self.setting.overlay.mount(self.dir(), overlay)
+        self.overlay().mount(self.dir(), overlay)
     }
 
     fn remove(&self) -> Result<(), PathError> {

@@ -138,7 +138,8 @@ impl List {
         let has_own = match inner.setting.mode {
             Mode::Ns => inner.setting.can_mount_sysfs,
             // It belongs to who owns the network namespace, and that is shared.
-            Mode::Userns => false,
+            Mode::Userns(_) => false,
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
         };
         if has_own {
             let flags = INERT | MountFlags::RDONLY;

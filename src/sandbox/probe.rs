@@ -109,7 +109,10 @@ pub(super) fn probe_mode(mode: Mode, scratch: &Path) -> Result<Facts, Failure> {
             }
             None
         }
-        Mode::Userns => {
+        Mode::Inplace | Mode::Chroot | Mode::None => {
+            return Err(Failure::with_detail(mode.name(), "not yet supported"));
+        }
+        Mode::Userns(_) => {
             // Before anything is asked for: where namespaces are forbidden, ids would not help.
             in_child(|| {
                 sys::enter_user_and_mount_namespace()
@@ -128,7 +131,8 @@ pub(super) fn probe_mode(mode: Mode, scratch: &Path) -> Result<Facts, Failure> {
 pub(super) fn enter_mode(mode: Mode) -> Result<(), Failure> {
     match mode {
         Mode::Ns => enter(None),
-        Mode::Userns => enter(Some(&IdMaps::of_this_user()?)),
+        Mode::Userns(_) => enter(Some(&IdMaps::of_this_user()?)),
+        Mode::Inplace | Mode::Chroot | Mode::None => Ok(()),
     }
 }
 
@@ -179,6 +183,7 @@ where
 
 #[cfg(test)]
 mod tests {
+    use super::super::isolation::Ids;
     use super::*;
 
     #[test]
@@ -205,7 +210,7 @@ mod tests {
         ];
         for (failure, expected) in cases {
             let attempt = Attempt {
-                mode: Mode::Userns,
+                mode: Mode::Userns(Ids::Range),
                 failure,
             };
             let hint = attempt.hint().unwrap();
@@ -219,7 +224,7 @@ mod tests {
     #[test]
     fn an_attempt_names_the_call_and_its_error() {
         let attempt = Attempt {
-            mode: Mode::Userns,
+            mode: Mode::Userns(Ids::Range),
             failure: Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::PERM),
         };
         let expected = "userns: unshare(CLONE_NEWUSER|CLONE_NEWNS): EPERM";

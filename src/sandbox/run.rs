@@ -16,7 +16,7 @@ use super::places::Places;
 use super::program::program_of;
 use super::rootfs::RootfsError;
 use super::stop::Stop;
-use super::{Inner, mounts};
+use super::{Inner, Mode, mounts};
 
 /// What a root command may do: the fourteen capabilities that containerd gives to containers, so
 /// that an image builds here as it would in one.
@@ -41,6 +41,9 @@ pub enum RunError {
     /// The root directory could not be put together.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
+    /// A way to run that is not there yet.
+    #[error("not yet supported: running a command in a plain tree in mode {}", .0.name())]
+    NotYetSupported(Mode),
     /// There is nothing to run.
     #[error("a command needs at least the program's name")]
     Empty,
