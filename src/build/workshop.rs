@@ -91,7 +91,7 @@ impl Workshop {
                 clamp_mtime: epoch,
                 threads: processors,
             },
-            excluded: Arc::default(),
+            excluded: Arc::new(options.ignored_paths.clone()),
             epoch: epoch_time.context("SOURCE_DATE_EPOCH is out of range")?,
             runtime: Handle::current(),
             layer_writers: Arc::new(Semaphore::new(LAYER_WRITERS)),

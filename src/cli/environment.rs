@@ -49,13 +49,16 @@ pub(super) fn docker_config() -> Result<Option<(PathBuf, String)>> {
 }
 
 /// Returns the directories for a build's files, best first: where no `--state-dir` is given.
-pub(super) fn state_dir_candidates() -> Vec<PathBuf> {
+pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
     let temporary = path_variable("TMPDIR");
-    // /tmp last: where it is a tmpfs, the files of a build would count as memory.
-    temporary
+    let usual = ["/var/tmp", "/tmp"].map(PathBuf::from);
+    // Where a user without any right may still write: their home, and the place of a job's files.
+    let own = path_variable("HOME");
+    let workspace = PathBuf::from("/workspace");
+    let last = own
         .into_iter()
-        .chain([PathBuf::from("/var/tmp"), PathBuf::from("/tmp")])
-        .collect()
+        .chain([workspace, current_dir.to_path_buf()]);
+    temporary.into_iter().chain(usual).chain(last).collect()
 }
 
 /// Returns the directories of a list such as `$SSL_CERT_DIR`, separated by colons. Empty where the

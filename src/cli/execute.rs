@@ -139,6 +139,9 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
         Level::Info,
         &format!("isolation: {}", sandbox.description()),
     );
+    for warning in sandbox.warnings() {
+        style.print(Level::Warning, &format!("warning: {warning}"));
+    }
     let result = in_runtime(options, input, &sandbox, style);
     let closed = sandbox.close().context("cannot remove the build's files");
     result.and(closed)

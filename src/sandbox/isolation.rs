@@ -104,6 +104,16 @@ impl Mode {
         }
     }
 
+    /// Says whether overlays may be used where they work.
+    pub(super) fn takes_overlays(self) -> bool {
+        match self {
+            Self::Ns | Self::Userns(Ids::Whole | Ids::Range) => true,
+            // Owners are recorded by inode, and an overlay's inodes change from mount to mount.
+            Self::Userns(Ids::Single) => false,
+            Self::Inplace | Self::Chroot | Self::None => false,
+        }
+    }
+
     /// Says whether a RUN can be executed at all.
     pub fn can_run(self) -> bool {
         match self {

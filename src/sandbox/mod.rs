@@ -7,33 +7,49 @@
 //! The order is fixed: [`enter`] before any thread, then a [`Rootfs`] for each stage, in it a
 //! [`Step`] for each instruction that touches files, which becomes a [`FrozenStep`].
 
+mod attempt;
+mod choice;
 mod command;
+mod description;
 mod enter;
 mod failure;
 mod follow;
 mod id_map;
 mod isolation;
+mod mountinfo;
 mod mounts;
 mod network_files;
 mod overlay;
 mod overlay_step;
+#[allow(dead_code, reason = "the modes without mounts are not wired yet")]
+mod placed;
+mod own_root;
 mod places;
 mod probe;
 mod program;
 mod removal;
 mod rootfs;
 mod run;
+mod state_dir;
 mod step;
 mod stop;
 mod storage;
 mod stubs;
 mod tree;
 mod tree_run;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the mode `inplace` is not wired yet"
+)]
+mod swap;
 mod user;
 mod userns;
 mod view;
 mod work_dir;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -42,22 +58,24 @@ use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
+use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
+pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
-pub use self::enter::{EnterError, EnterOptions, enter};
+pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
 pub use self::overlay_step::{FrozenStep, OverlayStep};
-pub use self::probe::Attempt;
 pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
 pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
-pub use self::storage::StorageKind;
+pub use self::storage::{StorageChoice, StorageKind, UnknownStorage};
 pub use self::tree::Tree;
+pub use self::swap::SwapError;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
@@ -78,6 +96,8 @@ mod room {
     pub(super) const FILES: &str = "f";
     /// Root directories of stages that are plain trees.
     pub(super) const TREES: &str = "t";
+    /// The container's own files while a stage's are in their place.
+    pub(super) const ASIDE: &str = "a";
 }
 
 /// The isolation that this process is in, and the directory it works in.
@@ -92,10 +112,20 @@ pub struct Sandbox {
 #[derive(Debug)]
 struct Setting {
     mode: Mode,
+    facts: Facts,
+    /// Stronger modes that do not work here.
     attempts: Vec<Attempt>,
     work_dir: WorkDir,
     storage: Storage,
-    can_mount_sysfs: bool,
+    /// Where overlays were wanted and do not work. Empty where they do.
+    without_overlays: Vec<(PathBuf, Failure)>,
+    /// The directory of the executor's own files; absolute, and perhaps missing.
+    tool_dir: PathBuf,
+    /// For `inplace`: what stays in the root directory while a stage's files are in it. Relative to
+    /// it, sorted.
+    kept: Vec<PathBuf>,
+    /// What the user wants left out of every layer; relative to the root directory.
+    ignored: BTreeSet<PathBuf>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
@@ -125,6 +155,7 @@ impl Sandbox {
             room::EMPTY,
             room::FILES,
             room::TREES,
+            room::ASIDE,
         ] {
             work.create_dir(room.as_ref(), 0o700)?;
         }
@@ -150,26 +181,20 @@ impl Sandbox {
         &self.inner.setting.attempts
     }
 
-    /// Returns one line that says which isolation this is, and why no stronger one.
+    /// Returns one line that says which isolation this is, why no stronger one, and what would give
+    /// it.
     pub fn description(&self) -> String {
-        let what = match self.mode() {
-            Mode::Ns => "ns (namespaces, as root)",
-            Mode::Userns(Ids::Whole) => "userns (namespaces, all ids as outside)",
-            Mode::Userns(Ids::Range) => {
-                "userns (namespaces, root is this user, ids from /etc/subuid)"
-            }
-            Mode::Userns(Ids::Single) => {
-                "userns (namespaces, root is this user; other owners are recorded)"
-            }
-            Mode::Inplace => "inplace (root of this container, no namespaces)",
-            Mode::Chroot => "chroot (root of this container, no namespaces, no /proc)",
-            Mode::None => "none (no privileges: everything but RUN)",
-        };
-        let attempts: Vec<String> = self.attempts().iter().map(Attempt::to_string).collect();
-        if attempts.is_empty() {
-            return what.to_owned();
-        }
-        format!("{what}; not possible: {}", attempts.join("; "))
+        description::line(&self.inner.setting)
+    }
+
+    /// Returns what will not work here, one sentence each. Empty for the strong modes.
+    pub fn warnings(&self) -> Vec<String> {
+        description::warnings(&self.inner.setting)
+    }
+
+    /// Returns the paths, relative to a root directory, that the user wants left out of every layer.
+    pub fn ignored_paths(&self) -> &BTreeSet<PathBuf> {
+        &self.inner.setting.ignored
     }
 
     /// Returns how the files of stages are kept here.
@@ -182,7 +207,7 @@ impl Sandbox {
 
     /// Returns the directory this build works in. Others may put files of theirs in it, under names
     /// of more than one letter; they are removed with it.
-    pub fn work_dir(&self) -> std::path::PathBuf {
+    pub fn work_dir(&self) -> PathBuf {
         self.inner.setting.work_dir.path()
     }
 

@@ -136,7 +136,7 @@ impl List {
 
     fn mount_sys(&mut self, inner: &Inner, sys: &Path) {
         let has_own = match inner.setting.mode {
-            Mode::Ns => inner.setting.can_mount_sysfs,
+            Mode::Ns => inner.setting.facts.can_mount_sysfs,
             // It belongs to who owns the network namespace, and that is shared.
             Mode::Userns(_) => false,
             Mode::Inplace | Mode::Chroot | Mode::None => false,

@@ -23,12 +23,12 @@ pub use capability::{Capabilities, has_capability, may_gain_privileges};
 pub use errno::{errno_from, errno_name};
 pub use launch::{Launch, Program, Running, launch};
 pub use mount::{
-    change_dir_of_this_thread, make_all_private, mount, mount_kernel_files, mount_recursive_bind,
-    unmount,
+    change_dir_of_this_thread, change_root, cover_root, make_all_private, mount,
+    mount_kernel_files, mount_recursive_bind, pivot_root, unmount,
 };
 pub use namespace::{
-    become_root_of_namespace, enter_mount_namespace, enter_pid_namespace_with_next_child,
-    enter_user_and_mount_namespace,
+    become_root_of_namespace, become_user, enter_mount_namespace,
+    enter_pid_namespace_with_next_child, enter_user_and_mount_namespace, leave_further_groups,
 };
 pub use report::{Report, SetupStep};
 pub use rustix::io::Errno;

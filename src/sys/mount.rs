@@ -44,6 +44,29 @@ pub fn unmount(target: &Path) -> Result<(), Errno> {
     }
 }
 
+/// Makes the mount at `path` the root directory of this mount namespace and of this process, and the
+/// former root unreachable.
+pub fn pivot_root(path: &Path) -> Result<(), Errno> {
+    rustix::process::chdir(path)?;
+    // pivot_root(2), "pivot_root(".", ".")": no directory is needed to put the old root in.
+    rustix::process::pivot_root(c".", c".")?;
+    rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    rustix::process::chdir(c"/")
+}
+
+/// As [`pivot_root`], where a seccomp profile forbids that call: the mount is moved over the root.
+pub fn cover_root(path: &Path) -> Result<(), Errno> {
+    rustix::process::chdir(path)?;
+    rustix::mount::mount_move(c".", c"/")?;
+    change_root(Path::new("."))
+}
+
+/// Makes `path` the root directory of this process, and its working directory.
+pub fn change_root(path: &Path) -> Result<(), Errno> {
+    rustix::process::chroot(path)?;
+    rustix::process::chdir(c"/")
+}
+
 /// Gives the calling thread a working directory of its own, and makes it `dir`. For a thread that
 /// does nothing else: a mount's options are one page, so many layers fit only under short names.
 pub fn change_dir_of_this_thread(dir: BorrowedFd<'_>) -> Result<(), Errno> {
