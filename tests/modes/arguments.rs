@@ -4,7 +4,13 @@ use crate::suite::Mode;
 use std::num::NonZero;
 
 /// The modes that this machine runs by itself; `inplace` needs a container, and is built in one elsewhere.
-const MODES: [Mode; 2] = [Mode::Ns, Mode::Userns];
+const MODES: [Mode; 5] = [
+    Mode::Ns,
+    Mode::Userns,
+    Mode::Single,
+    Mode::Chroot,
+    Mode::None,
+];
 
 pub(crate) struct Arguments {
     filters: Vec<String>,

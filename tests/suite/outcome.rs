@@ -15,12 +15,12 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// Reads `exit CODE` and the error's parts, a line each; `#` begins a comment.
+    /// Reads `exit=CODE` and the error's parts, a line each; `#` begins a comment.
     pub(crate) fn error_of(text: &str) -> Self {
         let mut exit = None;
         let mut parts = Vec::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
-            match line.strip_prefix("exit ") {
+            match line.strip_prefix("exit=") {
                 Some(code) => exit = Some(code.parse().expect("an exit code")),
                 None if line.starts_with('#') => {}
                 None => parts.push(line.to_owned()),
