@@ -58,7 +58,26 @@ pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
     let last = own
         .into_iter()
         .chain([workspace, current_dir.to_path_buf()]);
-    temporary.into_iter().chain(usual).chain(last).collect()
+    temporary
+        .into_iter()
+        .chain(image_directories())
+        .chain(usual)
+        .chain(last)
+        .collect()
+}
+
+/// Returns the directories for a build's files in our own image, which has neither /var/tmp nor /tmp. Empty elsewhere.
+///
+/// `work` beside the program is a volume where the container's runtime makes those that images ask for, so that it can
+/// hold overlays; the program's own directory lies on the container's root file system.
+fn image_directories() -> Vec<PathBuf> {
+    let program = std::env::current_exe().unwrap_or_default();
+    match program.parent() {
+        Some(directory) if directory.join(".sawagani-image").exists() => {
+            vec![directory.join("work"), directory.to_owned()]
+        }
+        Some(_) | None => Vec::new(),
+    }
 }
 
 /// Returns the directories of a list such as `$SSL_CERT_DIR`, separated by colons. Empty where the
