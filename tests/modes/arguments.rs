@@ -4,8 +4,9 @@ use crate::suite::Mode;
 use std::num::NonZero;
 
 /// The modes that this machine runs by itself; `inplace` needs a container, and is built in one elsewhere.
-const MODES: [Mode; 5] = [
+const MODES: [Mode; 6] = [
     Mode::Ns,
+    Mode::NsTree,
     Mode::Userns,
     Mode::Single,
     Mode::Chroot,
