@@ -46,7 +46,7 @@ pub(crate) fn large_output_arrives_whole() {
     let stop = fixture.stop.clone();
     let mut step = fixture.step();
     let (mut length, mut largest) = (0, 0);
-    let script = "head -c 50000000 /dev/zero";
+    let script = "yes | head -c 50000000";
     let exit = step.run(&shell(script), &stop, &mut |_, bytes| {
         length += bytes.len();
         largest = largest.max(bytes.len());
