@@ -16,6 +16,7 @@ mod mount;
 mod namespace;
 mod processes;
 mod report;
+mod seccomp_probe;
 mod task;
 mod watch;
 
@@ -35,4 +36,5 @@ pub use namespace::{
 pub use report::{Report, SetupStep};
 pub use rustix::io::Errno;
 pub use rustix::mount::MountFlags;
+pub use seccomp_probe::try_seccomp_listener;
 pub use task::{Operation, Task};

@@ -35,7 +35,7 @@ fn builds_in_docker(options: &[&str], mode: &str, job: Job, name: &str) {
 }
 
 /// Builds the job in a pod.
-fn builds_in_pod(pod: &Pod, mode: &str, job: Job, name: &str) {
+fn builds_in_pod(pod: &Pod<'_>, mode: &str, job: Job, name: &str) {
     let site = Site::shared();
     let context = site.context(job);
     let ended = pod::run(pod, &site.call(&context, name));
