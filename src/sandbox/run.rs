@@ -118,6 +118,7 @@ pub(super) fn run(
             Network::None => true,
         },
         argument_area: inner.setting.argument_area,
+        interception: None,
     })
     .map_err(|errno| RunError::Launch(errno.into()))?;
     let was_stopped = follow(&running, stop, output)?;
@@ -157,6 +158,7 @@ fn purpose_of(step: SetupStep) -> &'static str {
         SetupStep::User => "switch to the step's user",
         SetupStep::CoreLimit => "switch core dumps off",
         SetupStep::Memory => "hide the builder's memory",
+        SetupStep::Interception => "have the command's owners kept by the builder",
     }
 }
 

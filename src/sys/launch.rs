@@ -16,6 +16,7 @@ use super::arguments::ArgumentArea;
 use super::capability::Capabilities;
 use super::init::{Init, Streams};
 use super::report::{REPORT_BYTES, Report};
+use super::seccomp_install::Interception;
 use super::task::Task;
 
 /// The program that the first process starts when everything is prepared.
@@ -48,6 +49,9 @@ pub struct Launch<'a> {
     pub own_network: bool,
     /// Memory that the step must not read.
     pub argument_area: Option<ArgumentArea>,
+    /// Has calls of the program answered by this process. The program's user and groups are then not
+    /// set for real: whoever answers knows them.
+    pub interception: Option<Interception<'a>>,
 }
 
 /// A step that was started, and dies with this value.
@@ -86,6 +90,9 @@ pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
         stderr: stderr_end.as_raw_fd(),
         report: report_end.as_raw_fd(),
         life: life_end.as_raw_fd(),
+        listener: launch
+            .interception
+            .map(|interception| interception.socket.as_raw_fd()),
     };
     let pid = fork_init(launch, streams)?;
     let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -127,6 +134,7 @@ fn fork_init(launch: &Launch<'_>, streams: Streams) -> Result<Pid, Errno> {
         uid: Uid::from_raw(program.uid),
         gid: Gid::from_raw(program.gid),
         groups: &groups,
+        filter: launch.interception.map(|interception| interception.filter),
     };
     let mut flags = libc::SIGCHLD
         | libc::CLONE_NEWPID
