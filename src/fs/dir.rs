@@ -8,11 +8,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{FileKind, Metadata, PathContext, PathError, Timestamp};
+use super::inode::Handle;
+use super::{FileKind, Ledger, PathContext, PathError};
 
 /// An open directory.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Dir {
     fd: OwnedFd,
     /// Where it was found: for messages only.
     path: PathBuf,
+    /// Where the truth about the files is, if not in the files.
+    ledger: Option<Arc<Ledger>>,
 }
 
 impl Dir {
@@ -27,12 +31,34 @@ impl Dir {
     pub fn open(path: &Path) -> Result<Self, PathError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).on("open directory", path)?;
-        Ok(Self::from_fd(fd, path.to_path_buf()))
+        Ok(Self {
+            fd,
+            path: path.to_path_buf(),
+            ledger: None,
+        })
     }
 
-    /// Wraps a directory's descriptor; `path` is used in messages only.
-    pub(super) fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
-        Self { fd, path }
+    /// Reads and writes owners, modes, devices and capabilities through `ledger` from now on, and so does every
+    /// directory and file that is opened from here. Costs one look-up in the ledger per file that is looked at.
+    pub fn with_ledger(self, ledger: Arc<Ledger>) -> Self {
+        Self {
+            ledger: Some(ledger),
+            ..self
+        }
+    }
+
+    /// Returns where the truth about the files is; `None` where the files themselves say it.
+    pub fn ledger(&self) -> Option<&Arc<Ledger>> {
+        self.ledger.as_ref()
+    }
+
+    /// Wraps the descriptor of a directory in the same tree; `path` is used in messages only.
+    pub(super) fn in_same_tree(&self, fd: OwnedFd, path: PathBuf) -> Self {
+        Self {
+            fd,
+            path,
+            ledger: self.ledger.clone(),
+        }
     }
 
     /// Returns the path under which the directory was opened, for messages.
@@ -48,22 +74,7 @@ impl Dir {
     /// Opens a second handle on the same directory.
     pub fn try_clone(&self) -> Result<Self, PathError> {
         let fd = self.fd.try_clone().on("open directory", &self.path)?;
-        Ok(Self::from_fd(fd, self.path.clone()))
-    }
-
-    /// Returns the metadata of the directory itself.
-    pub fn metadata(&self) -> Result<Metadata, PathError> {
-        Ok(rustix::fs::fstat(&self.fd).on("stat", &self.path)?.into())
-    }
-
-    /// Returns the metadata of `name`, or `None` where nothing has that name.
-    pub fn metadata_of(&self, name: &OsStr) -> Result<Option<Metadata>, PathError> {
-        self.check("stat", name)?;
-        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat.into())),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(self.error("stat", name, errno)),
-        }
+        Ok(self.in_same_tree(fd, self.path.clone()))
     }
 
     /// Returns the names in the directory, sorted by their bytes, without `.` and `..`.
@@ -90,7 +101,7 @@ impl Dir {
         self.check("open directory", name)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
-            Ok(fd) => Ok(Self::from_fd(fd, self.path_of(name))),
+            Ok(fd) => Ok(self.in_same_tree(fd, self.path_of(name))),
             Err(errno) => Err(self.error("open directory", name, errno)),
         }
     }
@@ -101,7 +112,7 @@ impl Dir {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(&self.fd, name, flags, Mode::empty())
             .map_err(|errno| self.error("open", name, errno))?;
-        open_regular(handle.as_fd(), &self.path_of(name))
+        self.open_regular(handle.as_fd(), &self.path_of(name))
     }
 
     /// Creates the regular file `name`, which must not exist, for writing.
@@ -109,7 +120,15 @@ impl Dir {
         self.check("create", name)?;
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode)) {
+        let real = self.possible_mode(FileKind::File, mode);
+        let create = || -> Result<OwnedFd, Errno> {
+            let fd = rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(real))?;
+            if let Some(ledger) = &self.ledger {
+                ledger.note_creation(Handle::Open(fd.as_fd()), mode, real)?;
+            }
+            Ok(fd)
+        };
+        match create() {
             Ok(fd) => Ok(File::from(fd)),
             Err(errno) => Err(self.error("create", name, errno)),
         }
@@ -118,8 +137,17 @@ impl Dir {
     /// Creates the directory `name`, which must not exist; the umask applies to `mode`.
     pub fn create_dir(&self, name: &OsStr, mode: u32) -> Result<(), PathError> {
         self.check("create directory", name)?;
-        rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode))
-            .map_err(|errno| self.error("create directory", name, errno))
+        // The kernel takes no set-id bits here.
+        let mode = mode & 0o1777;
+        let real = self.possible_mode(FileKind::Directory, mode);
+        let create = || -> Result<(), Errno> {
+            rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(real))?;
+            match &self.ledger {
+                Some(ledger) => ledger.note_creation(self.handle(name), mode, real),
+                None => Ok(()),
+            }
+        };
+        create().map_err(|errno| self.error("create directory", name, errno))
     }
 
     /// Creates the symbolic link `name` with the text `target`, which is not looked at.
@@ -142,7 +170,8 @@ impl Dir {
             .map_err(|errno| self.error("create hard link", name, errno))
     }
 
-    /// Creates the named pipe or device `name`; the other kinds have calls of their own.
+    /// Creates the named pipe, socket or device `name`; the other kinds have calls of their own. With a ledger, an empty
+    /// file stands for a device.
     pub fn create_node(&self, name: &OsStr, kind: FileKind, mode: u32) -> Result<(), PathError> {
         self.check("create device", name)?;
         let (file_type, device) = match kind {
@@ -155,29 +184,48 @@ impl Dir {
                 return Err(self.error("create device", name, Errno::INVAL));
             }
         };
-        rustix::fs::mknodat(&self.fd, name, file_type, Mode::from_raw_mode(mode), device)
-            .map_err(|errno| self.error("create device", name, errno))
+        let create = |file_type, mode, device| {
+            let mode = Mode::from_raw_mode(mode);
+            rustix::fs::mknodat(&self.fd, name, file_type, mode, device)
+        };
+        let result = match (&self.ledger, kind) {
+            (Some(ledger), FileKind::CharDevice(_) | FileKind::BlockDevice(_)) => {
+                let real = self.possible_mode(FileKind::File, mode);
+                create(FileType::RegularFile, real, 0)
+                    .and_then(|()| ledger.note_creation(self.handle(name), mode, real))
+                    .and_then(|()| ledger.note_device(self.handle(name), kind))
+            }
+            (_, _) => create(file_type, mode, device),
+        };
+        result.map_err(|errno| self.error("create device", name, errno))
     }
 
     /// Removes the name of anything but a directory.
     pub fn remove_file(&self, name: &OsStr) -> Result<(), PathError> {
         self.check("remove", name)?;
-        rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
-            .map_err(|errno| self.error("remove", name, errno))
+        self.remove_name(name, || {
+            rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
+        })
+        .map_err(|errno| self.error("remove", name, errno))
     }
 
     /// Removes the empty directory `name`.
     pub fn remove_dir(&self, name: &OsStr) -> Result<(), PathError> {
         self.check("remove directory", name)?;
-        rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
-            .map_err(|errno| self.error("remove directory", name, errno))
+        self.remove_name(name, || {
+            rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR)
+        })
+        .map_err(|errno| self.error("remove directory", name, errno))
     }
 
     /// Moves `name` to `new_name` in `new_dir`, replacing what is there.
     pub fn rename(&self, name: &OsStr, new_dir: &Dir, new_name: &OsStr) -> Result<(), PathError> {
         self.check("rename", name)?;
         new_dir.check("rename", new_name)?;
-        rustix::fs::renameat(&self.fd, name, &new_dir.fd, new_name)
+        new_dir
+            .remove_name(new_name, || {
+                rustix::fs::renameat(&self.fd, name, &new_dir.fd, new_name)
+            })
             .map_err(|errno| self.error("rename", name, errno))
     }
 
@@ -189,60 +237,53 @@ impl Dir {
             .map_err(|errno| self.error("read link", name, errno))
     }
 
-    /// Sets owner and group of `name` itself. The kernel clears setuid bits: set the mode after.
-    pub fn set_owner(&self, name: &OsStr, uid: u32, gid: u32) -> Result<(), PathError> {
-        self.check("change owner of", name)?;
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        rustix::fs::chownat(&self.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| self.error("change owner of", name, errno))
+    /// Opens for reading what an `O_PATH` handle holds, provided that it is a regular file: opening a
+    /// named pipe would wait for ever, and opening a device has effects.
+    pub(super) fn open_regular(
+        &self,
+        handle: BorrowedFd<'_>,
+        path: &Path,
+    ) -> Result<File, PathError> {
+        match self.look_at(handle).on("stat", path)?.kind {
+            FileKind::File => {}
+            FileKind::Directory => return Err(PathError::new("open", path, Errno::ISDIR)),
+            FileKind::Symlink => return Err(PathError::new("open", path, Errno::LOOP)),
+            FileKind::Fifo
+            | FileKind::CharDevice(_)
+            | FileKind::BlockDevice(_)
+            | FileKind::Socket => return Err(PathError::new("open", path, Errno::INVAL)),
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(proc_path(handle), flags, Mode::empty()).on("open", path)?;
+        Ok(File::from(fd))
     }
 
-    /// Sets the mode bits of `name`, which must not be a symbolic link.
-    pub fn set_mode(&self, name: &OsStr, mode: u32) -> Result<(), PathError> {
-        self.check("change mode of", name)?;
-        // fchmodat follows links and its flag to forbid that is new (Linux 6.6): hold the file itself.
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let change = || -> Result<(), Errno> {
-            let handle = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?;
-            if FileType::from_raw_mode(rustix::fs::fstat(&handle)?.st_mode).is_symlink() {
-                return Err(Errno::LOOP);
-            }
-            rustix::fs::chmod(proc_path(handle.as_fd()), Mode::from_raw_mode(mode))
-        };
-        change().map_err(|errno| self.error("change mode of", name, errno))
+    /// Removes a name by `remove`, also from the ledger.
+    fn remove_name(
+        &self,
+        name: &OsStr,
+        remove: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        match &self.ledger {
+            Some(ledger) => ledger.remove_name(self.handle(name), remove),
+            None => remove(),
+        }
     }
 
-    /// Sets the modification time of `name` itself; the access time is set to the same.
-    pub fn set_mtime(&self, name: &OsStr, mtime: Timestamp) -> Result<(), PathError> {
-        self.check("change time of", name)?;
-        let spec = timespec(mtime);
-        let times = Timestamps {
-            last_access: spec,
-            last_modification: spec,
-        };
-        rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| self.error("change time of", name, errno))
+    /// Returns the mode with which something is really created.
+    fn possible_mode(&self, kind: FileKind, mode: u32) -> u32 {
+        match &self.ledger {
+            Some(ledger) => ledger.possible_mode(kind, mode),
+            None => mode,
+        }
     }
 
-    /// Sets the owner of the directory itself.
-    pub fn set_own_owner(&self, uid: u32, gid: u32) -> Result<(), PathError> {
-        rustix::fs::fchown(&self.fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .on("change owner of", &self.path)
+    pub(super) fn handle<'a>(&'a self, name: &'a OsStr) -> Handle<'a> {
+        Handle::Named(self.fd.as_fd(), name)
     }
 
-    /// Sets the mode bits of the directory itself.
-    pub fn set_own_mode(&self, mode: u32) -> Result<(), PathError> {
-        rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode)).on("change mode of", &self.path)
-    }
-
-    /// Sets the modification time of the directory itself.
-    pub fn set_own_mtime(&self, mtime: Timestamp) -> Result<(), PathError> {
-        let spec = timespec(mtime);
-        let times = Timestamps {
-            last_access: spec,
-            last_modification: spec,
-        };
-        rustix::fs::futimens(&self.fd, &times).on("change time of", &self.path)
+    pub(super) fn own_handle(&self) -> Handle<'_> {
+        Handle::Open(self.fd.as_fd())
     }
 
     pub(super) fn check(&self, action: &'static str, name: &OsStr) -> Result<(), PathError> {
@@ -265,30 +306,6 @@ impl AsFd for Dir {
     }
 }
 
-/// Opens for reading what an `O_PATH` handle holds, provided that it is a regular file: opening a
-/// named pipe would wait for ever, and opening a device has effects.
-pub(super) fn open_regular(handle: BorrowedFd<'_>, path: &Path) -> Result<File, PathError> {
-    let metadata: Metadata = rustix::fs::fstat(handle).on("stat", path)?.into();
-    match metadata.kind {
-        FileKind::File => {}
-        FileKind::Directory => return Err(PathError::new("open", path, Errno::ISDIR)),
-        FileKind::Symlink => return Err(PathError::new("open", path, Errno::LOOP)),
-        FileKind::Fifo | FileKind::CharDevice(_) | FileKind::BlockDevice(_) | FileKind::Socket => {
-            return Err(PathError::new("open", path, Errno::INVAL));
-        }
-    }
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let fd = rustix::fs::open(proc_path(handle), flags, Mode::empty()).on("open", path)?;
-    Ok(File::from(fd))
-}
-
 pub(super) fn proc_path(fd: BorrowedFd<'_>) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
-}
-
-pub(super) fn timespec(time: Timestamp) -> Timespec {
-    Timespec {
-        tv_sec: time.seconds,
-        tv_nsec: time.nanos.into(),
-    }
 }

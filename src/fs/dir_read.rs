@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::{Dir, Metadata, PathContext, PathError};
+use super::{Dir, PathContext, PathError};
 
 /// A name in a directory, with what the directory itself says of its kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +37,11 @@ impl Dir {
                 continue;
             }
             let kind = entry.file_type();
+            let may_stand_for_device = self.ledger().is_some() && kind == FileType::RegularFile;
             entries.push(DirEntry {
                 name: OsString::from_vec(name.to_vec()),
-                may_be_char_device: matches!(kind, FileType::CharacterDevice | FileType::Unknown),
+                may_be_char_device: may_stand_for_device
+                    || matches!(kind, FileType::CharacterDevice | FileType::Unknown),
                 may_be_socket: matches!(kind, FileType::Socket | FileType::Unknown),
             });
         }
@@ -54,9 +56,9 @@ impl Dir {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(self.as_fd(), name, flags, Mode::empty())
             .map_err(|errno| self.error("open", name, errno))?;
-        let metadata: Metadata = rustix::fs::fstat(&file)
-            .map_err(|errno| self.error("stat", name, errno))?
-            .into();
+        let metadata = self
+            .look_at(file.as_fd())
+            .map_err(|errno| self.error("stat", name, errno))?;
         if !metadata.is_file() {
             return Err(self.error("open", name, Errno::INVAL));
         }
@@ -70,7 +72,7 @@ impl Dir {
         let fd = rustix::fs::openat(self.as_fd(), "..", flags, Mode::empty())
             .on("open the directory above", self.path())?;
         let path = self.path().parent().unwrap_or(self.path());
-        Ok(Dir::from_fd(fd, path.to_path_buf()))
+        Ok(self.in_same_tree(fd, path.to_path_buf()))
     }
 }
 

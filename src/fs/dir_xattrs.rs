@@ -10,6 +10,7 @@ use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
 use super::dir::proc_path;
+use super::inode::Handle;
 use super::{Dir, PathContext, PathError};
 
 /// Extended attributes by name, sorted. Empty where there are none or the file system has none.
@@ -24,22 +25,34 @@ impl Dir {
     /// Sets an extended attribute of `name` itself.
     pub fn set_xattr(&self, name: &OsStr, key: &OsStr, value: &[u8]) -> Result<(), PathError> {
         self.check("set extended attribute of", name)?;
-        rustix::fs::lsetxattr(self.proc_path_of(name), key, value, XattrFlags::empty())
-            .map_err(|errno| self.error("set extended attribute of", name, errno))
+        let set =
+            || rustix::fs::lsetxattr(self.proc_path_of(name), key, value, XattrFlags::empty());
+        let result = match self.ledger() {
+            Some(ledger) => ledger.change_xattr(self.handle(name), (key, value), set),
+            None => set(),
+        };
+        result.map_err(|errno| self.error("set extended attribute of", name, errno))
     }
 
     /// Removes an extended attribute of `name` itself.
     pub fn remove_xattr(&self, name: &OsStr, key: &OsStr) -> Result<(), PathError> {
         self.check("remove extended attribute of", name)?;
-        rustix::fs::lremovexattr(self.proc_path_of(name), key)
-            .map_err(|errno| self.error("remove extended attribute of", name, errno))
+        let remove = || rustix::fs::lremovexattr(self.proc_path_of(name), key);
+        let result = match self.ledger() {
+            Some(ledger) => ledger.take_xattr(self.handle(name), key, remove),
+            None => remove(),
+        };
+        result.map_err(|errno| self.error("remove extended attribute of", name, errno))
     }
 
     /// Returns one extended attribute of `name` itself, or `None` where it is not set.
     pub fn xattr(&self, name: &OsStr, key: &OsStr) -> Result<Option<Vec<u8>>, PathError> {
         self.check("read extended attribute of", name)?;
-        read_xattr(&self.proc_path_of(name), key)
-            .map_err(|errno| self.error("read extended attribute of", name, errno))
+        let read = || match self.recorded(self.handle(name))?.remove(key) {
+            Some(value) => Ok(Some(value)),
+            None => read_xattr(&self.proc_path_of(name), key),
+        };
+        read().map_err(|errno| self.error("read extended attribute of", name, errno))
     }
 
     /// Returns all extended attributes of `name` itself that this process may see.
@@ -57,9 +70,11 @@ impl Dir {
         self.check("read extended attributes of", name)?;
         let path = self.proc_path_of(name);
         let read = || -> Result<Xattrs, Errno> {
-            let mut xattrs = Xattrs::new();
+            let mut xattrs = self.recorded(self.handle(name))?;
+            xattrs.retain(|key, _| is_wanted(key));
             for key in list_xattrs(&path)? {
                 if is_wanted(&key)
+                    && !xattrs.contains_key(&key)
                     && let Some(value) = read_xattr(&path, &key)?
                 {
                     xattrs.insert(key, value);
@@ -72,15 +87,19 @@ impl Dir {
 
     /// Sets an extended attribute of the directory itself.
     pub fn set_own_xattr(&self, key: &OsStr, value: &[u8]) -> Result<(), PathError> {
-        rustix::fs::fsetxattr(self.as_fd(), key, value, XattrFlags::empty())
-            .on("set extended attribute of", self.path())
+        let set = || rustix::fs::fsetxattr(self.as_fd(), key, value, XattrFlags::empty());
+        let result = match self.ledger() {
+            Some(ledger) => ledger.change_xattr(self.own_handle(), (key, value), set),
+            None => set(),
+        };
+        result.on("set extended attribute of", self.path())
     }
 
     /// Returns all extended attributes of the directory itself that this process may see.
     pub fn own_xattrs(&self) -> Result<Xattrs, PathError> {
         let path = proc_path(self.as_fd());
         let read = || -> Result<Xattrs, Errno> {
-            let mut xattrs = Xattrs::new();
+            let mut xattrs = self.recorded(self.own_handle())?;
             // The magic link itself must be followed here, so not the l-calls.
             let mut names = vec![0; XATTR_LIST_MAX];
             let length = match rustix::fs::listxattr(&path, &mut names) {
@@ -101,6 +120,14 @@ impl Dir {
             Ok(xattrs)
         };
         read().on("read extended attributes of", self.path())
+    }
+
+    /// Returns the attributes that the ledger has of a file.
+    fn recorded(&self, file: Handle<'_>) -> Result<Xattrs, Errno> {
+        match self.ledger() {
+            Some(ledger) => ledger.recorded_xattrs(file),
+            None => Ok(Xattrs::new()),
+        }
     }
 
     // There are no xattr calls relative to a descriptor before Linux 6.13: the l-calls go through

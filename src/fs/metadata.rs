@@ -1,6 +1,6 @@
 //! What a file is, apart from its contents and its name.
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, Stat, Statx};
 
 /// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,15 +96,7 @@ impl Metadata {
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 impl From<Stat> for Metadata {
     fn from(stat: Stat) -> Self {
-        let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Directory => FileKind::Directory,
-            FileType::Symlink => FileKind::Symlink,
-            FileType::Fifo => FileKind::Fifo,
-            FileType::CharacterDevice => FileKind::CharDevice(stat.st_rdev as u64),
-            FileType::BlockDevice => FileKind::BlockDevice(stat.st_rdev as u64),
-            FileType::Socket => FileKind::Socket,
-            FileType::RegularFile | FileType::Unknown => FileKind::File,
-        };
+        let kind = kind_of(stat.st_mode as u32, stat.st_rdev as u64);
         Self {
             kind,
             mode: stat.st_mode & 0o7777,
@@ -123,5 +115,40 @@ impl From<Stat> for Metadata {
             ino: stat.st_ino as u64,
             nlink: stat.st_nlink as u64,
         }
+    }
+}
+
+impl From<&Statx> for Metadata {
+    fn from(statx: &Statx) -> Self {
+        let mode = u32::from(statx.stx_mode);
+        let device = device_number(statx.stx_rdev_major, statx.stx_rdev_minor);
+        let time = |time: rustix::fs::StatxTimestamp| Timestamp {
+            seconds: time.tv_sec,
+            nanos: time.tv_nsec,
+        };
+        Self {
+            kind: kind_of(mode, device),
+            mode: mode & 0o7777,
+            uid: statx.stx_uid,
+            gid: statx.stx_gid,
+            size: statx.stx_size,
+            mtime: time(statx.stx_mtime),
+            ctime: time(statx.stx_ctime),
+            dev: device_number(statx.stx_dev_major, statx.stx_dev_minor),
+            ino: statx.stx_ino,
+            nlink: statx.stx_nlink.into(),
+        }
+    }
+}
+
+fn kind_of(mode: u32, device: u64) -> FileKind {
+    match FileType::from_raw_mode(mode) {
+        FileType::Directory => FileKind::Directory,
+        FileType::Symlink => FileKind::Symlink,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::CharacterDevice => FileKind::CharDevice(device),
+        FileType::BlockDevice => FileKind::BlockDevice(device),
+        FileType::Socket => FileKind::Socket,
+        FileType::RegularFile | FileType::Unknown => FileKind::File,
     }
 }

@@ -7,10 +7,11 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 
-use rustix::fs::{Gid, Mode, Timestamps, Uid, XattrFlags};
+use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 
-use super::dir::timespec;
+use super::dir_metadata::times;
 use super::file::copy_contents;
+use super::inode::Handle;
 use super::{Dir, Metadata, PathError, Timestamp};
 
 /// A file that this process has just created and alone writes to.
@@ -63,35 +64,48 @@ impl NewFile<'_> {
 
     /// Returns what the file is like now.
     pub fn metadata(&self) -> Result<Metadata, PathError> {
-        self.on("stat", rustix::fs::fstat(&self.file))
-            .map(Metadata::from)
+        self.on("stat", self.dir.look_at(self.file.as_fd()))
     }
 
     /// Sets owner and group. The kernel clears setuid bits and capabilities: set these after.
     pub fn set_owner(&self, uid: u32, gid: u32) -> Result<(), PathError> {
-        let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        self.on("change owner of", rustix::fs::fchown(&self.file, uid, gid))
+        let result = match self.dir.ledger() {
+            Some(ledger) => ledger.change_owner(self.handle(), Some(uid), Some(gid)),
+            None => {
+                let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+                rustix::fs::fchown(&self.file, uid, gid)
+            }
+        };
+        self.on("change owner of", result)
     }
 
     /// Sets the mode bits, 0o7777 only.
     pub fn set_mode(&self, mode: u32) -> Result<(), PathError> {
-        let result = rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode));
+        let result = match self.dir.ledger() {
+            Some(ledger) => ledger.change_mode(self.handle(), mode),
+            None => rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)),
+        };
         self.on("change mode of", result)
     }
 
     /// Sets an extended attribute.
     pub fn set_xattr(&self, key: &OsStr, value: &[u8]) -> Result<(), PathError> {
-        let result = rustix::fs::fsetxattr(self.file.as_fd(), key, value, XattrFlags::empty());
+        let set = || rustix::fs::fsetxattr(self.file.as_fd(), key, value, XattrFlags::empty());
+        let result = match self.dir.ledger() {
+            Some(ledger) => ledger.change_xattr(self.handle(), (key, value), set),
+            None => set(),
+        };
         self.on("set extended attribute of", result)
     }
 
     /// Sets the modification time; the access time is set to the same.
     pub fn set_mtime(&self, mtime: Timestamp) -> Result<(), PathError> {
-        let times = Timestamps {
-            last_access: timespec(mtime),
-            last_modification: timespec(mtime),
-        };
-        self.on("change time of", rustix::fs::futimens(&self.file, &times))
+        let result = rustix::fs::futimens(&self.file, &times(mtime));
+        self.on("change time of", result)
+    }
+
+    fn handle(&self) -> Handle<'_> {
+        Handle::Open(self.file.as_fd())
     }
 
     /// The path is put together only for a message.

@@ -8,12 +8,12 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::dir::open_regular;
-use super::{Dir, Metadata, PathError};
+use super::{Dir, Ledger, Metadata, PathError};
 
 /// Symbolic links that one path may pass before it counts as a loop, as in Linux (`MAXSYMLINKS`).
 const LINKS_MAX: usize = 40;
@@ -35,6 +35,13 @@ impl Root {
     /// Makes an open directory the root of what lies below it.
     pub fn from_dir(dir: Dir) -> Self {
         Self { dir }
+    }
+
+    /// Reads and writes the tree through `ledger` from now on: see [`Dir::with_ledger`].
+    pub fn with_ledger(self, ledger: Arc<Ledger>) -> Self {
+        Self {
+            dir: self.dir.with_ledger(ledger),
+        }
     }
 
     /// Returns the root directory itself.
@@ -59,7 +66,7 @@ impl Root {
         let fd = self
             .openat(path, flags)
             .map_err(|errno| self.error("open directory", path, errno))?;
-        Ok(Dir::from_fd(fd, self.outside_path(path)))
+        Ok(self.dir.in_same_tree(fd, self.outside_path(path)))
     }
 
     /// Opens the directory at `path` provided that no symbolic link is on the way. `None` where there
@@ -68,7 +75,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
         match self.openat2(path, flags, resolve) {
-            Ok(fd) => Ok(Some(Dir::from_fd(fd, self.outside_path(path)))),
+            Ok(fd) => Ok(Some(self.dir.in_same_tree(fd, self.outside_path(path)))),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(self.error("open directory", path, errno)),
         }
@@ -80,7 +87,8 @@ impl Root {
         let handle = self
             .openat(path, OFlags::PATH | OFlags::CLOEXEC)
             .map_err(|errno| self.error("open", path, errno))?;
-        open_regular(handle.as_fd(), &self.outside_path(path))
+        self.dir
+            .open_regular(handle.as_fd(), &self.outside_path(path))
     }
 
     /// Returns the metadata of what `path` leads to, following links inside the root; `None` where
@@ -150,8 +158,8 @@ impl Root {
 
     fn stat(&self, path: &Path, flags: OFlags) -> Result<Option<Metadata>, PathError> {
         match self.openat(path, flags) {
-            Ok(fd) => match rustix::fs::fstat(fd) {
-                Ok(stat) => Ok(Some(stat.into())),
+            Ok(fd) => match self.dir.look_at(fd.as_fd()) {
+                Ok(metadata) => Ok(Some(metadata)),
                 Err(errno) => Err(self.error("stat", path, errno)),
             },
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
