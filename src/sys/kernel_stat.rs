@@ -65,7 +65,10 @@ impl KernelStat {
     /// Replaces owner and group.
     pub fn set_owner(&mut self, uid: u32, gid: u32) {
         let (uid_at, gid_at) = match self.layout {
-            Layout::Stat => (offset_of!(libc::stat, st_uid), offset_of!(libc::stat, st_gid)),
+            Layout::Stat => (
+                offset_of!(libc::stat, st_uid),
+                offset_of!(libc::stat, st_gid),
+            ),
             Layout::Statx => (
                 offset_of!(libc::statx, stx_uid),
                 offset_of!(libc::statx, stx_gid),
@@ -137,7 +140,10 @@ mod tests {
         assert_eq!((after.st_uid, after.st_gid), (7, 8));
         assert_eq!(after.st_mode, libc::S_IFCHR | before.st_mode & 0o7777);
         assert_eq!(after.st_rdev, 0x103);
-        assert_eq!((after.st_ino, after.st_size), (before.st_ino, before.st_size));
+        assert_eq!(
+            (after.st_ino, after.st_size),
+            (before.st_ino, before.st_size)
+        );
         assert_eq!(after.st_mtime, before.st_mtime);
     }
 

@@ -14,7 +14,10 @@ pub enum Abi {
 
 /// A system call that can be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is the call of that name in section 2 of the manual")]
+#[expect(
+    missing_docs,
+    reason = "each is the call of that name in section 2 of the manual"
+)]
 pub enum Call {
     Chown,
     Lchown,

@@ -40,7 +40,10 @@ fn set_filter(filter: &Filter) -> Result<OwnedFd, Errno> {
     let listen = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
     // Once a call has been taken up, a signal other than a fatal one waits for the answer: without
     // this (before Linux 5.19) an interrupted call is made again after it had its effect.
-    for flags in [listen | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, listen] {
+    for flags in [
+        listen | libc::SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV,
+        listen,
+    ] {
         // SAFETY: `program` points to instructions that outlive the call, which only reads them.
         let result = unsafe {
             libc::syscall(
@@ -116,13 +119,8 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> 
     message.msg_controllen = CONTROL_BYTES as _;
     let received = loop {
         // SAFETY: everything that `message` points to outlives the call and is ours alone.
-        let received = unsafe {
-            libc::recvmsg(
-                socket.as_raw_fd(),
-                &raw mut message,
-                libc::MSG_CMSG_CLOEXEC,
-            )
-        };
+        let received =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
         match received {
             -1 if last_errno() == Errno::INTR => {}
             -1 => return Err(last_errno()),
@@ -140,7 +138,9 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> 
         if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
             return Err(Errno::BADMSG);
         }
-        let fd = libc::CMSG_DATA(header).cast::<libc::c_int>().read_unaligned();
+        let fd = libc::CMSG_DATA(header)
+            .cast::<libc::c_int>()
+            .read_unaligned();
         Ok(Some(OwnedFd::from_raw_fd(fd)))
     }
 }

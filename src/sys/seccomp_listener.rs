@@ -164,7 +164,12 @@ impl Listener {
     }
 
     fn hand_over(&self, id: u64, file: BorrowedFd<'_>, close_on_exec: bool) -> Result<(), Errno> {
-        match self.add(id, file, close_on_exec, libc::SECCOMP_ADDFD_FLAG_SEND as u32) {
+        match self.add(
+            id,
+            file,
+            close_on_exec,
+            libc::SECCOMP_ADDFD_FLAG_SEND as u32,
+        ) {
             Ok(_) | Err(Errno::NOENT) => Ok(()),
             // Before Linux 5.14: in two steps.
             Err(Errno::INVAL) => match self.add(id, file, close_on_exec, 0) {
@@ -188,7 +193,11 @@ impl Listener {
             flags,
             srcfd: file.as_raw_fd() as u32,
             newfd: 0,
-            newfd_flags: if close_on_exec { libc::O_CLOEXEC as u32 } else { 0 },
+            newfd_flags: if close_on_exec {
+                libc::O_CLOEXEC as u32
+            } else {
+                0
+            },
         };
         // SAFETY: the structure outlives the call, which reads it.
         let result = unsafe {
@@ -198,7 +207,11 @@ impl Listener {
                 &raw const request,
             )
         };
-        if result < 0 { Err(last_errno()) } else { Ok(result) }
+        if result < 0 {
+            Err(last_errno())
+        } else {
+            Ok(result)
+        }
     }
 
     fn send(&self, id: u64, val: i64, error: i32, flags: u32) -> Result<(), Errno> {

@@ -28,7 +28,9 @@ pub fn read_memory(process: Pid, address: u64, length: usize) -> Result<Vec<u8>,
 pub fn read_string(process: Pid, address: u64) -> Result<CString, Errno> {
     let mut bytes: Vec<u8> = Vec::with_capacity(256);
     while bytes.len() < PATH_BYTES_MAX {
-        let at = address.checked_add(bytes.len() as u64).ok_or(Errno::FAULT)?;
+        let at = address
+            .checked_add(bytes.len() as u64)
+            .ok_or(Errno::FAULT)?;
         let to_border = (PAGE_BYTES - at % PAGE_BYTES) as usize;
         // Most paths are short: a small piece first.
         let length = to_border.min(if bytes.is_empty() { 256 } else { 4096 });
