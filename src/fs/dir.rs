@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::inode::Handle;
-use super::{FileKind, Ledger, PathContext, PathError};
+use super::{FileKind, Inode, Ledger, PathContext, PathError};
 
 /// An open directory.
 #[derive(Debug)]
@@ -222,11 +222,15 @@ impl Dir {
     pub fn rename(&self, name: &OsStr, new_dir: &Dir, new_name: &OsStr) -> Result<(), PathError> {
         self.check("rename", name)?;
         new_dir.check("rename", new_name)?;
-        new_dir
-            .remove_name(new_name, || {
-                rustix::fs::renameat(&self.fd, name, &new_dir.fd, new_name)
-            })
-            .map_err(|errno| self.error("rename", name, errno))
+        let rename = || rustix::fs::renameat(&self.fd, name, &new_dir.fd, new_name);
+        let is_same_file =
+            || Inode::of_name(self, name).ok() == Inode::of_name(new_dir, new_name).ok();
+        let result = match &new_dir.ledger {
+            // What is replaced is gone, unless it is what replaces it.
+            Some(ledger) if !is_same_file() => ledger.remove_name(new_dir.handle(new_name), rename),
+            Some(_) | None => rename(),
+        };
+        result.map_err(|errno| self.error("rename", name, errno))
     }
 
     /// Returns the text of the symbolic link `name`.

@@ -8,7 +8,12 @@ use super::{Dir, PathContext, PathError};
 impl Dir {
     /// Removes an extended attribute of the directory itself.
     pub fn remove_own_xattr(&self, key: &OsStr) -> Result<(), PathError> {
-        rustix::fs::fremovexattr(self.as_fd(), key).on("remove extended attribute of", self.path())
+        let remove = || rustix::fs::fremovexattr(self.as_fd(), key);
+        let result = match self.ledger() {
+            Some(ledger) => ledger.take_xattr(self.own_handle(), key, remove),
+            None => remove(),
+        };
+        result.on("remove extended attribute of", self.path())
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Record {
     pub xattrs: Xattrs,
 }
 
-const _: () = assert!(size_of::<(Inode, Record)>() <= 88);
+const _: () = assert!(size_of::<(Inode, Record)>() == 80);
 
 impl Ledger {
     /// Makes an empty ledger: all files are root's.

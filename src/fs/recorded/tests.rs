@@ -264,6 +264,32 @@ fn another_name_of_a_file_has_its_record_until_the_last_name_is_gone() {
 }
 
 #[test]
+fn a_file_renamed_to_a_name_that_it_has_keeps_its_record() {
+    let tree = Tree::recorded(Rights::PlainUser);
+    let (name, other) = (OsStr::new(NAME), OsStr::new("other"));
+    tree.make(FileKind::File, 0o644);
+    tree.dir.set_owner(name, 5, 6).unwrap();
+    tree.dir.rename(name, &tree.dir, name).unwrap();
+    tree.dir.create_hard_link(&tree.dir, name, other).unwrap();
+    tree.dir.rename(other, &tree.dir, name).unwrap();
+    assert_eq!((tree.metadata().uid, tree.metadata().gid), (5, 6));
+}
+
+#[test]
+fn an_owner_changed_by_a_descriptor_is_changed_as_by_the_call() {
+    let tree = Tree::recorded(Rights::OneId);
+    tree.make(FileKind::File, 0o6755);
+    let name = OsStr::new(NAME);
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::NOFOLLOW;
+    let mode = rustix::fs::Mode::empty();
+    let file = rustix::fs::openat(&tree.dir, name, flags, mode).unwrap();
+    tree.ledger().chown(&file, Some(5), None).unwrap();
+    tree.ledger().chown(&file, None, Some(6)).unwrap();
+    let found = tree.metadata();
+    assert_eq!((found.uid, found.gid, found.mode), (5, 6, 0o755));
+}
+
+#[test]
 fn whatever_is_opened_in_a_tree_goes_by_its_ledger() {
     let tree = Tree::recorded(Rights::PlainUser);
     tree.make(FileKind::Directory, 0o755);

@@ -23,6 +23,11 @@ impl Dice {
     }
 }
 
+/// Makes the layer of a seed.
+pub(super) fn random_layer_of(seed: u64) -> TestArchive {
+    random_layer(&mut Dice(seed))
+}
+
 /// Makes a layer of few names, so that entries of all kinds meet, within it and across layers.
 fn random_layer(dice: &mut Dice) -> TestArchive {
     let mut archive = TestArchive::new();

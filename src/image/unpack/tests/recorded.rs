@@ -146,6 +146,29 @@ fn a_tree_with_a_ledger_is_said_to_be_what_a_real_one_is() {
 }
 
 #[test]
+fn random_layers_give_the_same_with_a_ledger() {
+    let options = UnpackOptions {
+        form: Form::Tree,
+        owner: None,
+    };
+    for seed in 1..=40 {
+        let layers: Vec<Vec<u8>> = (0..3)
+            .map(|layer| agreement::random_layer_of(seed * 10 + layer).finish())
+            .collect();
+        let found = [None, Some(Rights::PlainUser)].map(|rights| {
+            let tree = tree(rights);
+            for layer in &layers {
+                unpack(&layer[..], &tree.root, &options).unwrap();
+            }
+            let mut found = BTreeMap::new();
+            list(tree.root.dir(), Path::new(""), &mut found);
+            found
+        });
+        assert_eq!(found[0], found[1], "seed {seed}");
+    }
+}
+
+#[test]
 fn what_is_noted_of_contents_is_what_is_there_after_the_last_layer() {
     let (tree, mut known) = (tree(None), KnownContents::default());
     let found = unpack_both(&tree, &mut known);
