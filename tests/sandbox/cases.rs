@@ -21,6 +21,8 @@ pub(crate) enum Needs {
     Nothing,
     /// A `/proc` that the command can read.
     Proc,
+    /// Users and devices that are the kernel's, and `/proc`.
+    RealIds,
     /// Mounts and a host name of the step's own.
     Namespaces,
     /// Files of the step's own that tell about the network.
@@ -43,6 +45,10 @@ impl Needs {
         let (has, what) = match self {
             Self::Nothing => return None,
             Self::Proc => (setup.has_proc, "needs /proc"),
+            Self::RealIds => (
+                setup.has_ids && setup.has_proc,
+                "needs the kernel's users and /proc",
+            ),
             Self::Namespaces => (setup.has_mounts, "needs mounts of the step's own"),
             Self::NetworkFiles => (
                 setup.place != Place::Container,
@@ -86,7 +92,8 @@ pub(crate) const CASES: &[Case] = cases! {
         users_and_groups_are_switched
         a_setuid_program_works_for_an_ordinary_user;
     commands, Proc:
-        umask_core_limit_and_descriptors_are_clean
+        umask_core_limit_and_descriptors_are_clean;
+    commands, RealIds:
         capabilities_are_those_of_a_container;
     surroundings, PidNamespace:
         proc_sys_and_dev_are_those_of_a_container

@@ -21,6 +21,9 @@ const SECONDS_MAX: &str = "60";
 
 const USER: &str = "sawagani-test";
 
+/// A user of whom no file of this machine has heard.
+const LONE_ID: u32 = 54_321;
+
 /// What is left to a builder by those who drop all capabilities and add what it complains about.
 const FEW_CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+setgid,+setuid,+sys_chroot";
 
@@ -223,6 +226,9 @@ impl Stage {
             (Place::Machine, Account::User) => {
                 command.arg(&self.program).uid(self.uid).gid(self.gid);
             }
+            (Place::Machine, Account::LoneUser) => {
+                command.arg(&self.program).uid(LONE_ID).gid(LONE_ID);
+            }
             (Place::Machine, Account::FewCapabilities) => {
                 command.args(["setpriv", "--bounding-set", FEW_CAPABILITIES]);
                 command.arg(&self.program);
@@ -239,6 +245,7 @@ impl Stage {
         }
         match setup.account {
             Account::User => chown(&state, Some(self.uid), Some(self.gid)).unwrap(),
+            Account::LoneUser => chown(&state, Some(LONE_ID), Some(LONE_ID)).unwrap(),
             Account::Root | Account::FewCapabilities => {}
         }
         (command, state)

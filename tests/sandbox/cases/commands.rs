@@ -184,6 +184,10 @@ pub(crate) fn users_and_groups_are_switched() {
     let output = succeeded(fixture.try_run(&command).unwrap());
     let expected = "1000\n1000\n44 1000\n1000 1000\n";
     assert_eq!(output, expected);
+    if !Setup::of_this_process().has_ids {
+        // Who may do what is up to the kernel, for which there is one user.
+        return;
+    }
     let mut command = shell("echo no > /etc/passwd");
     command.user = ResolvedUser {
         uid: 65_534,

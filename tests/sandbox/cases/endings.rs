@@ -86,6 +86,9 @@ pub(crate) fn a_killed_builder_takes_the_step_with_it() {
         // There, one waits for the other. What the killed one had in the root directory goes as well.
         enter_and_leave();
         assert_eq!(names_in(&state_dir()), [""; 0]);
+        // It can no longer open the tool's directory to others, who have no business there.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions("/kaniko", mode).unwrap();
         return;
     }
     let mut builder = start_helper(&marker);

@@ -69,6 +69,13 @@ pub(crate) fn masked_and_read_only_paths_hold() {
 
 pub(crate) fn a_device_made_by_a_step_cannot_be_opened() {
     let mut fixture = Fixture::new();
+    if !Setup::of_this_process().has_ids {
+        // It is a record, and an empty file.
+        let script = "mknod /tmp/zero c 1 5; stat -c '%F %t:%T' /tmp/zero; wc -c < /tmp/zero";
+        let output = fixture.output(script);
+        assert_eq!(output, "character special file 1:5\n0\n");
+        return;
+    }
     let outcome = fixture.run("mknod /tmp/zero c 1 5 && head -c 1 /tmp/zero");
     assert_ne!(outcome.exit, Exit::Code(0));
     let disk = fixture.run("mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk");

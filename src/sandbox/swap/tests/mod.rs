@@ -11,7 +11,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use self::place::{Listing, Place, fill, set_mode, set_mtime};
-use super::{Left, Swap, SwapError, recover};
+use super::leave::Left;
+use super::{Swap, SwapError, recover};
 
 /// What [`container`] keeps.
 const KEPT: [&str; 5] = [
