@@ -275,6 +275,7 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         avoided: vec![absolute(&context_dir(&flags.input)?, current_dir)],
         tool_dir: given(&place.kaniko_dir).unwrap_or_else(|| PathBuf::from(TOOL_DIR)),
         ignored: ignored_paths(&place.ignore_path)?,
+        current_dir: current_dir.to_path_buf(),
         allows_in_place: place.in_place,
     })
 }

@@ -39,6 +39,9 @@ pub struct EnterOptions {
     pub tool_dir: PathBuf,
     /// Paths of the root directory that no stage's files take the place of.
     pub ignored: BTreeSet<PathBuf>,
+    /// The directory that the job's shell is in, and is to stay in: directories of a container's
+    /// image cannot be moved, only made anew elsewhere.
+    pub current_dir: PathBuf,
     /// Allows mode `inplace` also where this is not the executor's own image.
     pub allows_in_place: bool,
 }
@@ -56,6 +59,7 @@ impl Default for EnterOptions {
             avoided: Vec::new(),
             tool_dir: PathBuf::from(TOOL_DIR),
             ignored: BTreeSet::new(),
+            current_dir: PathBuf::from("/"),
             allows_in_place: false,
         }
     }
@@ -186,6 +190,7 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
         without_overlays: found.without_overlays,
         tool_dir: options.tool_dir.clone(),
         kept,
+        standing: vec![relative(&options.current_dir)],
         ignored: options.ignored.iter().map(|path| relative(path)).collect(),
         _root_lock: root_lock,
         has_tty_group: has_tty_group(),

@@ -123,6 +123,9 @@ struct Setting {
     /// For `inplace`: what stays in the root directory while a stage's files are in it. Relative to
     /// it, sorted.
     kept: Vec<PathBuf>,
+    /// For `inplace`: directories that somebody is in, so that only their entries move. Relative to
+    /// the root directory, which may be among them.
+    standing: Vec<PathBuf>,
     /// What the user wants left out of every layer; relative to the root directory.
     ignored: BTreeSet<PathBuf>,
     /// In mode `inplace`, which only one build of a container can be in.

@@ -47,7 +47,8 @@ impl Swap {
     }
 
     fn bring_in<'a>(&'a self, tree: &'a Root) -> Result<Inside<'a>, SwapError> {
-        let kept = Kept::found_in(&self.root, &self.kept)?;
+        let mut kept = Kept::found_in(&self.root, &self.kept)?;
+        kept.merge(&self.root, &self.standing)?;
         let plan = self.plan(&kept)?;
         let own = open_or_create_dir(&self.aside, OsStr::new(name::OWN))?;
         let slots: Result<Vec<Dir>, PathError> = (0..plan.dirs.len())

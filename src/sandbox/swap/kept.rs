@@ -49,6 +49,20 @@ impl Kept {
         Ok(found)
     }
 
+    /// Makes merged directories of those of `paths` that are in `root`, and of those above them.
+    pub(super) fn merge<'p>(
+        &mut self,
+        root: &Root,
+        paths: impl IntoIterator<Item = &'p PathBuf>,
+    ) -> Result<(), PathError> {
+        for path in plain::<BTreeSet<PathBuf>>(paths) {
+            if !self.is_below_kept(&path) && root.open_real_dir(&path)?.is_some() {
+                self.merged.extend(path.ancestors().map(Path::to_path_buf));
+            }
+        }
+        Ok(())
+    }
+
     /// Returns the merged directories, each after the one that holds it.
     pub(super) fn merged(&self) -> impl Iterator<Item = &Path> {
         self.merged.iter().map(PathBuf::as_path)

@@ -119,6 +119,8 @@ pub(super) struct Swap {
     aside: Dir,
     /// Relative to the root.
     kept: Vec<PathBuf>,
+    /// Relative to the root.
+    standing: Vec<PathBuf>,
 }
 
 impl Swap {
@@ -127,7 +129,19 @@ impl Swap {
     pub(super) fn new(root: Root, aside: Dir, kept: &[PathBuf]) -> Result<Self, SwapError> {
         check_file_system(&root, &aside)?;
         let kept = kept::plain(kept);
-        Ok(Self { root, aside, kept })
+        Ok(Self {
+            root,
+            aside,
+            kept,
+            standing: Vec::new(),
+        })
+    }
+
+    /// Merges the directories at `paths`, too, although nothing is kept below them: somebody is in
+    /// them, and would be nowhere if they were made anew elsewhere.
+    pub(super) fn with_standing(mut self, paths: &[PathBuf]) -> Self {
+        self.standing = paths.to_vec();
+        self
     }
 
     /// Says whether `aside` holds a container's own files: a swap is under way there, or was killed.

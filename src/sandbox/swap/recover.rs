@@ -108,7 +108,9 @@ fn throw_out(
     new: &[PathBuf],
 ) -> Result<(), PathError> {
     let before = journal.plan.kept.iter().map(|path| &path.0);
-    let kept = Kept::found_in(root, before.chain(new))?;
+    let mut kept = Kept::found_in(root, before.chain(new))?;
+    // Those that nothing is kept below are known from the journal only.
+    kept.merge(root, journal.plan.dirs.iter().map(|dir| &dir.path.0))?;
     for path in kept.merged() {
         let Some(dir) = root.open_real_dir(path)? else {
             continue;

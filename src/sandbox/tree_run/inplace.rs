@@ -32,7 +32,8 @@ pub(super) fn run(
     let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
     let _hidden = HiddenDir::hide(&inner.setting.tool_dir)?;
     let kept = kept_now(inner)?;
-    let swap = Swap::new(Root::from_dir(root.try_clone()?), aside, &kept)?;
+    let swap = Swap::new(Root::from_dir(root.try_clone()?), aside, &kept)?
+        .with_standing(&inner.setting.standing);
     let visit = Visit::begin(inner, &swap, tree)?;
     // From here on no path of ours leads where it did, unless it is kept.
     let root = Root::from_dir(root);

@@ -4,6 +4,7 @@ pub(in crate::sandbox::swap) mod fault;
 mod killed;
 mod layered;
 mod place;
+mod standing;
 
 use std::fs;
 use std::os::unix::fs::symlink;
