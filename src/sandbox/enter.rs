@@ -144,9 +144,8 @@ pub fn recover_root(options: &EnterOptions) -> Result<(), EnterError> {
     RootLock::wait_until_free()?;
     let mounts = mounts_of_this_process().map_err(EnterError::Mounts)?;
     let root = Root::open(Path::new("/"))?;
+    let kept = kept_paths(&options.tool_dir, &mounts, options.ignored.iter().cloned());
     for parent in state_dir::possible_parents(options) {
-        let others = options.ignored.iter().cloned().chain([parent.clone()]);
-        let kept = kept_paths(&options.tool_dir, &mounts, others);
         recover_stale(&parent, &root, &kept)?;
     }
     Ok(())

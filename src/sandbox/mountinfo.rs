@@ -33,7 +33,7 @@ pub(super) fn mounts_of_this_process() -> std::io::Result<Vec<Mount>> {
 }
 
 /// Lines that are not understood are passed over: the kernel may add forms.
-fn parse(text: &[u8]) -> Vec<Mount> {
+pub(super) fn parse(text: &[u8]) -> Vec<Mount> {
     text.split(|byte| *byte == b'\n')
         .filter_map(parse_line)
         .collect()

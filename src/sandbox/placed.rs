@@ -87,7 +87,7 @@ const LINKS: [(&str, &str); 4] = [
 #[must_use = "they are in the tree until they are taken back"]
 #[derive(Debug)]
 pub(super) struct Placed {
-    /// Outside of the tree, on the same file system.
+    /// Outside of the tree.
     aside: Dir,
     /// Directories in which something was changed.
     parents: Vec<Parent>,
@@ -111,25 +111,25 @@ struct Made {
     parent: usize,
     name: OsString,
     kind: MadeKind,
+    /// A file with contents: to be emptied if the command moved it.
+    shown: Option<File>,
+    /// What the image has there, by its name in `aside`.
+    instead_of: Option<OsString>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 enum MadeKind {
     /// A directory with this inode, which leads to something else. It stays if the command has put
     /// something into it.
     Way(u64),
     /// What was wanted.
-    Thing {
-        /// A file with contents: to be emptied if the command moved it.
-        shown: Option<File>,
-        /// What the image has there, by its name in `aside`.
-        instead_of: Option<OsString>,
-    },
+    Thing,
 }
 
 impl Placed {
-    /// Puts what is wanted into `tree`, in this order. `aside` is an empty directory outside of it on
-    /// the same file system, which must not be used for anything else meanwhile.
+    /// Puts what is wanted into `tree`, in this order. `aside` is an empty directory outside of it,
+    /// which must not be used for anything else meanwhile; on the same file system as what the image
+    /// has in the place of a file or device, and as devices.
     ///
     /// After an error the tree is what it was before, unless that is an error, too.
     pub(super) fn put(tree: &Root, wanted: &[Wanted], aside: &Dir) -> Result<Self, RootfsError> {
@@ -194,12 +194,7 @@ impl Placed {
         let kind = found.map(|found| found.kind);
         let is_there = kind.is_some();
         match (&wanted.thing, kind) {
-            (Thing::Directory, None) => {
-                self.make_dir(parent, name, |_| MadeKind::Thing {
-                    shown: None,
-                    instead_of: None,
-                })?;
-            }
+            (Thing::Directory, None) => self.make_dir(parent, name, |_| MadeKind::Thing)?,
             (Thing::Directory, Some(FileKind::Directory))
             | (Thing::FilePoint | Thing::Link(_), Some(_)) => {}
             (Thing::Directory, Some(_)) => return Err(wrong("a file")),
@@ -207,24 +202,27 @@ impl Placed {
                 return Err(wrong("a directory"));
             }
             (Thing::Device(device), Some(found)) if *device == found => {}
-            (Thing::FilePoint, None) => {
-                let fresh = self.make_file(b"", 0o644)?;
-                self.move_in(parent, name, &fresh, None, is_there)?;
-            }
+            (Thing::FilePoint, None) => self.make_file(parent, name, b"", 0o644)?,
             (Thing::Link(text), None) => {
-                let fresh = self.fresh();
-                self.aside.create_symlink(text, &fresh)?;
-                self.aside.set_owner(&fresh, 0, 0)?;
-                self.move_in(parent, name, &fresh, None, is_there)?;
+                let dir = &self.parents[parent].dir;
+                dir.create_symlink(text, name)?;
+                self.note(parent, name, MadeKind::Thing);
             }
             (Thing::File { contents, mode }, Some(_) | None) => {
-                let fresh = self.make_file(contents, *mode)?;
+                self.set_aside(parent, name, is_there)?;
+                self.make_file(parent, name, contents, *mode)?;
                 // For reading only: the kernel runs no program that somebody may write to.
-                let file = self.aside.open_file(&fresh)?;
-                self.move_in(parent, name, &fresh, Some(file), is_there)?;
+                let file = self.parents[parent].dir.open_file(name)?;
+                if let Some(made) = self.made.last_mut() {
+                    made.shown = Some(file);
+                }
             }
             (Thing::Device(device), Some(_) | None) => match self.make_device(*device)? {
-                Some(fresh) => self.move_in(parent, name, &fresh, None, is_there)?,
+                Some(fresh) => {
+                    self.set_aside(parent, name, is_there)?;
+                    self.aside.rename(&fresh, &self.parents[parent].dir, name)?;
+                    self.note(parent, name, MadeKind::Thing);
+                }
                 None => self.skipped.push(wanted.path.clone()),
             },
         }
@@ -276,34 +274,33 @@ impl Placed {
         let dir = &self.parents[parent].dir;
         dir.create_dir(name, 0o755)?;
         let made = dir.open_dir(name)?;
-        self.made.push(Made {
-            parent,
-            name: name.to_os_string(),
-            kind: kind(made.metadata()?.ino),
-        });
+        self.note(parent, name, kind(made.metadata()?.ino));
         made.set_own_owner(0, 0)?;
         // Whatever the umask is.
         made.set_own_mode(0o755)
     }
 
-    /// Returns a name that nothing in `aside` has.
-    fn fresh(&self) -> OsString {
-        OsString::from(format!("new-{}", self.made.len()))
-    }
-
-    /// Makes a file in `aside` and returns its name.
-    fn make_file(&self, contents: &[u8], mode: u32) -> Result<OsString, PathError> {
-        let name = self.fresh();
-        let mut file = self.aside.create_new_file(&name, 0o600)?;
-        file.write_all(contents)?;
-        file.set_owner(0, 0)?;
-        file.set_mode(mode)?;
-        Ok(name)
+    /// Makes a file in its place: it may be on another file system than `aside`.
+    fn make_file(
+        &mut self,
+        parent: usize,
+        name: &OsStr,
+        contents: &[u8],
+        mode: u32,
+    ) -> Result<(), PathError> {
+        let dir = &self.parents[parent].dir;
+        let mut file = dir.create_new_file(name, 0o600)?;
+        let written = file
+            .write_all(contents)
+            .and_then(|()| file.set_owner(0, 0))
+            .and_then(|()| file.set_mode(mode));
+        self.note(parent, name, MadeKind::Thing);
+        written
     }
 
     /// Makes a device in `aside` and returns its name; `None` where that is not allowed.
     fn make_device(&self, device: FileKind) -> Result<Option<OsString>, PathError> {
-        let name = self.fresh();
+        let name = OsString::from(format!("new-{}", self.made.len()));
         match self.aside.create_node(&name, device, 0o666) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
             other => other?,
@@ -313,30 +310,30 @@ impl Placed {
         Ok(Some(name))
     }
 
-    /// Moves what was made in `aside` to its place, and what is there to `aside`.
-    fn move_in(
-        &mut self,
-        parent: usize,
-        name: &OsStr,
-        fresh: &OsStr,
-        shown: Option<File>,
-        is_there: bool,
-    ) -> Result<(), PathError> {
-        let dir = &self.parents[parent].dir;
-        let own = is_there.then(|| OsString::from(format!("own-{}", self.made.len())));
-        if let Some(own) = &own {
-            dir.rename(name, &self.aside, own)?;
+    /// Moves the image's own to `aside`, if there is one.
+    fn set_aside(&mut self, parent: usize, name: &OsStr, is_there: bool) -> Result<(), PathError> {
+        if !is_there {
+            return Ok(());
         }
-        // Before the next thing that can fail: from here on there is something to put back.
+        let own = OsString::from(format!("own-{}", self.made.len()));
+        let dir = &self.parents[parent].dir;
+        dir.rename(name, &self.aside, &own)?;
+        self.note(parent, name, MadeKind::Thing);
+        if let Some(made) = self.made.last_mut() {
+            made.instead_of = Some(own);
+        }
+        Ok(())
+    }
+
+    /// Remembers what was just made: it is to be taken back whatever fails next.
+    fn note(&mut self, parent: usize, name: &OsStr, kind: MadeKind) {
         self.made.push(Made {
             parent,
             name: name.to_os_string(),
-            kind: MadeKind::Thing {
-                shown,
-                instead_of: own,
-            },
+            kind,
+            shown: None,
+            instead_of: None,
         });
-        self.aside.rename(fresh, dir, name)
     }
 
     /// Gives the directories the times that they are to have.
@@ -352,35 +349,36 @@ impl Placed {
 
     fn take(&self, made: &Made, strays: &mut Vec<PathBuf>) -> Result<(), PathError> {
         let (dir, name) = (&self.parents[made.parent].dir, made.name.as_os_str());
-        match &made.kind {
-            MadeKind::Way(ino) => {
-                let found = dir.metadata_of(name)?;
-                if !found.is_some_and(|found| found.is_dir() && found.ino == *ino) {
-                    return Ok(());
-                }
-                match dir.remove_dir(name) {
-                    Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
-                    other => other,
-                }
-            }
-            MadeKind::Thing { shown, instead_of } => {
-                drop_entry(dir, name)?;
-                if let Some(own) = instead_of {
-                    match self.aside.rename(own, dir, name) {
-                        // The command has removed the directory, and the image's file with it.
-                        Err(error) if error.kind() == ErrorKind::NotFound => {}
-                        other => other?,
-                    }
-                }
-                let path = dir.path_of(name);
-                if let Some(file) = shown
-                    && empty_if_named(file, &path)?
-                {
-                    strays.push(path);
-                }
-                Ok(())
+        match made.kind {
+            MadeKind::Way(ino) => return remove_way(dir, name, ino),
+            MadeKind::Thing => drop_entry(dir, name)?,
+        }
+        if let Some(own) = &made.instead_of {
+            match self.aside.rename(own, dir, name) {
+                // The command has removed the directory, and the image's file with it.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => other?,
             }
         }
+        let path = dir.path_of(name);
+        if let Some(file) = &made.shown
+            && empty_if_named(file, &path)?
+        {
+            strays.push(path);
+        }
+        Ok(())
+    }
+}
+
+/// Removes a directory that was made on the way, if it is still the same and empty.
+fn remove_way(dir: &Dir, name: &OsStr, ino: u64) -> Result<(), PathError> {
+    let found = dir.metadata_of(name)?;
+    if !found.is_some_and(|found| found.is_dir() && found.ino == ino) {
+        return Ok(());
+    }
+    match dir.remove_dir(name) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => other,
     }
 }
 

@@ -61,6 +61,12 @@ pub(super) fn try_userns(ids: Ids) -> Result<Facts, Failure> {
     let maps = IdMaps::new(ids)?;
     in_child(|| {
         enter_namespaces(Some(&maps))?;
+        match ids {
+            Ids::Whole | Ids::Range => {}
+            // Other owners than the one are kept by answering the calls of commands.
+            Ids::Single => sys::try_seccomp_listener()
+                .map_err(|errno| Failure::new("seccomp(NEW_LISTENER)", errno))?,
+        }
         try_mounts(Path::new(SCRATCH))
     })
 }

@@ -8,10 +8,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::fs::{PathError, Root};
-use crate::sys::{self, Capabilities, Errno, Launch, Namespaces, Program, Report, SetupStep, Task};
+use crate::sys::{
+    self, Capabilities, Errno, Interception, Launch, Namespaces, Program, Report, SetupStep, Task,
+};
 
 use super::command::{Command, Exit, Network, Stream};
 use super::follow::follow;
+use super::owners::Identity;
 use super::places::Places;
 use super::program::program_of;
 use super::rootfs::RootfsError;
@@ -131,11 +134,28 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// Returns who the command is to be.
+    pub(super) fn identity(&self) -> Identity {
+        let program = &self.program;
+        Identity::new(program.uid, program.gid, &program.groups)
+    }
+
     /// Starts it, passes its output on, and returns how it ended when no process of it is left;
     /// `None` if its first process was killed.
     pub(super) fn run(
         &self,
         inner: &Inner,
+        stop: &Stop,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Option<Report>, RunError> {
+        self.run_answered(inner, None, stop, output)
+    }
+
+    /// As [`Self::run`], with somebody who answers calls of the command.
+    pub(super) fn run_answered(
+        &self,
+        inner: &Inner,
+        interception: Option<Interception<'_>>,
         stop: &Stop,
         output: &mut dyn FnMut(Stream, &[u8]),
     ) -> Result<Option<Report>, RunError> {
@@ -152,6 +172,7 @@ impl<'a> Prepared<'a> {
                 Network::None => true,
             },
             argument_area: inner.setting.argument_area,
+            interception,
         })
         .map_err(|errno| RunError::Launch(errno.into()))?;
         let was_stopped = follow(&running, stop, output)?;
@@ -214,6 +235,7 @@ fn purpose_of(step: SetupStep) -> &'static str {
         SetupStep::User => "switch to the step's user",
         SetupStep::CoreLimit => "switch core dumps off",
         SetupStep::Memory => "hide the builder's memory",
+        SetupStep::Interception => "have the command's owners kept by the builder",
     }
 }
 

@@ -23,6 +23,9 @@ use super::work_dir::{WorkDir, remove_stale};
 /// Debian with a compiler, and its layers.
 const ROOM_BYTES_MIN: u64 = 4 << 30;
 
+/// The directory of the executor's own image where a runtime is asked to mount a disk.
+const WORK: &str = "work";
+
 /// The type of tmpfs in statfs(2) (Linux, include/uapi/linux/magic.h: `TMPFS_MAGIC`).
 const TMPFS: u64 = 0x0102_1994;
 
@@ -45,9 +48,7 @@ pub(super) fn find(
     if choice == StorageChoice::Overlay && !mode.takes_overlays() {
         return Err(EnterError::NoOverlaysInMode(mode));
     }
-    if let Some(path) = &options.state_dir {
-        create_given(path)?;
-    }
+    create_given(options).map_err(|(path, failure)| EnterError::StateDir { path, failure })?;
     let places = places(options, mode, mounts);
     let mut without_overlays = Vec::new();
     if mode.takes_overlays() && choice != StorageChoice::Tree {
@@ -77,6 +78,7 @@ pub(super) fn find(
 
 /// Says why mode `inplace` has no place to work in, where it has none.
 pub(super) fn try_inplace(options: &EnterOptions, mounts: &[Mount]) -> Result<(), Failure> {
+    create_given(options).map_err(|(_, failure)| failure)?;
     let places = places(options, Mode::Inplace, mounts);
     match first_that_works(&places, |place| make_for_tree(place, Mode::Inplace)) {
         Ok(work_dir) => Ok(work_dir.remove()?),
@@ -92,15 +94,18 @@ pub(super) fn possible_parents(options: &EnterOptions) -> BTreeSet<PathBuf> {
     let given = options.state_dir.iter();
     given
         .chain(&options.state_dir_candidates)
-        .chain([&options.tool_dir])
+        .chain([&options.tool_dir.join(WORK), &options.tool_dir])
         .filter_map(|path| std::fs::canonicalize(path).ok())
         .collect()
 }
 
-fn create_given(path: &Path) -> Result<(), EnterError> {
-    std::fs::create_dir_all(path).map_err(|error| EnterError::StateDir {
-        path: path.to_path_buf(),
-        failure: Failure::from_io("create directory", &error),
+fn create_given(options: &EnterOptions) -> Result<(), (PathBuf, Failure)> {
+    let Some(path) = &options.state_dir else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(path).map_err(|error| {
+        let failure = Failure::from_io("create directory", &error);
+        (path.clone(), failure)
     })
 }
 
@@ -130,13 +135,15 @@ fn places(options: &EnterOptions, mode: Mode, mounts: &[Mount]) -> Vec<Place> {
             needs_room: false,
         }];
     }
-    let tool_dir = [&options.tool_dir];
+    let in_tool_dir = [&options.tool_dir.join(WORK), &options.tool_dir];
     let named = options.state_dir_candidates.iter();
     let named: Vec<&PathBuf> = match mode {
         // The less of the root directory has to stay in place, the better: the tool's directory
         // stays anyway.
-        Mode::Inplace => tool_dir.into_iter().chain(named).collect(),
-        Mode::Ns | Mode::Userns(_) | Mode::Chroot | Mode::None => named.chain(tool_dir).collect(),
+        Mode::Inplace => in_tool_dir.into_iter().chain(named).collect(),
+        Mode::Ns | Mode::Userns(_) | Mode::Chroot | Mode::None => {
+            named.chain(in_tool_dir).collect()
+        }
     };
     let mounted = mounts.iter().filter(|mount| mount.is_local_disk());
     let all = named

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::fs::{Dir, PathContext, PathError, Root};
 
+use super::own_root::relative;
 use super::removal::remove_in_parallel;
 use super::room;
 use super::swap::{Swap, SwapError, recover};
@@ -101,7 +102,8 @@ pub(super) fn recover_stale(parent: &Path, root: &Root, kept: &[PathBuf]) -> Res
             tracing::warn!(aside = %aside.path().display(),
                 "putting back the files of this container that a killed build has set aside");
         }
-        recover(root, &aside, kept)?;
+        let kept: Vec<PathBuf> = kept.iter().cloned().chain([relative(dir.path())]).collect();
+        recover(root, &aside, &kept)?;
     }
     Ok(())
 }
@@ -247,6 +249,34 @@ mod tests {
         assert_eq!(names(temp.path()), std::slice::from_ref(&live.name));
         live.remove().unwrap();
         assert!(names(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn a_killed_builds_directory_stays_until_the_root_directory_is_put_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        std::fs::create_dir(path("kaniko")).unwrap();
+        std::fs::write(path("own"), "kept").unwrap();
+        let killed = WorkDir::create(&path("kaniko")).unwrap();
+        for dir in [room::ASIDE, room::TREES] {
+            killed.dir().create_dir(OsStr::new(dir), 0o700).unwrap();
+        }
+        let tree = killed.path().join(room::TREES);
+        std::fs::write(tree.join("stage"), "").unwrap();
+        let (root, tree) = (Root::open(temp.path()).unwrap(), Root::open(&tree).unwrap());
+        let aside = Dir::open(&killed.path().join(room::ASIDE)).unwrap();
+        let kept = [PathBuf::from("kaniko")];
+        let swap = Swap::new(Root::open(temp.path()).unwrap(), aside, &kept).unwrap();
+        std::mem::forget(swap.enter(&tree).unwrap());
+        // As SIGKILL does it: the lock goes, and nothing else.
+        drop(killed);
+        assert_eq!(names(temp.path()), ["kaniko", "stage"]);
+        remove_stale(&path("kaniko"));
+        assert_eq!(names(&path("kaniko")).len(), 1);
+        recover_stale(&path("kaniko"), &root, &kept).unwrap();
+        assert_eq!(names(temp.path()), ["kaniko", "own"]);
+        remove_stale(&path("kaniko"));
+        assert!(names(&path("kaniko")).is_empty());
     }
 
     #[test]

@@ -15,6 +15,8 @@ use super::alone::last_errno;
 use super::arguments::{ArgumentArea, set_process_name};
 use super::capability::{Capabilities, keep_only, limit_bounding_set};
 use super::report::{Report, SetupStep};
+use super::seccomp_filter::Filter;
+use super::seccomp_install;
 use super::task::Task;
 use super::watch::{KILL_REQUEST, Watch};
 
@@ -35,6 +37,8 @@ pub(super) struct Init<'a> {
     pub(super) uid: Uid,
     pub(super) gid: Gid,
     pub(super) groups: &'a [Gid],
+    /// Hands calls of the command to the parent, which then knows user and groups: here they are not set.
+    pub(super) filter: Option<&'a Filter>,
 }
 
 /// Descriptors that the first process takes over, under the numbers that the parent gave them.
@@ -49,13 +53,15 @@ pub(super) struct Streams {
     pub(super) life: RawFd,
     /// The parent's `/proc`, or anything where it is not needed.
     pub(super) proc: RawFd,
+    /// Where the command's process sends the listener of its filter, if it is to have one.
+    pub(super) listener: Option<RawFd>,
 }
 
-/// Where the report's, the life's and the process table's descriptor are moved to.
+/// Where the report's, the life's, the process table's and the listener's descriptor are moved to.
 const REPORT_FD: RawFd = 3;
 const LIFE_FD: RawFd = 4;
 const PROC_FD: RawFd = 5;
-const FIRST_UNUSED_FD: RawFd = 6;
+const LISTENER_FD: RawFd = 6;
 
 impl Init<'_> {
     /// Is the first process. All signals are blocked when it starts.
@@ -94,6 +100,11 @@ impl Init<'_> {
         // copy of the pipe's other end for a moment.
         exit_if_parent_is_gone();
         let command = self.fork_command().map_err(failed(SetupStep::Fork))?;
+        if self.filter.is_some() {
+            // Only the command's process sends through it: that it ends must be seen.
+            // SAFETY: the descriptor was put in place by `take_descriptors` and is not used here.
+            unsafe { libc::close(LISTENER_FD) };
+        }
         // It sends signals to processes of any user, and needs nothing else.
         let needed = match self.watch() {
             Watch::PidNamespace => Capabilities::KILL,
@@ -137,13 +148,18 @@ impl Init<'_> {
         let report = move_up(streams.report)?;
         let life = move_up(streams.life)?;
         let proc = move_up(streams.proc)?;
+        let listener = streams.listener.map(move_up).transpose()?;
         put(stdin, 0, 0)?;
         put(stdout, 1, 0)?;
         put(stderr, 2, 0)?;
         put(report, REPORT_FD, libc::O_CLOEXEC)?;
         put(life, LIFE_FD, libc::O_CLOEXEC)?;
         put(proc, PROC_FD, libc::O_CLOEXEC)?;
-        close_from(FIRST_UNUSED_FD)
+        let Some(listener) = listener else {
+            return close_from(LISTENER_FD);
+        };
+        put(listener, LISTENER_FD, libc::O_CLOEXEC)?;
+        close_from(LISTENER_FD + 1)
     }
 
     /// This process is a copy of the builder, credentials in memory included, and the command sees it
@@ -189,15 +205,27 @@ impl Init<'_> {
             maximum: Some(0),
         };
         rustix::process::setrlimit(Resource::Core, none).map_err(at(SetupStep::CoreLimit))?;
-        keep_only(self.capabilities).map_err(at(SetupStep::Capabilities))?;
+        if let Some(filter) = self.filter {
+            // SAFETY: the descriptor was put in place by `take_descriptors`.
+            let socket = unsafe { BorrowedFd::borrow_raw(LISTENER_FD) };
+            seccomp_install::install(filter, socket).map_err(at(SetupStep::Interception))?;
+            keep_only(self.capabilities).map_err(at(SetupStep::Capabilities))?;
+        } else {
+            keep_only(self.capabilities).map_err(at(SetupStep::Capabilities))?;
+            self.become_user()?;
+        }
+        rustix::process::umask(Mode::WGRP | Mode::WOTH);
+        unblock_signals();
+        Ok(())
+    }
+
+    fn become_user(&self) -> Result<(), (SetupStep, Errno)> {
+        let at = |step| move |errno| (step, errno);
         rustix::thread::set_thread_groups(self.groups).map_err(at(SetupStep::Groups))?;
         let (uid, gid) = (self.uid, self.gid);
         rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(at(SetupStep::Groups))?;
         // For anybody but root, this gives up all capabilities as well.
-        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(SetupStep::User))?;
-        rustix::process::umask(Mode::WGRP | Mode::WOTH);
-        unblock_signals();
-        Ok(())
+        rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(at(SetupStep::User))
     }
 
     /// Executes the first candidate that can be. Returns the error that says most.

@@ -20,6 +20,7 @@ use super::capability::Capabilities;
 use super::init::{Init, Streams};
 use super::processes::{Processes, open_proc};
 use super::report::{REPORT_BYTES, Report};
+use super::seccomp_install::Interception;
 use super::task::Task;
 use super::watch::KILL_REQUEST;
 
@@ -63,6 +64,9 @@ pub struct Launch<'a> {
     pub own_network: bool,
     /// Memory that the step must not read.
     pub argument_area: Option<ArgumentArea>,
+    /// Has calls of the program answered by this process. The program's user and groups are then not
+    /// set for real: whoever answers knows them.
+    pub interception: Option<Interception<'a>>,
 }
 
 /// The namespaces of a step.
@@ -145,6 +149,9 @@ pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
         report: report_end.as_raw_fd(),
         life: life_end.as_raw_fd(),
         proc: proc.as_ref().map_or(stdin.as_raw_fd(), AsRawFd::as_raw_fd),
+        listener: launch
+            .interception
+            .map(|interception| interception.socket.as_raw_fd()),
     };
     let pid = fork_init(launch, streams)?;
     let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -189,6 +196,7 @@ fn fork_init(launch: &Launch<'_>, streams: Streams) -> Result<Pid, Errno> {
         uid: Uid::from_raw(program.uid),
         gid: Gid::from_raw(program.gid),
         groups: &groups,
+        filter: launch.interception.map(|interception| interception.filter),
     };
     let mut flags = libc::SIGCHLD | launch.namespaces.flags();
     if launch.own_network {

@@ -11,18 +11,26 @@ mod arguments;
 mod capability;
 mod errno;
 mod init;
+mod kernel_stat;
 mod launch;
 mod mount;
 mod namespace;
 mod processes;
 mod report;
+mod seccomp_call;
+mod seccomp_filter;
+mod seccomp_install;
+mod seccomp_listener;
+mod seccomp_probe;
 mod task;
+mod tracee;
 mod watch;
 
 pub use alone::{Child, is_single_threaded, start_child};
 pub use arguments::ArgumentArea;
 pub use capability::{Capabilities, has_capability, may_gain_privileges};
 pub use errno::{errno_from, errno_name};
+pub use kernel_stat::KernelStat;
 pub use launch::{Launch, Namespaces, Program, Running, launch};
 pub use mount::{
     change_dir_of_this_thread, change_root, cover_root, make_all_private, mount,
@@ -31,8 +39,15 @@ pub use mount::{
 pub use namespace::{
     become_root_of_namespace, become_user, enter_mount_namespace,
     enter_pid_namespace_with_next_child, enter_user_and_mount_namespace, leave_further_groups,
+    separate_working_dir,
 };
 pub use report::{Report, SetupStep};
 pub use rustix::io::Errno;
 pub use rustix::mount::MountFlags;
+pub use seccomp_call::{Abi, Call};
+pub use seccomp_filter::{Filter, Interest};
+pub use seccomp_install::{Interception, may_intercept};
+pub use seccomp_listener::{Arrival, Listener, Notification, Reply};
+pub use seccomp_probe::try_seccomp_listener;
 pub use task::{Operation, Task};
+pub use tracee::{read_memory, read_string, realtime_limit, set_realtime_limit, write_memory};

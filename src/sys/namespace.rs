@@ -45,7 +45,7 @@ fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
-/// Gives the calling thread a working directory of its own.
-pub(super) fn separate_working_dir() -> Result<(), Errno> {
+/// Gives the calling thread a working directory, a root directory and a umask of its own.
+pub fn separate_working_dir() -> Result<(), Errno> {
     unshare(UnshareFlags::FS)
 }

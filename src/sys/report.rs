@@ -26,10 +26,12 @@ pub enum SetupStep {
     CoreLimit = 7,
     /// Hiding the builder's memory from the step.
     Memory = 8,
+    /// Having the command's system calls answered by the builder.
+    Interception = 9,
 }
 
 impl SetupStep {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Descriptors,
         Self::ParentDeath,
         Self::Capabilities,
@@ -39,6 +41,7 @@ impl SetupStep {
         Self::User,
         Self::CoreLimit,
         Self::Memory,
+        Self::Interception,
     ];
 }
 

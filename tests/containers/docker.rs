@@ -8,10 +8,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Long enough for the largest build of the tests on a loaded machine.
 const TIMEOUT: Duration = Duration::from_secs(900);
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A container and the client that waits for it. Dropping it removes the container.
 pub(crate) struct Container {
@@ -87,6 +89,17 @@ impl Container {
     /// A control group beside this container's own.
     pub(crate) fn cgroup(&self, name: &str) -> String {
         format!("{}/{name}", self.name.daemon.cgroup_parent())
+    }
+
+    /// Waits until other programs can be started in it.
+    pub(crate) fn wait_until_it_runs(&self) {
+        let ContainerName { daemon, name } = &self.name;
+        let ask = ["inspect", "--format", "{{.State.Running}}", name];
+        let deadline = Instant::now() + START_TIMEOUT;
+        while !daemon.docker(ask).output().stdout.starts_with(b"true") {
+            assert!(Instant::now() < deadline, "the container does not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Runs a shell's script in the container, beside what runs there, and returns what it printed.

@@ -17,9 +17,9 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(900);
 
 /// What a pod differs in from a container of Docker's.
-pub(crate) struct Pod {
+pub(crate) struct Pod<'a> {
     /// Options of `docker run` for the container whose configuration is taken.
-    pub(crate) options: &'static [&'static str],
+    pub(crate) options: &'a [&'a str],
     /// What is changed in it.
     pub(crate) alter: fn(&mut Value),
     /// The machine's user who is root in the pod.
@@ -27,7 +27,7 @@ pub(crate) struct Pod {
 }
 
 /// Runs a container of the debug image with `pod`'s differences, to its end.
-pub(crate) fn run(pod: &Pod, call: &Call) -> Ended {
+pub(crate) fn run(pod: &Pod<'_>, call: &Call) -> Ended {
     // Its network files and the image's volumes are the pod's as well, so it lives as long as that.
     let model = Call::script("echo ready; exec sleep 3600");
     let mut model = docker::start(pod.options, &model);

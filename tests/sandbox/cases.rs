@@ -6,7 +6,7 @@ mod endings;
 mod surroundings;
 mod trees;
 
-use crate::setup::Setup;
+use crate::setup::{Place, Setup};
 
 /// One case: a function that panics if it fails, run in a process of its own.
 pub(crate) struct Case {
@@ -21,8 +21,12 @@ pub(crate) enum Needs {
     Nothing,
     /// A `/proc` that the command can read.
     Proc,
+    /// Users and devices that are the kernel's, and `/proc`.
+    RealIds,
     /// Mounts and a host name of the step's own.
     Namespaces,
+    /// Files of the step's own that tell about the network.
+    NetworkFiles,
     /// Processes of the step's own.
     PidNamespace,
     /// Each step's changes in a directory of their own.
@@ -41,7 +45,15 @@ impl Needs {
         let (has, what) = match self {
             Self::Nothing => return None,
             Self::Proc => (setup.has_proc, "needs /proc"),
+            Self::RealIds => (
+                setup.has_ids && setup.has_proc,
+                "needs the kernel's users and /proc",
+            ),
             Self::Namespaces => (setup.has_mounts, "needs mounts of the step's own"),
+            Self::NetworkFiles => (
+                setup.place != Place::Container,
+                "has the container's own network files",
+            ),
             Self::PidNamespace => (setup.has_pids, "needs a pid namespace"),
             Self::Layers => (!setup.is_tree, "needs overlays"),
             Self::Trees => (setup.is_tree, "is about plain trees"),
@@ -80,7 +92,8 @@ pub(crate) const CASES: &[Case] = cases! {
         users_and_groups_are_switched
         a_setuid_program_works_for_an_ordinary_user;
     commands, Proc:
-        umask_core_limit_and_descriptors_are_clean
+        umask_core_limit_and_descriptors_are_clean;
+    commands, RealIds:
         capabilities_are_those_of_a_container;
     surroundings, PidNamespace:
         proc_sys_and_dev_are_those_of_a_container
@@ -90,8 +103,9 @@ pub(crate) const CASES: &[Case] = cases! {
         a_device_made_by_a_step_cannot_be_opened
         hostname_and_network_files_are_in_place
         a_step_without_network_has_loopback_only;
+    surroundings, NetworkFiles:
+        linked_network_files_are_followed_inside;
     surroundings, Nothing:
-        linked_network_files_are_followed_inside
         shown_files_can_be_read_and_executed_and_leave_nothing;
     changes, Layers:
         a_step_that_changes_nothing_leaves_an_empty_upper_directory
@@ -109,6 +123,7 @@ pub(crate) const CASES: &[Case] = cases! {
         a_failed_start_leaves_the_tree_as_it_was
         an_empty_tree_gets_a_root_directory_like_any_other
         a_command_may_wreck_its_tree
+        nothing_written_to_a_device_stays
         trees_run_side_by_side;
     trees, SharedPids:
         a_killed_first_process_leaves_nothing_running

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use sawagani::sandbox::{
     Command, EnterError, EnterOptions, Exit, FrozenStep, Isolation, ResolvedUser, Rootfs, RunError,
-    Sandbox, Step, Stop, StorageKind, Stream, Tree, enter, resolve_user,
+    Sandbox, Step, Stop, StorageChoice, StorageKind, Stream, Tree, enter, recover_root,
+    resolve_user,
 };
 
 use crate::runner::STATE_VARIABLE;
 use crate::setup::Setup;
-use crate::tree::listing;
+use crate::tree::{assert_same, listing};
 
 /// The directory in which this case's sandbox works; empty before and after.
 pub(crate) fn state_dir() -> PathBuf {
@@ -24,11 +25,19 @@ pub(crate) fn isolation() -> Isolation {
 
 /// Enters the case's isolation in the case's directory.
 pub(crate) fn enter_here() -> Result<Sandbox, EnterError> {
-    enter(&EnterOptions {
-        isolation: isolation(),
+    let setup = Setup::of_this_process();
+    let options = EnterOptions {
+        isolation: setup.isolation,
+        storage: match setup.is_tree {
+            true => StorageChoice::Tree,
+            false => StorageChoice::Overlay,
+        },
         state_dir: Some(state_dir()),
-        state_dir_candidates: Vec::new(),
-    })
+        allows_in_place: setup.isolation == Isolation::Inplace,
+        ..EnterOptions::default()
+    };
+    recover_root(&options)?;
+    enter(&options)
 }
 
 /// A sandbox and the root directory of a stage FROM a busybox image, which has neither `/proc` nor
@@ -110,15 +119,12 @@ impl Fixture {
         if let Some(tree) = &mut self.tree {
             let before = listing(tree.root().path());
             let outcome = run_in(&mut Step::Tree(tree), command, &stop).unwrap();
-            assert_eq!(listing(tree.root().path()), before);
+            assert_same(&before, &listing(tree.root().path()));
             return outcome;
         }
         let mut step = Step::Overlay(self.rootfs.begin_step().unwrap());
         let outcome = run_in(&mut step, command, &stop).unwrap();
-        let Step::Overlay(step) = step else {
-            unreachable!("it was begun as one")
-        };
-        let frozen = step.freeze().unwrap();
+        let frozen = freeze(step);
         assert_eq!(listing(frozen.upper.path()), [""; 0]);
         outcome
     }
@@ -127,16 +133,19 @@ impl Fixture {
     pub(crate) fn keep(&mut self, script: &str) -> FrozenStep {
         let mut step = Step::Overlay(self.rootfs.begin_step().unwrap());
         succeeded(run_in(&mut step, &shell(script), &self.stop).unwrap());
-        match step {
-            Step::Overlay(step) => step.freeze().unwrap(),
-            Step::Tree(_) => unreachable!("it was begun as the other"),
-        }
+        freeze(step)
     }
 
     /// Looks a user up in the image.
     pub(crate) fn user(&mut self, name: &str) -> ResolvedUser {
         resolve_user(self.step().root().unwrap(), name).unwrap()
     }
+}
+
+/// Ends a step in layers.
+pub(crate) fn freeze(step: Step<'_>) -> FrozenStep {
+    let frozen = step.freeze().unwrap();
+    frozen.expect("a tree's changes are not kept apart")
 }
 
 /// Returns what a command printed that must have succeeded.

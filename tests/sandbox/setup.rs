@@ -10,6 +10,8 @@ pub(crate) enum Account {
     Root,
     /// A user with a subordinate id range.
     User,
+    /// A user without one.
+    LoneUser,
     /// Root with the few capabilities that careful people leave to an image builder.
     FewCapabilities,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) has_proc: bool,
     pub(crate) has_mounts: bool,
     pub(crate) has_pids: bool,
+    /// Users are the kernel's; else the builder only says who is who.
+    pub(crate) has_ids: bool,
 }
 
 const NAMESPACES: Setup = Setup {
@@ -46,6 +50,7 @@ const NAMESPACES: Setup = Setup {
     has_proc: true,
     has_mounts: true,
     has_pids: true,
+    has_ids: true,
 };
 
 const CHROOT: Setup = Setup {
@@ -78,6 +83,14 @@ pub(crate) const SETUPS: &[Setup] = &[
         isolation: Isolation::Userns,
         account: Account::User,
         is_tree: true,
+        ..NAMESPACES
+    },
+    Setup {
+        name: "userns_single",
+        isolation: Isolation::Userns,
+        account: Account::LoneUser,
+        is_tree: true,
+        has_ids: false,
         ..NAMESPACES
     },
     Setup {

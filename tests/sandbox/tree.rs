@@ -69,3 +69,18 @@ pub(crate) fn differences<'a>(
         changed.map(|(path, _)| *path).collect(),
     )
 }
+
+/// Fails if two listings are not the same, and says where.
+pub(crate) fn assert_same(before: &[String], after: &[String]) {
+    let (gone, new, changed) = differences(before, after);
+    let lines = |lines: &[String]| -> Vec<String> {
+        let is_changed = |line: &&String| changed.contains(&paths(&[(*line).clone()])[0]);
+        lines.iter().filter(is_changed).cloned().collect()
+    };
+    assert!(
+        before == after,
+        "gone: {gone:?}, new: {new:?}, was: {:#?}, is: {:#?}",
+        lines(before),
+        lines(after)
+    );
+}

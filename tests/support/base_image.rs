@@ -32,15 +32,21 @@ pub(crate) struct BaseImage {
 impl Base {
     /// Pushes the base into `registry`, making it first where this machine has not got it yet.
     pub(crate) fn push_to(self, registry: &Registry) -> BaseImage {
-        let (entry, name): (PathBuf, _) = match self {
-            Self::Busybox => (cache::entry("busybox-1", make_busybox), "base/busybox:1"),
-            Self::Debian => (cache::entry("debian-1", make_debian), "base/debian:1"),
+        let name = match self {
+            Self::Busybox => "base/busybox:1",
+            Self::Debian => "base/debian:1",
         };
-        registry.push(
-            &format!("oci:{}:latest", entry.join("layout").display()),
-            name,
-        );
+        registry.push(&format!("oci:{}:latest", self.layout().display()), name);
         BaseImage::in_registry(registry, name)
+    }
+
+    /// Returns the base as an OCI layout, making it first where this machine has not got it yet.
+    pub(crate) fn layout(self) -> PathBuf {
+        let entry = match self {
+            Self::Busybox => cache::entry("busybox-1", make_busybox),
+            Self::Debian => cache::entry("debian-1", make_debian),
+        };
+        entry.join("layout")
     }
 }
 

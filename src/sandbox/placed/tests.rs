@@ -275,3 +275,20 @@ fn what_cannot_be_placed_is_an_error_that_leaves_the_tree_as_it_was() {
         assert_eq!(fs::read_dir(place.path("aside")).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn files_are_placed_on_another_file_system_as_well() {
+    let (tree, aside) = (
+        tempfile::tempdir_in("/dev/shm").unwrap(),
+        tempfile::tempdir().unwrap(),
+    );
+    let root = Root::open(tree.path()).unwrap();
+    let all = [
+        file("/pipes/EOF", "script"),
+        wanted("/point", Thing::FilePoint),
+    ];
+    let placed = Placed::put(&root, &all, &Dir::open(aside.path()).unwrap()).unwrap();
+    assert_eq!(fs::read(tree.path().join("pipes/EOF")).unwrap(), b"script");
+    assert!(placed.take_back().unwrap().is_empty());
+    assert_eq!(fs::read_dir(tree.path()).unwrap().count(), 0);
+}

@@ -51,7 +51,6 @@ use crate::fs::{Dir, PathError, Root};
 use self::journal::Journal;
 
 pub(super) use self::enter::Inside;
-pub(super) use self::leave::Left;
 pub(super) use self::mount_points::mount_points;
 pub(super) use self::recover::recover;
 

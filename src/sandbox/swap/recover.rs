@@ -170,10 +170,8 @@ fn clear(root: &Root, trash: &Trash, home: &Path, kept_now: &[PathBuf]) -> Resul
     while let Some(name) = names.next() {
         let is_last = names.peek().is_none();
         let is_dir = dir.metadata_of(name)?.map(|found| found.is_dir());
-        if is_last || is_dir == Some(false) {
-            if is_dir.is_some() {
-                trash.throw(&dir, name)?;
-            }
+        if is_dir == Some(false) || (is_last && is_dir.is_some()) {
+            trash.throw(&dir, name)?;
         }
         if !is_last {
             dir = open_or_create_dir(&dir, name)?;

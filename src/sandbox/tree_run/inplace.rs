@@ -1,6 +1,7 @@
 //! In the place of the container's own root directory, into which the tree is moved for the time of
 //! the command. There is one such place, so one command runs at a time.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -8,11 +9,12 @@ use crate::fs::{Dir, PathContext, PathError, Root};
 use crate::sys::Namespaces;
 
 use super::super::command::{Command, Exit, Stream};
+use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
 use super::super::swap::{Inside, Swap, SwapError, mount_points};
 use super::super::{Inner, mounts, room};
-use super::props::{Props, wanted_files};
+use super::props::{Props, other_mount, wanted_files};
 
 pub(super) fn run(
     inner: &Inner,
@@ -49,12 +51,26 @@ fn run_in(
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, RunError> {
     // What the container has as a mount is in place.
-    let wanted = wanted_files(root, mounts::shown_files(inner, command), kept)?;
-    let props = Props::put(inner, root, &wanted)?;
+    let files = mounts::shown_files(inner, command);
+    let mut by_mount: BTreeMap<Option<PathBuf>, Vec<Wanted>> = BTreeMap::new();
+    for wanted in wanted_files(root, files, kept)? {
+        let mount = other_mount(root, &wanted.path)?;
+        by_mount.entry(mount).or_default().push(wanted);
+    }
+    let mut all = Vec::new();
+    for (mount, wanted) in by_mount {
+        all.push(match mount {
+            None => Props::put(inner, root, &wanted)?,
+            // Such as scripts in `/dev`, which is the container's.
+            Some(mount) => Props::put_on_mount(root, &mount, &wanted)?,
+        });
+    }
     let outcome = prepared
         .run(inner, stop, output)
         .and_then(|report| prepared.exit(root, report));
-    super::after_cleaning(outcome, props.take_back())
+    all.into_iter().rev().fold(outcome, |outcome, props| {
+        super::after_cleaning(outcome, props.take_back())
+    })
 }
 
 /// Returns everything that must stay in the root directory as of now, relative to it.

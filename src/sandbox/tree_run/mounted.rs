@@ -1,10 +1,14 @@
 //! In namespaces: the tree becomes a mount of the step's own, with the usual mounts in it.
 
+use std::sync::Arc;
+
 use crate::fs::Root;
+use crate::sys::Report;
 
 use super::super::Inner;
 use super::super::command::{Command, Exit, Stream};
 use super::super::mounts;
+use super::super::owners::OwnerEmulation;
 use super::super::placed::{Thing, Wanted};
 use super::super::places::{Places, PointKind};
 use super::super::run::{Prepared, RunError};
@@ -24,11 +28,30 @@ pub(super) fn run(
     tasks.extend(mounts::tasks(inner, root.path(), &places, command));
     let prepared = Prepared::new(command, tasks, mounts::namespaces(inner))?;
     let props = Props::put(inner, root, &mount_points(&places))?;
-    // Here, in a user namespace with a single id, ownership will be recorded while the command runs.
-    let outcome = prepared
-        .run(inner, stop, output)
+    let outcome = run_with_owners(inner, &prepared, stop, output)
         .and_then(|report| prepared.exit(root, report));
     super::after_cleaning(outcome, props.take_back())
+}
+
+/// Runs the command. Where there is a single id, its calls about owners and users are answered.
+fn run_with_owners(
+    inner: &Inner,
+    prepared: &Prepared<'_>,
+    stop: &Stop,
+    output: &mut dyn FnMut(Stream, &[u8]),
+) -> Result<Option<Report>, RunError> {
+    let Some(ledger) = &inner.ledger else {
+        return prepared.run(inner, stop, output);
+    };
+    let owners =
+        OwnerEmulation::start(Arc::clone(ledger), prepared.identity()).map_err(RunError::Launch)?;
+    let outcome = prepared.run_answered(inner, Some(owners.interception()), stop, output);
+    let summary = owners.finish();
+    tracing::debug!(calls = summary.calls, "answered calls about owners");
+    for warning in summary.warnings {
+        tracing::warn!("{warning}");
+    }
+    outcome
 }
 
 /// Returns the mount points that the image lacks.

@@ -15,6 +15,7 @@ use crate::snapshot::overlay::tests::{mknod, write};
 
 mod hard_links;
 mod random;
+mod recorded;
 mod size;
 
 /// A tree that steps change in place.

@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use sawagani::fs::Root;
-use sawagani::sandbox::{FrozenStep, Rootfs, Step, View};
+use sawagani::sandbox::{Rootfs, Step, View};
 
-use crate::fixture::{Fixture, run_in, shell, state_dir, succeeded};
+use crate::fixture::{Fixture, freeze, run_in, shell, state_dir, succeeded};
 
 /// Returns the paths of everything below a root, sorted; a whiteout has a `-` in front.
 fn tree(root: &Root) -> Vec<String> {
@@ -31,13 +31,6 @@ fn tree(root: &Root) -> Vec<String> {
     let mut found = BTreeSet::new();
     walk(root, Path::new(""), &mut found);
     found.into_iter().collect()
-}
-
-fn freeze(step: Step<'_>) -> FrozenStep {
-    match step {
-        Step::Overlay(step) => step.freeze().unwrap(),
-        Step::Tree(_) => panic!("a tree's steps are not kept apart"),
-    }
 }
 
 fn read(root: &Root, path: &str) -> String {

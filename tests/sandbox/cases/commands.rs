@@ -46,7 +46,7 @@ pub(crate) fn large_output_arrives_whole() {
     let stop = fixture.stop.clone();
     let mut step = fixture.step();
     let (mut length, mut largest) = (0, 0);
-    let script = "head -c 50000000 /dev/zero";
+    let script = "yes | head -c 50000000";
     let exit = step.run(&shell(script), &stop, &mut |_, bytes| {
         length += bytes.len();
         largest = largest.max(bytes.len());
@@ -184,6 +184,10 @@ pub(crate) fn users_and_groups_are_switched() {
     let output = succeeded(fixture.try_run(&command).unwrap());
     let expected = "1000\n1000\n44 1000\n1000 1000\n";
     assert_eq!(output, expected);
+    if !Setup::of_this_process().has_ids {
+        // Who may do what is up to the kernel, for which there is one user.
+        return;
+    }
     let mut command = shell("echo no > /etc/passwd");
     command.user = ResolvedUser {
         uid: 65_534,

@@ -69,11 +69,18 @@ pub(crate) fn masked_and_read_only_paths_hold() {
 
 pub(crate) fn a_device_made_by_a_step_cannot_be_opened() {
     let mut fixture = Fixture::new();
+    if !Setup::of_this_process().has_ids {
+        // It is a record, and an empty file.
+        let script = "mknod /tmp/zero c 1 5; stat -c '%F %t:%T' /tmp/zero; wc -c < /tmp/zero";
+        let output = fixture.output(script);
+        assert_eq!(output, "character special file 1:5\n0\n");
+        return;
+    }
     let outcome = fixture.run("mknod /tmp/zero c 1 5 && head -c 1 /tmp/zero");
     assert_ne!(outcome.exit, Exit::Code(0));
     let disk = fixture.run("mknod /tmp/disk b 254 0 && head -c 1 /tmp/disk");
     assert_ne!(disk.exit, Exit::Code(0));
-    let made = fixture.run("mknod /tmp/zero c 1 5");
+    let made = fixture.run("mknod /tmp/made c 1 5");
     match isolation() {
         Isolation::Ns => {
             assert_eq!(made.exit, Exit::Code(0), "{made:?}");
@@ -137,8 +144,7 @@ pub(crate) fn linked_network_files_are_followed_inside() {
     });
     let names = fixture.output("ls /run/resolve /var; grep -c localhost /var/hosts");
     assert_eq!(names, "/run/resolve:\nstub.conf\n\n/var:\nhosts\n1\n");
-    let outcome =
-        fixture.run_without_a_trace(&shell("cat /etc/resolv.conf /etc/hosts > /dev/null"));
+    let outcome = fixture.run_without_a_trace(&shell("cat /etc/resolv.conf /etc/hosts | wc -c"));
     succeeded(outcome);
     // A link into the kernel's directories is left alone.
     fixture.push(|root| {

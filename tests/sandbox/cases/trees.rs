@@ -9,14 +9,14 @@ use sawagani::sandbox::{Exit, Isolation, Network, RunError, Step, Stop, Tree};
 use super::endings::{marker, processes_with};
 use crate::fixture::{Fixture, fill_with_busybox, isolation, run_in, shell, succeeded};
 use crate::setup::Setup;
-use crate::tree::{differences, listing};
+use crate::tree::{assert_same, differences, listing};
 
 pub(crate) fn a_tree_has_exactly_what_the_command_did() {
     let mut fixture = Fixture::new();
     let root = fixture.tree().root().path().to_path_buf();
     let before = listing(&root);
     fixture.output("cat /etc/hosts /etc/resolv.conf; ls /dev /tmp; true");
-    assert_eq!(listing(&root), before);
+    assert_same(&before, &listing(&root));
     fixture.output("echo x > /etc/foo; rm /etc/group; mkdir -p /opt/sub; chmod 700 /home");
     let after = listing(&root);
     let (gone, new, changed) = differences(&before, &after);
@@ -25,7 +25,7 @@ pub(crate) fn a_tree_has_exactly_what_the_command_did() {
     assert_eq!(changed, ["etc", "home"]);
     // What one command did, the next one sees.
     assert_eq!(fixture.output("cat /etc/foo; ls /opt"), "x\nsub\n");
-    assert_eq!(listing(&root), after);
+    assert_same(&after, &listing(&root));
 }
 
 pub(crate) fn a_failed_start_leaves_the_tree_as_it_was() {
@@ -43,7 +43,7 @@ pub(crate) fn a_failed_start_leaves_the_tree_as_it_was() {
     command.argv = vec!["nul\0".into()];
     let error = fixture.try_run(&command).unwrap_err();
     assert!(matches!(error, RunError::Nul { .. }), "{error:?}");
-    assert_eq!(listing(&root), before);
+    assert_same(&before, &listing(&root));
     assert_eq!(fixture.output("echo still works"), "still works\n");
 }
 
@@ -165,6 +165,14 @@ pub(crate) fn a_builders_own_children_are_left_alone() {
     assert!(child.try_wait().unwrap().is_none(), "a helper was killed");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+pub(crate) fn nothing_written_to_a_device_stays() {
+    let mut fixture = Fixture::new();
+    // Where no device can be made, the shell would make a file.
+    let command = shell("echo x > /dev/null; ls /no/such 2> /dev/null; ls -d /dev/null");
+    let outcome = fixture.run_without_a_trace(&command);
+    assert_eq!(succeeded(outcome), "/dev/null\n");
 }
 
 pub(crate) fn the_machines_name_is_in_hosts_and_a_network_cannot_be_had() {

@@ -2,6 +2,7 @@
 
 pub(in crate::sandbox::swap) mod fault;
 mod killed;
+mod layered;
 mod place;
 
 use std::fs;
@@ -9,19 +10,39 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use self::place::{Listing, Place, fill, set_mode, set_mtime};
-use super::{Left, Swap, SwapError, recover};
+use super::leave::Left;
+use super::{Swap, SwapError, recover};
+
+/// What [`container`] keeps.
+const KEPT: [&str; 5] = [
+    "proc",
+    "etc/resolv.conf",
+    "etc/hosts",
+    "var/run/secrets/token",
+    "tool",
+];
 
 /// A container with mounts, so to speak, and a Debian image in its tree.
 fn debian() -> Place {
-    let place = Place::new(&[
-        "proc",
-        "etc/resolv.conf",
-        "etc/hosts",
-        "var/run/secrets/token",
-        "tool",
-    ]);
+    let place = Place::new(&KEPT);
+    container(&place.root(""));
+    image(&place.tree(""));
+    // What was set last changed no time but that of the change.
+    set_mtime(&place.root(""), 1_100_000_000);
+    place
+}
+
+/// The same in a container that is made from an image with all these directories.
+fn layered_debian() -> Place {
+    let place = Place::layered(&KEPT, container);
+    image(&place.tree(""));
+    set_mtime(&place.root(""), 1_100_000_000);
+    place
+}
+
+fn container(root: &Path) {
     fill(
-        &place.root(""),
+        root,
         &[
             "proc/",
             "proc/1/",
@@ -41,10 +62,14 @@ fn debian() -> Place {
             "link>own",
         ],
     );
-    fs::hard_link(place.root("own"), place.root("etc/second")).unwrap();
-    set_mode(&place.root("etc"), 0o700);
+    fs::hard_link(root.join("own"), root.join("etc/second")).unwrap();
+    set_mode(&root.join("etc"), 0o700);
+    xattr::set(root, "user.container", b"root");
+}
+
+fn image(tree: &Path) {
     fill(
-        &place.tree(""),
+        tree,
         &[
             "proc/",
             "etc/",
@@ -64,13 +89,9 @@ fn debian() -> Place {
             "tmp/",
         ],
     );
-    set_mode(&place.tree("tmp"), 0o1777);
-    set_mode(&place.tree("etc"), 0o751);
-    xattr::set(&place.tree("etc"), "user.image", b"etc");
-    xattr::set(&place.root(""), "user.container", b"root");
-    // What was set last changed no time but that of the change.
-    set_mtime(&place.root(""), 1_100_000_000);
-    place
+    set_mode(&tree.join("tmp"), 0o1777);
+    set_mode(&tree.join("etc"), 0o751);
+    xattr::set(&tree.join("etc"), "user.image", b"etc");
 }
 
 mod xattr {
@@ -82,15 +103,6 @@ mod xattr {
     pub(super) fn set(path: &Path, key: &str, value: &[u8]) {
         let dir = Dir::open(path).unwrap();
         dir.set_own_xattr(OsStr::new(key), value).unwrap();
-    }
-
-    pub(super) fn names(path: &Path) -> Vec<std::ffi::OsString> {
-        Dir::open(path)
-            .unwrap()
-            .own_xattrs()
-            .unwrap()
-            .into_keys()
-            .collect()
     }
 }
 

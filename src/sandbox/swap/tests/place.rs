@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen,
+};
 
 use crate::fs::{Dir, Root, Timestamp};
 use crate::sandbox::swap::Swap;
@@ -25,23 +31,47 @@ pub(super) type Listing = BTreeMap<PathBuf, Line>;
 
 /// A directory with `root`, `root/work/aside` and `root/work/tree`.
 pub(super) struct Place {
-    temp: tempfile::TempDir,
+    top: PathBuf,
     pub(super) kept: Vec<PathBuf>,
+    /// An overlay that no path leads to, if the place is on one: it ends with its descriptor.
+    _mount: Option<OwnedFd>,
+    _temp: tempfile::TempDir,
 }
 
 impl Place {
     pub(super) fn new(kept: &[&str]) -> Self {
         let temp = tempfile::tempdir().unwrap();
-        fs::create_dir_all(temp.path().join("root/work/aside")).unwrap();
-        fs::create_dir_all(temp.path().join("root/work/tree")).unwrap();
+        Self::at(temp.path().to_path_buf(), kept, None, temp)
+    }
+
+    /// Makes a place on an overlay whose lower layer has what `prepare` puts into the root directory.
+    pub(super) fn layered(kept: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        for name in ["lower/root", "upper", "work"] {
+            fs::create_dir_all(temp.path().join(name)).unwrap();
+        }
+        prepare(&temp.path().join("lower/root"));
+        let mount = overlay(temp.path()).unwrap();
+        let top = PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+        Self::at(top, kept, Some(mount), temp)
+    }
+
+    fn at(top: PathBuf, kept: &[&str], mount: Option<OwnedFd>, temp: tempfile::TempDir) -> Self {
+        fs::create_dir_all(top.join("root/work/aside")).unwrap();
+        fs::create_dir_all(top.join("root/work/tree")).unwrap();
         let mut kept: Vec<PathBuf> = kept.iter().map(PathBuf::from).collect();
         kept.push(PathBuf::from("work"));
-        Self { temp, kept }
+        Self {
+            top,
+            kept,
+            _mount: mount,
+            _temp: temp,
+        }
     }
 
     /// Returns a path in the root directory.
     pub(super) fn root(&self, path: &str) -> PathBuf {
-        self.temp.path().join("root").join(path)
+        self.top.join("root").join(path)
     }
 
     /// Returns a path in the tree.
@@ -75,6 +105,25 @@ impl Place {
     pub(super) fn list_tree(&self) -> Listing {
         list(&self.tree(""))
     }
+}
+
+/// Mounts an overlay as docker does: it refuses to rename a directory of the lower layer.
+fn overlay(dir: &Path) -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (option, value) in [
+        ("lowerdir", dir.join("lower")),
+        ("upperdir", dir.join("upper")),
+        ("workdir", dir.join("work")),
+        ("redirect_dir", PathBuf::from("off")),
+    ] {
+        fsconfig_set_string(&context, option, &value)?;
+    }
+    fsconfig_create(&context)?;
+    fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        MountAttrFlags::empty(),
+    )
 }
 
 /// Makes files below `top`: `dir/`, `file=contents`, `link>target`, each with a time of its own.

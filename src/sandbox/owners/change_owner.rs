@@ -1,0 +1,110 @@
+//! Answers `chown`, `lchown`, `fchown` and `fchownat`.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
+
+use crate::fs::Inode;
+use crate::sys::{Call, Notification, Reply};
+
+use super::identity::{Identity, LEAVE};
+use super::supervisor::{Supervisor, low, read_path};
+use super::trouble::{OurTrouble, Trouble};
+use super::view::AT_FDCWD;
+
+impl Supervisor {
+    pub(super) fn change_owner(&self, call: &Notification) -> Result<Reply, Trouble> {
+        let [a, b, c, d, e, _] = call.arguments;
+        let (file, uid, gid) = match call.call {
+            Call::Fchown => (self.hold_descriptor(call, low(a) as i32)?, low(b), low(c)),
+            Call::Fchownat => {
+                let flags = AtFlags::from_bits_retain(low(e));
+                let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+                if !known.contains(flags) {
+                    return Err(Trouble::Kernel(Errno::INVAL));
+                }
+                (self.hold_at(call, low(a) as i32, b, flags)?, low(c), low(d))
+            }
+            Call::Lchown => {
+                let flags = AtFlags::SYMLINK_NOFOLLOW;
+                (self.hold_at(call, AT_FDCWD, a, flags)?, low(b), low(c))
+            }
+            _ => {
+                let flags = AtFlags::empty();
+                (self.hold_at(call, AT_FDCWD, a, flags)?, low(b), low(c))
+            }
+        };
+        let identity = self.identity(call)?;
+        self.check(call)?;
+        let inode = Inode::of(&file).ours("look at a file")?;
+        let owner = self.ledger.owner(&inode);
+        if !may_change_owner(&identity, owner, uid, gid) {
+            return Err(Trouble::Kernel(Errno::PERM));
+        }
+        // To itself: the kernel sets the change time, and clears set-id bits and capabilities.
+        match rustix::fs::chownat(&file, c"", None, None, AtFlags::EMPTY_PATH) {
+            Ok(()) => {}
+            // A device or a terminal of the machine: not in the tree, its owner is nobody's concern.
+            Err(Errno::PERM | Errno::OVERFLOW | Errno::INVAL) => {}
+            Err(errno) => return Err(Trouble::Kernel(errno)),
+        }
+        let id = |id: u32| (id != LEAVE).then_some(id);
+        self.ledger.set_owner(&inode, id(uid), id(gid));
+        Ok(Reply::Value(0))
+    }
+
+    pub(super) fn hold_descriptor(
+        &self,
+        call: &Notification,
+        descriptor: i32,
+    ) -> Result<OwnedFd, Trouble> {
+        let place = self.view.descriptor(call.thread, descriptor)?;
+        place.hold(true).map_err(|errno| match errno {
+            Errno::NOENT => Trouble::Kernel(Errno::BADF),
+            errno => Trouble::Kernel(errno),
+        })
+    }
+
+    fn hold_at(
+        &self,
+        call: &Notification,
+        dir: i32,
+        path: u64,
+        flags: AtFlags,
+    ) -> Result<OwnedFd, Trouble> {
+        let path = read_path(call.thread, path)?;
+        if path.is_empty() && flags.contains(AtFlags::EMPTY_PATH) {
+            return self.hold_descriptor(call, dir);
+        }
+        let place = self.view.place(call.thread, dir, &path)?;
+        Ok(place.hold(!flags.contains(AtFlags::SYMLINK_NOFOLLOW))?)
+    }
+}
+
+/// chown(2): root may do anything; the owner may give a file to another group that they are in.
+fn may_change_owner(identity: &Identity, owner: (u32, u32), uid: u32, gid: u32) -> bool {
+    if identity.is_root_for_files() {
+        return true;
+    }
+    let is_owner = identity.user.file == owner.0;
+    let keeps_user = uid == LEAVE || is_owner && uid == owner.0;
+    let keeps_group = gid == LEAVE || is_owner && (gid == owner.1 || identity.is_in_group(gid));
+    keeps_user && keeps_group
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_gives_files_away() {
+        let app = Identity::new(1000, 1000, &[44]);
+        let own = (1000, 1000);
+        let may = |owner, uid, gid| may_change_owner(&app, owner, uid, gid);
+        assert!(may(own, 1000, 44) && may(own, LEAVE, 1000) && may((0, 0), LEAVE, LEAVE));
+        assert!(!may(own, 0, LEAVE) && !may(own, LEAVE, 45) && !may((0, 0), LEAVE, 44));
+        let root = Identity::new(0, 0, &[]);
+        assert!(may_change_owner(&root, own, 7, 8));
+    }
+}
