@@ -22,8 +22,18 @@ pub(super) fn has_variable_like(prefix: &str) -> bool {
 }
 
 /// Returns the directory that relative paths start from.
+///
+/// Where it is gone, and another one has its name, that one: in a container, mode `inplace` replaces
+/// directories of the image, and with them the one that the job's shell is in.
 pub(super) fn current_dir() -> Result<PathBuf> {
-    std::env::current_dir().context("cannot find the current directory")
+    let error = match std::env::current_dir() {
+        Ok(directory) => return Ok(directory),
+        Err(error) => error,
+    };
+    match path_variable("PWD").filter(|path| path.is_absolute() && path.is_dir()) {
+        Some(directory) => Ok(directory),
+        None => Err(error).context("cannot find the current directory"),
+    }
 }
 
 /// Returns `path` as an absolute path; `.` and `..` stay as they are.

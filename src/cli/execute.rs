@@ -122,7 +122,9 @@ fn print_line(text: &str) -> Result<()> {
 /// Builds and delivers an image.
 fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // A killed build may have left a stage in the place of what the options are about.
-    crate::sandbox::recover_root(&options::sandbox_options(flags)?)?;
+    // The current directory may be among it; where relative names lead to does not matter here.
+    let current_dir = environment::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
+    crate::sandbox::recover_root(&options::sandbox_options(flags, &current_dir)?)?;
     let options = ExecutorOptions::new(flags)?;
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);

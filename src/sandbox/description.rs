@@ -20,7 +20,10 @@ pub(super) fn line(setting: &Setting) -> String {
     if !setting.attempts.is_empty() {
         parts.push(format!("not possible: {}", list(&setting.attempts)));
     }
-    let hints = hints(&setting.attempts);
+    let mut hints = hints(&setting.attempts);
+    if !setting.without_overlays.is_empty() {
+        hints.push("give a volume, or --state-dir on a disk, for overlays".to_owned());
+    }
     if !hints.is_empty() {
         parts.push(format!("for a better one: {}", hints.join("; or ")));
     }

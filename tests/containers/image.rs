@@ -58,7 +58,7 @@ fn the_executor_starts_in_an_image_with_nothing_else() {
 
 #[test]
 fn the_debug_image_has_a_shell_under_both_of_its_names_and_the_warmer() {
-    let script = "sh -c 'command -v executor warmer wget cat'; /bin/sh -c 'echo found'; ls /";
+    let script = "sh -c 'which executor warmer wget cat'; /bin/sh -c 'echo found'; ls /";
     let ended = docker::run(&[], &Call::script(script));
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     let places = "/kaniko/executor\n/kaniko/warmer\n/busybox/wget\n/busybox/cat\nfound\n";

@@ -3,8 +3,17 @@
 //!
 //! All of it needs root and the packages that `.ci/run` installs; whatever is missing fails a test by name.
 
-// Shared with the other test programs, each of which leaves out something.
-#[allow(dead_code, unused_imports)]
+#[allow(
+    dead_code,
+    reason = "written for all test binaries, and no binary needs all of it"
+)]
+#[path = "../suite/mod.rs"]
+mod suite;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "written for all test binaries, and no binary needs all of it"
+)]
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,6 +27,7 @@ mod pod_config;
 mod reference;
 
 mod image;
+mod in_place;
 mod interrupted;
 mod places;
 mod templates;
