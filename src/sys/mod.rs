@@ -20,6 +20,7 @@ mod seccomp_call;
 mod seccomp_filter;
 mod seccomp_install;
 mod seccomp_listener;
+mod seccomp_probe;
 mod task;
 mod tracee;
 
@@ -42,7 +43,8 @@ pub use rustix::io::Errno;
 pub use rustix::mount::MountFlags;
 pub use seccomp_call::{Abi, Call};
 pub use seccomp_filter::{Filter, Interest};
-pub use seccomp_install::{Interception, may_intercept};
+pub use seccomp_install::Interception;
 pub use seccomp_listener::{Arrival, Listener, Notification, Reply};
+pub use seccomp_probe::try_interception;
 pub use task::{Operation, Task};
 pub use tracee::{read_memory, read_string, realtime_limit, set_realtime_limit, write_memory};
