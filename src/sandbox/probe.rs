@@ -64,7 +64,7 @@ pub(super) fn try_userns(ids: Ids) -> Result<Facts, Failure> {
         match ids {
             Ids::Whole | Ids::Range => {}
             // Other owners than the one are kept by answering the calls of commands.
-            Ids::Single => sys::try_seccomp_listener()
+            Ids::Single => sys::try_interception()
                 .map_err(|errno| Failure::new("seccomp(NEW_LISTENER)", errno))?,
         }
         try_mounts(Path::new(SCRATCH))

@@ -68,14 +68,13 @@ impl<'a> Processes<'a> {
             count += 1;
             self.signal(pid, signal);
         };
-        match self.each_listed_child(parent, &mut visit) {
-            // A kernel without CONFIG_PROC_CHILDREN.
-            Err(Errno::NOENT) => self.each(&mut |pid| {
+        // A kernel without CONFIG_PROC_CHILDREN has no list.
+        if self.each_listed_child(parent, &mut visit) == Err(Errno::NOENT) {
+            self.each(&mut |pid| {
                 if self.parent(pid) == Some(parent) {
                     visit(pid);
                 }
-            }),
-            _ => {}
+            });
         }
         count
     }

@@ -4,10 +4,9 @@
 //! process that answers them.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::thread::CapabilitySet;
 
 use super::alone::last_errno;
 use super::seccomp_filter::Filter;
@@ -31,7 +30,7 @@ pub(super) fn install(filter: &Filter, socket: BorrowedFd<'_>) -> Result<(), Err
     send(socket, listener.as_fd())
 }
 
-fn set_filter(filter: &Filter) -> Result<OwnedFd, Errno> {
+pub(super) fn set_filter(filter: &Filter) -> Result<OwnedFd, Errno> {
     let instructions = filter.instructions();
     let program = libc::sock_fprog {
         len: instructions.len() as u16,
@@ -67,14 +66,14 @@ fn set_filter(filter: &Filter) -> Result<OwnedFd, Errno> {
 
 /// Bytes of a control message with one descriptor.
 // SAFETY: arithmetic only.
-const CONTROL_BYTES: usize = unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
+pub(super) const CONTROL_BYTES: usize =
+    unsafe { libc::CMSG_SPACE(size_of::<libc::c_int>() as u32) } as usize;
 
 /// A control message's buffer, aligned for its header.
 #[repr(C, align(8))]
-struct Control([u8; CONTROL_BYTES]);
+pub(super) struct Control(pub(super) [u8; CONTROL_BYTES]);
 
 fn send(socket: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd;
     let mut byte = [0_u8];
     let mut vector = libc::iovec {
         iov_base: byte.as_mut_ptr().cast(),
@@ -99,53 +98,4 @@ fn send(socket: BorrowedFd<'_>, listener: BorrowedFd<'_>) -> Result<(), Errno> {
         libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)
     };
     if sent < 0 { Err(last_errno()) } else { Ok(()) }
-}
-
-/// Receives the descriptor that [`install`] sent; `None` where all senders are gone. Runs in the
-/// parent.
-pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
-    use std::os::fd::AsRawFd;
-    let mut byte = [0_u8];
-    let mut vector = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: byte.len(),
-    };
-    let mut control = Control([0; CONTROL_BYTES]);
-    // SAFETY: all bytes zero is a valid value of the type.
-    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    message.msg_iov = &raw mut vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = CONTROL_BYTES as _;
-    let received = loop {
-        // SAFETY: everything that `message` points to outlives the call and is ours alone.
-        let received =
-            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
-        match received {
-            -1 if last_errno() == Errno::INTR => {}
-            -1 => return Err(last_errno()),
-            length => break length,
-        }
-    };
-    if received == 0 {
-        return Ok(None);
-    }
-    // SAFETY: the kernel filled `control` in and set the lengths; a header is looked at only where
-    // there is one, and its data only for the kind that holds descriptors, of which the buffer has
-    // room for one. That one is new, and nobody else knows of it.
-    unsafe {
-        let header = libc::CMSG_FIRSTHDR(&raw const message);
-        if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
-            return Err(Errno::BADMSG);
-        }
-        let fd = libc::CMSG_DATA(header)
-            .cast::<libc::c_int>()
-            .read_unaligned();
-        Ok(Some(OwnedFd::from_raw_fd(fd)))
-    }
-}
-
-/// Says whether this process may put a filter on itself without `no_new_privs`.
-pub fn may_intercept() -> bool {
-    super::has_capability(CapabilitySet::SYS_ADMIN)
 }

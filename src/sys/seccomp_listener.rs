@@ -1,7 +1,7 @@
 //! The answering side of a filter: system calls arrive here, and wait for what we say.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -9,7 +9,7 @@ use rustix::process::Pid;
 
 use super::alone::last_errno;
 use super::seccomp_call::{Abi, Call};
-use super::seccomp_install::receive;
+use super::seccomp_install::{CONTROL_BYTES, Control};
 
 /// Where the calls of a filter's processes arrive.
 #[derive(Debug)]
@@ -241,6 +241,48 @@ impl Listener {
                 errno => Err(errno),
             },
         }
+    }
+}
+
+/// Receives the descriptor that the command's process sent; `None` where all senders are gone.
+fn receive(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    let mut byte = [0_u8];
+    let mut vector = libc::iovec {
+        iov_base: byte.as_mut_ptr().cast(),
+        iov_len: byte.len(),
+    };
+    let mut control = Control([0; CONTROL_BYTES]);
+    // SAFETY: all bytes zero is a valid value of the type.
+    let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL_BYTES as _;
+    let received = loop {
+        // SAFETY: everything that `message` points to outlives the call and is ours alone.
+        let received =
+            unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        match received {
+            -1 if last_errno() == Errno::INTR => {}
+            -1 => return Err(last_errno()),
+            length => break length,
+        }
+    };
+    if received == 0 {
+        return Ok(None);
+    }
+    // SAFETY: the kernel filled `control` in and set the lengths; a header is looked at only where
+    // there is one, and its data only for the kind that holds descriptors, of which the buffer has
+    // room for one. That one is new, and nobody else knows of it.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
+            return Err(Errno::BADMSG);
+        }
+        let fd = libc::CMSG_DATA(header)
+            .cast::<libc::c_int>()
+            .read_unaligned();
+        Ok(Some(OwnedFd::from_raw_fd(fd)))
     }
 }
 

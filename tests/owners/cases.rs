@@ -48,6 +48,7 @@ pub(crate) const CASES: &[Case] = cases![
     Busybox: processes::a_step_that_cannot_start_ends,
     Busybox: processes::programs_of_32_bits_are_answered_too,
     Busybox: processes::what_an_answer_costs,
+    Debian: debian::set_id_bits_of_programs_count_and_those_of_scripts_do_not,
     Debian: debian::nameless_files_keep_their_owner_when_they_get_a_name,
     Debian: debian::packages_with_users_of_their_own_are_installed,
 ];

@@ -6,35 +6,26 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::fs::Inode;
-use crate::sys::{Call, Notification, Reply};
+use crate::sys::{Notification, Reply};
 
+use super::decide::At;
 use super::identity::{Identity, LEAVE};
-use super::supervisor::{Supervisor, low, read_path};
+use super::supervisor::Supervisor;
 use super::trouble::{OurTrouble, Trouble};
-use super::view::AT_FDCWD;
 
 impl Supervisor {
-    pub(super) fn change_owner(&self, call: &Notification) -> Result<Reply, Trouble> {
-        let [a, b, c, d, e, _] = call.arguments;
-        let (file, uid, gid) = match call.call {
-            Call::Fchown => (self.hold_descriptor(call, low(a) as i32)?, low(b), low(c)),
-            Call::Fchownat => {
-                let flags = AtFlags::from_bits_retain(low(e));
-                let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
-                if !known.contains(flags) {
-                    return Err(Trouble::Kernel(Errno::INVAL));
-                }
-                (self.hold_at(call, low(a) as i32, b, flags)?, low(c), low(d))
-            }
-            Call::Lchown => {
-                let flags = AtFlags::SYMLINK_NOFOLLOW;
-                (self.hold_at(call, AT_FDCWD, a, flags)?, low(b), low(c))
-            }
-            _ => {
-                let flags = AtFlags::empty();
-                (self.hold_at(call, AT_FDCWD, a, flags)?, low(b), low(c))
-            }
-        };
+    pub(super) fn change_owner(
+        &self,
+        call: &Notification,
+        at: At,
+        uid: u32,
+        gid: u32,
+    ) -> Result<Reply, Trouble> {
+        let known = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH;
+        if !known.contains(at.flags) {
+            return Err(Trouble::Kernel(Errno::INVAL));
+        }
+        let file = self.hold(call, at)?;
         let identity = self.identity(call)?;
         self.check(call)?;
         let inode = Inode::of(&file).ours("look at a file")?;
@@ -54,31 +45,12 @@ impl Supervisor {
         Ok(Reply::Value(0))
     }
 
-    pub(super) fn hold_descriptor(
-        &self,
-        call: &Notification,
-        descriptor: i32,
-    ) -> Result<OwnedFd, Trouble> {
-        let place = self.view.descriptor(call.thread, descriptor)?;
-        place.hold(true).map_err(|errno| match errno {
-            Errno::NOENT => Trouble::Kernel(Errno::BADF),
+    fn hold(&self, call: &Notification, at: At) -> Result<OwnedFd, Trouble> {
+        let place = self.place(call, at)?;
+        place.hold(at.follows()).map_err(|errno| match errno {
+            Errno::NOENT if at.path == 0 => Trouble::Kernel(Errno::BADF),
             errno => Trouble::Kernel(errno),
         })
-    }
-
-    fn hold_at(
-        &self,
-        call: &Notification,
-        dir: i32,
-        path: u64,
-        flags: AtFlags,
-    ) -> Result<OwnedFd, Trouble> {
-        let path = read_path(call.thread, path)?;
-        if path.is_empty() && flags.contains(AtFlags::EMPTY_PATH) {
-            return self.hold_descriptor(call, dir);
-        }
-        let place = self.view.place(call.thread, dir, &path)?;
-        Ok(place.hold(!flags.contains(AtFlags::SYMLINK_NOFOLLOW))?)
     }
 }
 

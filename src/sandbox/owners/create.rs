@@ -5,12 +5,13 @@ use rustix::fs::{FileType, Mode, OFlags, Statx};
 use rustix::io::Errno;
 
 use crate::fs::{FileKind, Inode, Ledger};
-use crate::sys::{self, Call, Notification, Reply};
+use crate::sys::{self, Notification, Reply};
 
+use super::decide::At;
 use super::identity::Identity;
-use super::supervisor::{Supervisor, low, read_path};
+use super::supervisor::{Supervisor, read_path};
 use super::trouble::{OurTrouble, Trouble};
-use super::view::{AT_FDCWD, Place};
+use super::view::Place;
 
 /// The flag of `O_TMPFILE` that is not also `O_DIRECTORY`; the same on all architectures here.
 const TMPFILE_BIT: u32 = 0o20_000_000;
@@ -22,21 +23,67 @@ const SET_GROUP_ID: u32 = 0o2000;
 const PERMISSIONS: u32 = 0o7777;
 
 /// A call that opens, in the form of `openat`.
-struct Opening {
+#[derive(Debug)]
+pub(super) struct Opening {
     dir: i32,
     path: u64,
     flags: OFlags,
     mode: u32,
 }
 
+impl Opening {
+    pub(super) fn new(dir: i32, path: u64, flags: OFlags, mode: u32) -> Self {
+        Self {
+            dir,
+            path,
+            flags,
+            mode,
+        }
+    }
+
+    fn may_create(&self) -> bool {
+        // With it, most other flags have no effect.
+        let is_handle = self.flags.contains(OFlags::PATH);
+        !is_handle && self.flags.bits() & CREATING_BITS != 0
+    }
+
+    fn is_nameless(&self) -> bool {
+        self.flags.bits() & TMPFILE_BIT != 0
+    }
+}
+
 impl Supervisor {
-    pub(super) fn open(&self, call: &Notification) -> Result<Reply, Trouble> {
-        let Some(opening) = opening_of(call)? else {
+    /// `how` are address and size of the call's structure.
+    pub(super) fn open_with_how(
+        &self,
+        call: &Notification,
+        dir: i32,
+        path: u64,
+        how: (u64, u64),
+    ) -> Result<Reply, Trouble> {
+        // linux/openat2.h: flags, mode and restrictions on resolving, 64 bits each.
+        const HOW_BYTES: usize = 24;
+        if how.1 < HOW_BYTES as u64 {
             return Ok(Reply::Continue);
-        };
+        }
+        let how = sys::read_memory(call.thread, how.0, HOW_BYTES);
+        let how = how.ours("read a process's memory")?;
+        let (numbers, _) = how.as_chunks();
+        let [flags, mode, resolve] = [0, 1, 2].map(|at| u64::from_ne_bytes(numbers[at]));
+        if resolve != 0 {
+            return Ok(Reply::Continue);
+        }
+        let flags = OFlags::from_bits_retain(flags as u32);
+        self.open(call, &Opening::new(dir, path, flags, mode as u32))
+    }
+
+    pub(super) fn open(&self, call: &Notification, opening: &Opening) -> Result<Reply, Trouble> {
+        if !opening.may_create() {
+            return Ok(Reply::Continue);
+        }
         let path = read_path(call.thread, opening.path)?;
         let identity = self.identity(call)?;
-        let is_nameless = opening.flags.bits() & TMPFILE_BIT != 0;
+        let is_nameless = opening.is_nameless();
         let follows = !opening.flags.intersects(OFlags::NOFOLLOW | OFlags::EXCL);
         let Ok(place) = self.view.place(call.thread, opening.dir, &path) else {
             return Ok(Reply::Continue);
@@ -76,64 +123,68 @@ impl Supervisor {
         })
     }
 
-    pub(super) fn make_dir(&self, call: &Notification) -> Result<Reply, Trouble> {
-        let [a, b, c, ..] = call.arguments;
-        let (dir, path, mode) = match call.call {
-            Call::Mkdirat => (low(a) as i32, b, low(c)),
-            _ => (AT_FDCWD, a, low(b)),
-        };
+    pub(super) fn make_dir(
+        &self,
+        call: &Notification,
+        at: At,
+        mode: u32,
+    ) -> Result<Reply, Trouble> {
         let mode = Mode::from_raw_mode(mode & PERMISSIONS);
-        self.make(call, dir, path, |place| {
+        self.make(call, at, |place| {
             let (start, path) = place.parts();
             rustix::fs::mkdirat(start, path, mode)
         })
     }
 
-    pub(super) fn make_link(&self, call: &Notification) -> Result<Reply, Trouble> {
-        let [a, b, c, ..] = call.arguments;
-        let (text, dir, path) = match call.call {
-            Call::Symlinkat => (a, low(b) as i32, c),
-            _ => (a, AT_FDCWD, b),
-        };
+    /// `text` is the address of the link's.
+    pub(super) fn make_link(
+        &self,
+        call: &Notification,
+        text: u64,
+        at: At,
+    ) -> Result<Reply, Trouble> {
         let text = read_path(call.thread, text)?;
-        self.make(call, dir, path, |place| {
+        self.make(call, at, |place| {
             let (start, path) = place.parts();
             rustix::fs::symlinkat(&text, start, path)
         })
     }
 
-    pub(super) fn make_node(&self, call: &Notification) -> Result<Reply, Trouble> {
-        let [a, b, c, d, ..] = call.arguments;
-        let (dir, path, mode, device) = match call.call {
-            Call::Mknodat => (low(a) as i32, b, low(c), low(d)),
-            _ => (AT_FDCWD, a, low(b), low(c)),
-        };
+    pub(super) fn make_node(
+        &self,
+        call: &Notification,
+        at: At,
+        mode: u32,
+        device: u32,
+    ) -> Result<Reply, Trouble> {
         let permissions = Mode::from_raw_mode(mode & PERMISSIONS);
-        // The number is in the kernel's 32-bit form, which the C library's agrees with.
-        let kind = match FileType::from_raw_mode(mode) {
-            FileType::CharacterDevice => FileKind::CharDevice(device.into()),
-            FileType::BlockDevice => FileKind::BlockDevice(device.into()),
-            FileType::Directory | FileType::Symlink => return Err(Trouble::Kernel(Errno::PERM)),
-            other => {
-                let file_type = match other {
-                    FileType::Unknown => FileType::RegularFile,
-                    other => other,
-                };
-                return self.make(call, dir, path, |place| {
-                    let (start, path) = place.parts();
-                    rustix::fs::mknodat(start, path, file_type, permissions, 0)
-                });
+        let file_type = match FileType::from_raw_mode(mode) {
+            // The number is in the kernel's 32-bit form, which the C library's agrees with.
+            FileType::CharacterDevice => {
+                let kind = FileKind::CharDevice(device.into());
+                return self.make_device(call, at, kind, permissions);
             }
+            FileType::BlockDevice => {
+                let kind = FileKind::BlockDevice(device.into());
+                return self.make_device(call, at, kind, permissions);
+            }
+            FileType::Directory | FileType::Symlink => return Err(Trouble::Kernel(Errno::PERM)),
+            // No type at all means a regular file.
+            FileType::RegularFile | FileType::Unknown => FileType::RegularFile,
+            FileType::Fifo => FileType::Fifo,
+            FileType::Socket => FileType::Socket,
         };
-        self.make_device(call, dir, path, kind, permissions)
+        self.make(call, at, |place| {
+            let (start, path) = place.parts();
+            rustix::fs::mknodat(start, path, file_type, permissions, 0)
+        })
     }
 
     /// Makes an empty file and records that it stands for a device.
     fn make_device(
         &self,
         call: &Notification,
-        dir: i32,
-        path: u64,
+        at: At,
         kind: FileKind,
         mode: Mode,
     ) -> Result<Reply, Trouble> {
@@ -141,12 +192,11 @@ impl Supervisor {
         if !identity.is_root_for_files() {
             return Err(Trouble::Kernel(Errno::PERM));
         }
-        let path = read_path(call.thread, path)?;
         let umask = self.view.umask(call.thread)?;
-        let place = self.view.place(call.thread, dir, &path)?;
+        let place = self.place(call, at)?;
         let parent = place.parent().statx(true);
-        let gid = identity.group.file;
-        let owner = owner_in(&self.ledger, &identity, parent).unwrap_or((0, gid));
+        // Where there is no such directory, the call fails for that.
+        let owner = owner_in(&self.ledger, &identity, parent).unwrap_or((0, 0));
         self.check(call)?;
         with_umask(umask, || {
             let (start, path) = place.parts();
@@ -161,15 +211,11 @@ impl Supervisor {
     fn make(
         &self,
         call: &Notification,
-        dir: i32,
-        path: u64,
+        at: At,
         make: impl FnOnce(&Place<'_>) -> Result<(), Errno>,
     ) -> Result<Reply, Trouble> {
-        let path = read_path(call.thread, path)?;
         let identity = self.identity(call)?;
-        let Ok(place) = self.view.place(call.thread, dir, &path) else {
-            return Ok(Reply::Continue);
-        };
+        let place = self.place(call, at)?;
         let parent = place.parent().statx(true);
         let Some(owner) = owner_in(&self.ledger, &identity, parent) else {
             return Ok(Reply::Continue);
@@ -185,56 +231,6 @@ impl Supervisor {
         let file = place.hold(false).ours("look at a new file")?;
         self.record_new(file, owner)
     }
-}
-
-/// Reads the arguments of a call that opens; `None` for one that makes no file, or that only the
-/// kernel can carry out.
-fn opening_of(call: &Notification) -> Result<Option<Opening>, Trouble> {
-    let [a, b, c, d, ..] = call.arguments;
-    let opening = match call.call {
-        Call::Creat => Opening {
-            dir: AT_FDCWD,
-            path: a,
-            flags: OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC,
-            mode: low(b),
-        },
-        Call::Openat => Opening {
-            dir: low(a) as i32,
-            path: b,
-            flags: OFlags::from_bits_retain(low(c)),
-            mode: low(d),
-        },
-        Call::Openat2 => {
-            // linux/openat2.h: flags, mode and restrictions on resolving, 64 bits each.
-            const HOW_BYTES: usize = 24;
-            if d < HOW_BYTES as u64 {
-                return Ok(None);
-            }
-            let how = sys::read_memory(call.thread, c, HOW_BYTES);
-            let how = how.ours("read a process's memory")?;
-            let (numbers, _) = how.as_chunks();
-            let [flags, mode, resolve] = [0, 1, 2].map(|at| u64::from_ne_bytes(numbers[at]));
-            if resolve != 0 {
-                return Ok(None);
-            }
-            Opening {
-                dir: low(a) as i32,
-                path: b,
-                flags: OFlags::from_bits_retain(low(flags)),
-                mode: low(mode),
-            }
-        }
-        _ => Opening {
-            dir: AT_FDCWD,
-            path: a,
-            flags: OFlags::from_bits_retain(low(b)),
-            mode: low(c),
-        },
-    };
-    let is_creating = opening.flags.bits() & CREATING_BITS != 0;
-    // With it, the other flags have no effect.
-    let is_handle = opening.flags.contains(OFlags::PATH);
-    Ok((is_creating && !is_handle).then_some(opening))
 }
 
 /// Returns whose a new file in `dir` is; `None` where it is root's as the kernel makes it, or where

@@ -3,53 +3,46 @@
 //! The kernel executes them; their owner is the one id of the namespace, so that for the kernel
 //! nothing changes.
 
-use std::ffi::CStr;
-
 use rustix::fs::{FileType, Mode, OFlags, StatVfsMountFlags, Statx};
 use rustix::io::Errno;
 
 use crate::fs::Inode;
-use crate::sys::{Call, Notification, Reply};
+use crate::sys::{Notification, Reply};
 
+use super::decide::At;
 use super::identity::LEAVE;
-use super::supervisor::{Supervisor, low, read_path};
-use super::trouble::Trouble;
-use super::view::{AT_FDCWD, Place};
+use super::supervisor::Supervisor;
+use super::trouble::{OurTrouble, Trouble};
+use super::view::Place;
 
 const SET_USER_ID: u32 = 0o4000;
 const SET_GROUP_ID: u32 = 0o2000;
 const GROUP_EXECUTE: u32 = 0o010;
 const EXECUTE: u32 = 0o111;
-const AT_EMPTY_PATH: u32 = 0x1000;
 
 impl Supervisor {
     /// Always lets the kernel go on. The ids change already here, and stay changed should the kernel
     /// then refuse a program that could be found: no caller that we know of notices.
-    pub(super) fn execute(&mut self, call: &Notification) -> Result<Reply, Trouble> {
+    pub(super) fn execute(&mut self, call: &Notification, at: At) -> Result<Reply, Trouble> {
         let before = self.identity(call)?;
         // Before its first program the step's process is a copy of the builder, whose memory not
         // even we may read: that program is not looked at.
-        let Ok((user, group)) = self.set_ids_of_program(call) else {
+        let Ok((user, group)) = self.set_ids_of_program(call, at) else {
             return Ok(Reply::Continue);
         };
         let after = before.after_execution(user, group);
         if after != *before {
             self.check(call)?;
-            self.marks.set(call.thread, after)?;
+            let marked = self.marks.set(call.thread, after);
+            marked.ours("keep who a process is")?;
         }
         Ok(Reply::Continue)
     }
 
     /// Returns the user and the group that the program is set-id to, [`LEAVE`] for none. An error
     /// where there is no such program.
-    fn set_ids_of_program(&self, call: &Notification) -> Result<(u32, u32), Trouble> {
-        let [a, b, .., e, _] = call.arguments;
-        let (dir, path, flags) = match call.call {
-            Call::Execveat => (low(a) as i32, b, low(e)),
-            _ => (AT_FDCWD, a, 0),
-        };
-        let path = read_path(call.thread, path)?;
-        let place = self.place_of_program(call, dir, &path, flags)?;
+    fn set_ids_of_program(&self, call: &Notification, at: At) -> Result<(u32, u32), Trouble> {
+        let place = self.place(call, at)?;
         let metadata = place.statx(true)?;
         let mode = u32::from(metadata.stx_mode);
         if !FileType::from_raw_mode(mode).is_file() || mode & EXECUTE == 0 {
@@ -63,19 +56,6 @@ impl Supervisor {
             return Ok((LEAVE, LEAVE));
         }
         Ok(self.set_ids_of(&metadata))
-    }
-
-    fn place_of_program(
-        &self,
-        call: &Notification,
-        dir: i32,
-        path: &CStr,
-        flags: u32,
-    ) -> Result<Place<'_>, Trouble> {
-        if path.is_empty() && flags & AT_EMPTY_PATH != 0 {
-            return self.view.descriptor(call.thread, dir);
-        }
-        self.view.place(call.thread, dir, path)
     }
 
     fn set_ids_of(&self, metadata: &Statx) -> (u32, u32) {

@@ -108,7 +108,7 @@ impl Ids {
         let before = *self;
         let may_be_real = [LEAVE, before.real, before.effective].contains(&real);
         let may_be_effective = effective == LEAVE || before.has(effective);
-        if !is_privileged && !(may_be_real && may_be_effective) {
+        if !(is_privileged || may_be_real && may_be_effective) {
             return Err(Errno::PERM);
         }
         if real != LEAVE {
@@ -127,7 +127,9 @@ impl Ids {
     /// `setresuid`, `setresgid`.
     pub(super) fn set_three(
         &mut self,
-        [real, effective, saved]: [u32; 3],
+        real: u32,
+        effective: u32,
+        saved: u32,
         is_privileged: bool,
     ) -> Result<(), Errno> {
         let is_allowed = |id: &u32| *id == LEAVE || self.has(*id);
@@ -206,21 +208,21 @@ mod tests {
     #[test]
     fn three_ids_come_from_the_three_or_from_root() {
         let mut some = ids(1, 2, 3);
-        some.set_three([3, 1, LEAVE], false).unwrap();
+        some.set_three(3, 1, LEAVE, false).unwrap();
         assert_eq!(some, ids(3, 1, 3));
-        assert_eq!(some.set_three([LEAVE, LEAVE, 4], false), Err(Errno::PERM));
-        some.set_three([4, LEAVE, 5], true).unwrap();
+        assert_eq!(some.set_three(LEAVE, LEAVE, 4, false), Err(Errno::PERM));
+        some.set_three(4, LEAVE, 5, true).unwrap();
         assert_eq!(some, ids(4, 1, 5));
     }
 
     #[test]
     fn what_threads_repeat_one_after_the_other_has_the_effect_of_one() {
         // The C library has every thread of a process make the same call; the ids are the process's.
-        for arguments in [[7, 7, 7], [7, 0, LEAVE], [LEAVE, 7, LEAVE], [LEAVE, 7, 0]] {
+        for [a, b, c] in [[7, 7, 7], [7, 0, LEAVE], [LEAVE, 7, LEAVE], [LEAVE, 7, 0]] {
             let mut once = Ids::all(0);
-            once.set_three(arguments, true).unwrap();
+            once.set_three(a, b, c, true).unwrap();
             let mut twice = once;
-            twice.set_three(arguments, twice.effective == 0).unwrap();
+            twice.set_three(a, b, c, twice.effective == 0).unwrap();
             assert_eq!(once, twice);
         }
         let mut once = ids(0, 7, 7);
@@ -236,7 +238,7 @@ mod tests {
         assert_eq!(some.set_file(7, true), 0);
         assert_eq!(some.set_file(8, false), 7);
         assert_eq!(some.file, 7);
-        some.set_three([LEAVE, 0, LEAVE], false).unwrap();
+        some.set_three(LEAVE, 0, LEAVE, false).unwrap();
         assert_eq!(some.file, 0);
     }
 
@@ -248,7 +250,7 @@ mod tests {
         assert_eq!(sudo.group, Ids::all(1000));
         assert!(sudo.is_privileged() && sudo.is_in_group(7) && !sudo.is_in_group(8));
         let mut dropped = sudo.clone();
-        dropped.user.set_three([LEAVE, 1000, LEAVE], false).unwrap();
+        dropped.user.set_three(LEAVE, 1000, LEAVE, false).unwrap();
         let shell = dropped.after_execution(LEAVE, LEAVE);
         assert_eq!(shell.user, Ids::all(1000));
     }

@@ -26,13 +26,18 @@
 //! - *Sockets* in the file system have no recorded owner: no layer holds one.
 //! - *Directories' own words:* `readdir` calls a device a regular file; opening one opens the empty file.
 //! - *`openat2`* with restrictions on resolving, and `io_uring`, which is refused.
+//! - *The step's own program:* until it runs, its process is a copy of the builder, into which nobody may
+//!   look; should it be set-id itself, which takes a `USER` and `RUN ["sudo", …]`, it runs as that user.
 //! - *32-bit x86 programs* have all of it but the older `stat` calls; x32 and 32-bit ARM programs cannot run.
+//!
+//! Needs Linux 5.9, and no other listener on the builder itself.
 //!
 //! None of it is a means of confinement: what keeps a step in is the namespaces. So it does no harm
 //! that a process can change a path between our look and the kernel's.
 
 mod change_owner;
 mod create;
+mod decide;
 mod execute;
 mod identity;
 mod marks;

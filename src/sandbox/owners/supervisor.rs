@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::fs::{Inode, Ledger};
-use crate::sys::{self, Arrival, Call, Listener, Notification, Reply};
+use crate::sys::{self, Arrival, Listener, Notification, Reply};
 
 use super::EmulationSummary;
+use super::decide::At;
 use super::identity::Identity;
 use super::marks::Marks;
 use super::trouble::{OurTrouble, Trouble};
-use super::view::View;
+use super::view::{Place, View};
 
 /// More warnings than this say nothing new.
 const WARNINGS_MAX: usize = 20;
@@ -83,6 +85,11 @@ impl Supervisor {
         };
         if let Err(errno) = self.listener.answer(notification, reply) {
             self.warn("answer a call", errno);
+            // Whatever was wrong with the answer: the caller must not wait for ever.
+            let refusal = Reply::Error(Errno::NOSYS);
+            if let Err(errno) = self.listener.answer(notification, refusal) {
+                self.warn("refuse a call", errno);
+            }
         }
     }
 
@@ -93,36 +100,6 @@ impl Supervisor {
         }
     }
 
-    fn decide(&mut self, call: &Notification) -> Result<Reply, Trouble> {
-        match call.call {
-            Call::Chown | Call::Lchown | Call::Fchown | Call::Fchownat => self.change_owner(call),
-            Call::Setuid
-            | Call::Setgid
-            | Call::Setreuid
-            | Call::Setregid
-            | Call::Setresuid
-            | Call::Setresgid
-            | Call::Setfsuid
-            | Call::Setfsgid
-            | Call::Setgroups => self.set_ids(call),
-            Call::Getuid
-            | Call::Geteuid
-            | Call::Getgid
-            | Call::Getegid
-            | Call::Getresuid
-            | Call::Getresgid
-            | Call::Getgroups => self.tell_ids(call),
-            Call::Open | Call::Openat | Call::Openat2 | Call::Creat => self.open(call),
-            Call::Mkdir | Call::Mkdirat => self.make_dir(call),
-            Call::Mknod | Call::Mknodat => self.make_node(call),
-            Call::Symlink | Call::Symlinkat => self.make_link(call),
-            Call::Execve | Call::Execveat => self.execute(call),
-            Call::Stat | Call::Lstat | Call::Fstat | Call::Newfstatat | Call::Statx => {
-                self.show(call)
-            }
-        }
-    }
-
     /// Makes sure that the caller of `call` still waits, so that what was found by its thread id was
     /// the caller's: to be asked before anything is done to what was found.
     pub(super) fn check(&self, call: &Notification) -> Result<(), Trouble> {
@@ -130,6 +107,19 @@ impl Supervisor {
             true => Ok(()),
             false => Err(Trouble::Gone),
         }
+    }
+
+    /// Returns where the caller finds a file.
+    pub(super) fn place(&self, call: &Notification, at: At) -> Result<Place<'_>, Trouble> {
+        let may_be_empty = at.flags.contains(AtFlags::EMPTY_PATH);
+        if at.path == 0 && may_be_empty {
+            return self.view.descriptor(call.thread, at.dir);
+        }
+        let path = read_path(call.thread, at.path)?;
+        if path.is_empty() && may_be_empty {
+            return self.view.descriptor(call.thread, at.dir);
+        }
+        self.view.place(call.thread, at.dir, &path)
     }
 
     /// Returns who the caller is.
@@ -154,9 +144,4 @@ impl Supervisor {
 /// Reads a path from the caller's memory.
 pub(super) fn read_path(thread: Pid, address: u64) -> Result<std::ffi::CString, Trouble> {
     sys::read_string(thread, address).ours("read a process's memory")
-}
-
-/// An argument that is a descriptor, an id, or flags: its lower half.
-pub(super) fn low(argument: u64) -> u32 {
-    argument as u32
 }

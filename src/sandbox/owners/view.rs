@@ -231,7 +231,9 @@ impl Place<'_> {
 /// Returns the path without its last component: `.` for a single name, `/` for one in the root.
 fn parent_of(path: &CStr) -> CString {
     let bytes = path.to_bytes();
-    let end = bytes.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
+    let Some(end) = bytes.iter().rposition(|byte| *byte != b'/') else {
+        return c"/".to_owned();
+    };
     let parent = match bytes[..end].iter().rposition(|byte| *byte == b'/') {
         Some(0) => b"/",
         Some(slash) => &bytes[..slash],

@@ -1,6 +1,6 @@
 //! What needs more than busybox: threads, odd calls, packages.
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, succeeded};
 
 /// The C library has each of them change by itself.
 fn threads_are_who_their_process_is(fixture: &Fixture) {
@@ -38,7 +38,7 @@ pub(crate) fn packages_with_users_of_their_own_are_installed(fixture: &Fixture) 
         "apt-get update && apt-get install -y --no-install-recommends openssh-client man-db sudo iputils-ping perl",
     );
     let calls = outcome.summary.calls;
-    let said = crate::fixture::succeeded(outcome);
+    let said = succeeded(outcome);
     assert!(said.contains("Setting up sudo"), "{said}");
     println!(
         "{calls} calls answered in {:.1} s",
@@ -76,4 +76,14 @@ pub(crate) fn packages_with_users_of_their_own_are_installed(fixture: &Fixture) 
     );
     assert_eq!(said, "p cap_net_raw=ep\n/bin/ping cap_net_raw=ep\n");
     threads_are_who_their_process_is(fixture);
+}
+
+pub(crate) fn set_id_bits_of_programs_count_and_those_of_scripts_do_not(fixture: &Fixture) {
+    fixture.output(
+        "cp /usr/bin/id ids; chown 7:8 ids; chmod 6755 ids; cp ids group; chown 0:8 group; chmod 2755 group; \
+         printf '#!/bin/sh\\nid -u\\n' > script; chown 7 script; chmod 4755 script; cp ids plain; chown 7 plain",
+    );
+    let script = "./ids -u; ./ids -g; ./ids -ru; ./group -u; ./group -g; ./script; ./plain -u; setpriv --no-new-privs ./ids -u";
+    let said = succeeded(fixture.run_as(1000, 1000, &[], &["/bin/sh", "-c", script]));
+    assert_eq!(said, "7\n8\n1000\n1000\n8\n1000\n1000\n1000\n");
 }
