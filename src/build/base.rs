@@ -1,30 +1,32 @@
 //! Images that a build starts from or copies from: found in their registry, fetched and unpacked only
 //! when a step needs their files, and each layer once.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use tokio::sync::OnceCell;
+use tokio::io::AsyncRead;
 use tokio_util::io::SyncIoBridge;
 
 use crate::fs::Root;
-use crate::image::blob_store::{BlobStore, BlobWriter};
+use crate::image::blob_store::BlobStore;
 use crate::image::decompress::{Compression, LayerDecompressor};
 use crate::image::manifest::ManifestDocument;
-use crate::image::unpack::{self, Form, UnpackOptions, Unpacked, unpack};
+use crate::image::unpack;
 use crate::image::{
-    BlobOrigin, Descriptor, DiffId, Digest, ImageConfig, OverlayXattrs, Platform, Reference,
+    BlobOrigin, Descriptor, Digest, ImageConfig, OverlayXattrs, Platform, Reference,
 };
 use crate::registry::{Purpose, Registries, Repository};
-use crate::sandbox::{LayerDir, Rootfs, Sandbox};
+use crate::sandbox::{LayerDir, Rootfs, Sandbox, StorageKind};
 
 use super::draft::ImageDraft;
+use super::files::{StageFiles, StageTree, StageView};
 use super::halt::Halt;
 use super::layers::{LayerContent, StageLayer, StoredLayer};
+use super::once::Once;
+use super::unpacking::{LayerWork, UnpackedLayer, check_diff_id, root_of};
 use super::{Event, Progress};
 
 /// An image in a registry, of which nothing but manifest and config is here.
@@ -55,6 +57,10 @@ pub struct BaseImages {
     /// those below.
     unpacked: Once<Digest, Arc<UnpackedLayer>>,
     completed: Once<Digest, ()>,
+    /// Blobs that are here.
+    fetched: Once<Digest, ()>,
+    /// Trees of images that files are only copied from, by the chain ID of the topmost layer.
+    trees_to_read: Once<Option<Digest>, Arc<StageTree>>,
 }
 
 impl BaseImages {
@@ -75,6 +81,8 @@ impl BaseImages {
             resolved: Once::default(),
             unpacked: Once::default(),
             completed: Once::default(),
+            fetched: Once::default(),
+            trees_to_read: Once::default(),
         }
     }
 
@@ -124,9 +132,91 @@ impl BaseImages {
         }
     }
 
-    /// Fetches and unpacks the layers that are not here yet, several at a time, and stacks them.
-    pub(super) async fn open(self: &Arc<Self>, layers: &[StageLayer]) -> Result<Rootfs> {
+    /// Fetches and unpacks the layers that are not here yet, for a stage to start with.
+    pub(super) async fn open(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageFiles> {
         let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        match self.sandbox.storage() {
+            StorageKind::Layers(_) => Ok(StageFiles::Layers(self.stack(layers).await?)),
+            StorageKind::Trees => Ok(StageFiles::Tree(Box::new(self.tree(layers).await?))),
+        }
+    }
+
+    /// Fetches and unpacks the layers that are not here yet, to be read.
+    pub(super) async fn view(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageView> {
+        let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        match self.sandbox.storage() {
+            StorageKind::Layers(_) => {
+                let mut rootfs = self.stack(layers).await?;
+                Ok(StageView::Layers(rootfs.view()?))
+            }
+            StorageKind::Trees => {
+                let id = chain_ids(&layers).pop();
+                let unpack = async || Ok(Arc::new(self.tree(layers).await?));
+                self.trees_to_read.get(id, unpack).await?.view()
+            }
+        }
+    }
+
+    /// Fetches the layers, several at a time, and applies them to a directory, one after the other.
+    async fn tree(self: &Arc<Self>, layers: Vec<&Arc<StoredLayer>>) -> Result<StageTree> {
+        let fetch = |layer: &Arc<StoredLayer>| {
+            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
+            // A task each: a layer that waits for its turn must not hold up the others.
+            tokio::spawn(async move {
+                let fetch = || images.fetch_blob(&layer);
+                images
+                    .fetched
+                    .get(layer.descriptor.digest.clone(), fetch)
+                    .await?;
+                anyhow::Ok(layer)
+            })
+        };
+        let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
+        let mut tree = StageTree::new(&self.sandbox)?;
+        for task in tasks {
+            let layer = task.await.context("fetching stopped")??;
+            let images = Arc::clone(self);
+            let unpacking = tokio::task::spawn_blocking(move || {
+                images.unpack_into(&mut tree, &layer)?;
+                anyhow::Ok(tree)
+            });
+            tree = unpacking.await.context("unpacking stopped")??;
+        }
+        Ok(tree)
+    }
+
+    /// Fetches the blob of a layer.
+    async fn fetch_blob(&self, layer: &StoredLayer) -> Result<()> {
+        let failed = || format!("cannot fetch layer {}", layer.name());
+        let reader = self.open_blob(layer).await.with_context(failed)?;
+        let mut source = SyncIoBridge::new(reader);
+        let mut blob = self.blobs.writer_for(&layer.descriptor.digest)?;
+        let digest = layer.descriptor.digest.clone();
+        let task = tokio::task::spawn_blocking(move || -> Result<()> {
+            io::copy(&mut source, &mut blob)?;
+            blob.commit(Some(&digest))?;
+            Ok(())
+        });
+        task.await.context("fetching stopped")?.with_context(failed)
+    }
+
+    /// Applies a layer, whose blob is here, to a tree.
+    fn unpack_into(&self, tree: &mut StageTree, layer: &StoredLayer) -> Result<()> {
+        let start = Instant::now();
+        let mut work = || -> Result<()> {
+            let blob = self.blobs.read(&layer.descriptor.digest)?;
+            let (compression, source) = Compression::detect(self.halt.file(blob))?;
+            let mut tar = LayerDecompressor::spawn(source, compression)?;
+            tree.unpack(&mut tar)?;
+            check_diff_id(&tar.finish()?, &layer.diff_id)
+        };
+        work().with_context(|| format!("cannot unpack layer {}", layer.name()))?;
+        self.tell_unpacked(layer, start);
+        Ok(())
+    }
+
+    /// Fetches and unpacks the layers that are not here yet, several at a time, and stacks them.
+    async fn stack(self: &Arc<Self>, layers: Vec<&Arc<StoredLayer>>) -> Result<Rootfs> {
         let chain = chain_ids(&layers);
         let mut tasks = Vec::with_capacity(layers.len());
         for (layer, id) in layers.into_iter().zip(&chain) {
@@ -165,40 +255,52 @@ impl BaseImages {
     /// Fetches a layer, keeps its blob and unpacks it into a directory of its own, all in one pass.
     async fn fetch_layer(&self, layer: &StoredLayer) -> Result<Arc<UnpackedLayer>> {
         let start = Instant::now();
-        let registry = self
-            .registries
-            .registry(&layer.origin.registry, Purpose::Pull)?;
-        let repository = registry.repository(&layer.origin.repository);
-        let name = format!("{}/{}", layer.origin.registry, layer.origin.repository);
-        let descriptor = &layer.descriptor;
-        let failed = || format!("cannot unpack layer {} of `{name}`", descriptor.digest);
-        let opening = self.halt.or_halt(repository.open_blob(descriptor)).await;
-        let reader = opening.with_context(failed)?.with_context(failed)?;
-        let source = SyncIoBridge::new(self.halt.reader(reader.into_async_read()));
+        let failed = || format!("cannot unpack layer {}", layer.name());
+        let reader = self.open_blob(layer).await.with_context(failed)?;
+        let source = SyncIoBridge::new(reader);
         let work = LayerWork {
             dir: self.sandbox.new_layer_dir()?,
-            blob: self.blobs.writer_for(&descriptor.digest)?,
-            digest: descriptor.digest.clone(),
+            blob: self.blobs.writer_for(&layer.descriptor.digest)?,
+            digest: layer.descriptor.digest.clone(),
             diff_id: layer.diff_id.clone(),
-            xattrs: self.sandbox.overlay_xattrs(),
+            xattrs: overlay_xattrs(&self.sandbox),
         };
         let task = tokio::task::spawn_blocking(move || work.unpack(source));
         let unpacked = task
             .await
             .context("unpacking stopped")?
             .with_context(failed)?;
+        self.tell_unpacked(layer, start);
+        Ok(Arc::new(unpacked))
+    }
+
+    /// Asks the registry for a layer.
+    async fn open_blob(&self, layer: &StoredLayer) -> Result<impl AsyncRead + Unpin + use<>> {
+        let registry = self
+            .registries
+            .registry(&layer.origin.registry, Purpose::Pull)?;
+        let repository = registry.repository(&layer.origin.repository);
+        let opening = repository.open_blob(&layer.descriptor);
+        let reader = self.halt.or_halt(opening).await??;
+        Ok(self.halt.reader(reader.into_async_read()))
+    }
+
+    fn tell_unpacked(&self, layer: &StoredLayer, start: Instant) {
+        let BlobOrigin {
+            registry,
+            repository,
+        } = &layer.origin;
         (self.progress)(Event::Unpacked {
-            image: &name,
-            digest: descriptor.digest.as_str(),
-            size: descriptor.size,
+            image: &format!("{registry}/{repository}"),
+            digest: layer.descriptor.digest.as_str(),
+            size: layer.descriptor.size,
             duration: start.elapsed(),
         });
-        Ok(Arc::new(unpacked))
     }
 
     /// Gives a layer what it takes from those below it.
     async fn complete(&self, layer: Arc<UnpackedLayer>, below: Vec<LayerDir>) -> Result<()> {
-        let xattrs = self.sandbox.overlay_xattrs();
+        let xattrs = overlay_xattrs(&self.sandbox);
         let task = tokio::task::spawn_blocking(move || -> Result<()> {
             let lowers = below
                 .iter()
@@ -213,70 +315,11 @@ impl BaseImages {
     }
 }
 
-/// A layer in a directory of its own.
-struct UnpackedLayer {
-    dir: LayerDir,
-    unpacked: Unpacked,
-}
-
-/// What unpacking one layer takes. Runs on a thread of its own.
-struct LayerWork {
-    dir: LayerDir,
-    blob: BlobWriter,
-    digest: Digest,
-    diff_id: DiffId,
-    xattrs: OverlayXattrs,
-}
-
-impl LayerWork {
-    fn unpack(self, source: impl Read + Send + 'static) -> Result<UnpackedLayer> {
-        // The blob is written by the thread that decompresses it, and finished by this one.
-        let blob = Arc::new(Mutex::new(self.blob));
-        let tee = Tee {
-            source,
-            copy: Arc::clone(&blob),
-        };
-        let (compression, source) = Compression::detect(tee)?;
-        let mut tar = LayerDecompressor::spawn(source, compression)?;
-        let options = UnpackOptions {
-            form: Form::OverlayLayer(self.xattrs),
-            owner: None,
-        };
-        let unpacked = unpack(&mut tar, &root_of(&self.dir)?, &options)?;
-        let diff_id = tar.finish()?;
-        if diff_id != self.diff_id {
-            bail!(
-                "the layer's content is {diff_id}, its config says {}",
-                self.diff_id
-            );
-        }
-        let blob = Arc::into_inner(blob).context("the layer is still being read")?;
-        let blob = blob.into_inner().unwrap_or_else(PoisonError::into_inner);
-        blob.commit(Some(&self.digest))?;
-        Ok(UnpackedLayer {
-            dir: self.dir,
-            unpacked,
-        })
+fn overlay_xattrs(sandbox: &Sandbox) -> OverlayXattrs {
+    match sandbox.storage() {
+        StorageKind::Layers(xattrs) => xattrs,
+        StorageKind::Trees => unreachable!("layers are unpacked alone only for overlays"),
     }
-}
-
-/// Hands on what it reads, and writes a copy of it.
-struct Tee<R> {
-    source: R,
-    copy: Arc<Mutex<BlobWriter>>,
-}
-
-impl<R: Read> Read for Tee<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        let mut copy = self.copy.lock().unwrap_or_else(PoisonError::into_inner);
-        copy.write_all(&buffer[..count])?;
-        Ok(count)
-    }
-}
-
-fn root_of(layer: &LayerDir) -> Result<Root> {
-    Ok(Root::from_dir(layer.open()?))
 }
 
 /// Returns the chain IDs of layers, base first (image-spec, config.md "Layer ChainID").
@@ -291,29 +334,6 @@ fn chain_ids(layers: &[&Arc<StoredLayer>]) -> Vec<Digest> {
         chain.push(id);
     }
     chain
-}
-
-/// Values that are made once, by the first who asks; others wait for it.
-struct Once<K, V>(Mutex<BTreeMap<K, Arc<OnceCell<V>>>>);
-
-impl<K, V> Default for Once<K, V> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<K: Ord, V: Clone> Once<K, V> {
-    async fn get<F: Future<Output = Result<V>>>(
-        &self,
-        key: K,
-        make: impl FnOnce() -> F,
-    ) -> Result<V> {
-        let cell = {
-            let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(cells.entry(key).or_default())
-        };
-        cell.get_or_try_init(make).await.cloned()
-    }
 }
 
 fn stored_layers(

@@ -1,6 +1,6 @@
 //! A build from beginning to end: read, plan, execute the stages, put the image together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use crate::dockerfile::{self, Dockerfile};
 use crate::fs::Root;
 use crate::image::{AssembledImage, Reference};
 
+use super::ability::check_ability;
 use super::assemble::assemble;
-use super::plan::{PlannedStage, plan};
-use super::stage::{BuiltStage, BuiltStages, build_stage};
+use super::built::{BuiltStage, BuiltStages};
+use super::plan::{FileSource, PlannedStage, StageBase, plan};
+use super::stage::build_stage;
 use super::workshop::{Tools, Workshop};
 use super::{BuildOptions, DockerfileText, Event};
 
@@ -54,6 +56,7 @@ pub async fn build(
 ) -> Result<AssembledImage> {
     warn_of_syntax(&input.dockerfile, &tools);
     let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
+    check_ability(&plan, &input.text, &tools.sandbox)?;
     let workshop = Arc::new(Workshop::new(
         input,
         options,
@@ -92,6 +95,11 @@ async fn build_stages(
     let mut built = BuiltStages::new();
     let mut running: JoinSet<(usize, Result<BuiltStage>)> = JoinSet::new();
     let mut failure = None;
+    let consumers = consumers(&waiting);
+    let at_once = match workshop.sandbox().mode().runs_in_parallel() {
+        true => STAGES_AT_ONCE,
+        false => 1,
+    };
     loop {
         let ready: Vec<usize> = waiting
             .iter()
@@ -99,14 +107,18 @@ async fn build_stages(
             .map(|(index, _)| *index)
             .collect();
         for index in ready {
-            if running.len() >= STAGES_AT_ONCE {
+            if running.len() >= at_once {
                 break;
             }
             let Some(stage) = waiting.remove(&index) else {
                 continue;
             };
+            let takes_over = takes_over_base(&stage, index, &consumers, &built);
             let (workshop, built) = (Arc::clone(workshop), built.clone());
-            running.spawn_blocking(move || (index, build_stage(&workshop, &stage, &built)));
+            running.spawn_blocking(move || {
+                let outcome = build_stage(&workshop, &stage, &built, takes_over);
+                (index, outcome)
+            });
         }
         match running.join_next().await {
             None => break,
@@ -134,6 +146,39 @@ async fn build_stages(
         Some(error) => Err(error),
         None => Ok(built),
     }
+}
+
+/// Returns, for each stage that others need, the numbers of those.
+fn consumers(stages: &BTreeMap<usize, PlannedStage>) -> BTreeMap<usize, BTreeSet<usize>> {
+    let mut consumers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (index, stage) in stages {
+        for needed in &stage.needs {
+            consumers.entry(*needed).or_default().insert(*index);
+        }
+    }
+    consumers
+}
+
+/// Says whether the stage `index` may change the files of the stage that it is built on, because
+/// nobody needs them any more.
+fn takes_over_base(
+    stage: &PlannedStage,
+    index: usize,
+    consumers: &BTreeMap<usize, BTreeSet<usize>>,
+    built: &BuiltStages,
+) -> bool {
+    let StageBase::Stage(base) = stage.base else {
+        return false;
+    };
+    let copies_from_base = stage.steps.iter().any(|step| match step.source {
+        FileSource::Stage(source) => source == base,
+        FileSource::Context | FileSource::Image(_) => false,
+    });
+    let others = consumers.get(&base).into_iter().flatten();
+    let others_are_done = others
+        .filter(|consumer| **consumer != index)
+        .all(|consumer| built.contains_key(consumer));
+    !copies_from_base && others_are_done
 }
 
 /// Dockerfiles and ignore files are read into memory: a larger one is neither.

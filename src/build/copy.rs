@@ -214,7 +214,7 @@ impl StageBuilder<'_> {
                 });
             }
             FileSource::Stage(index) => self.built[index].view(self.workshop)?,
-            FileSource::Image(image) => self.workshop.open_layers(&image.layers)?.view()?,
+            FileSource::Image(image) => self.workshop.view_layers(&image.layers)?,
         };
         work(&Origin {
             root: view.root(),

@@ -22,11 +22,21 @@ impl DockerfileText {
         }
     }
 
+    fn lines_of(&self, span: Span) -> impl Iterator<Item = (usize, &str)> {
+        let lines = self.text.lines().enumerate();
+        lines
+            .map(|(index, line)| (index + 1, line))
+            .skip(span.start.saturating_sub(1))
+            .take_while(move |(number, _)| *number <= span.end)
+            .take(EXCERPT_LINES_MAX)
+    }
+
     /// Makes the error of something that went wrong at `span`.
     pub fn error_at(&self, span: Span, message: impl Into<String>) -> LocatedError {
         LocatedError {
             file: self.clone(),
             span,
+            also: Vec::new(),
             message: message.into(),
             source: None,
             hint: None,
@@ -40,6 +50,8 @@ impl DockerfileText {
 pub struct LocatedError {
     file: DockerfileText,
     span: Span,
+    /// Other places that the message is about, in order.
+    also: Vec<Span>,
     message: String,
     source: Option<Box<dyn Error + Send + Sync>>,
     hint: Option<String>,
@@ -50,6 +62,12 @@ pub struct LocatedError {
 const EXCERPT_LINES_MAX: usize = 8;
 
 impl LocatedError {
+    /// Shows other places as well, which come after the first.
+    pub fn also_at(mut self, spans: impl IntoIterator<Item = Span>) -> Self {
+        self.also.extend(spans);
+        self
+    }
+
     /// Adds what caused the error.
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
@@ -78,15 +96,11 @@ impl LocatedError {
         self.hint.as_deref()
     }
 
-    /// Returns the lines that the error is about, with their numbers from 1.
+    /// Returns the lines that the error is about, with their numbers from 1. Of each place the first
+    /// few.
     pub fn excerpt(&self) -> Vec<(usize, &str)> {
-        let lines = self.file.text.lines().enumerate();
-        lines
-            .map(|(index, line)| (index + 1, line))
-            .skip(self.span.start.saturating_sub(1))
-            .take_while(|(number, _)| *number <= self.span.end)
-            .take(EXCERPT_LINES_MAX)
-            .collect()
+        let spans = std::iter::once(&self.span).chain(&self.also);
+        spans.flat_map(|span| self.file.lines_of(*span)).collect()
     }
 }
 

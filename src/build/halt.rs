@@ -1,6 +1,6 @@
 //! Asking everything that a build does to end: commands, downloads, layers being written.
 
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -55,6 +55,29 @@ impl Halt {
             inner,
             halted: Box::pin(self.token.clone().cancelled_owned()),
         }
+    }
+
+    /// As [`Self::reader`], for what is read without waiting.
+    pub(super) fn file<R>(&self, inner: R) -> HaltingFile<R> {
+        HaltingFile {
+            inner,
+            token: self.token.clone(),
+        }
+    }
+}
+
+/// A file or pipe that cannot be read any more once the build is asked to end.
+pub(super) struct HaltingFile<R> {
+    inner: R,
+    token: CancellationToken,
+}
+
+impl<R: Read> Read for HaltingFile<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.token.is_cancelled() {
+            return Err(io::Error::other(Halted));
+        }
+        self.inner.read(buffer)
     }
 }
 

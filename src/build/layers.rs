@@ -84,3 +84,14 @@ pub(super) struct StoredLayer {
     /// A repository that has it.
     pub(super) origin: BlobOrigin,
 }
+
+impl StoredLayer {
+    /// Returns how messages name it.
+    pub(super) fn name(&self) -> String {
+        let BlobOrigin {
+            registry,
+            repository,
+        } = &self.origin;
+        format!("{} of `{registry}/{repository}`", self.descriptor.digest)
+    }
+}

@@ -4,6 +4,7 @@
 //! one after the other; `run`, `copy`, `add` and `workdir` are those that work on files, the others
 //! change the draft of the image.
 
+mod ability;
 mod add;
 mod assemble;
 mod base;
@@ -12,13 +13,16 @@ mod base;
     reason = "the story of the room has its name"
 )]
 mod build;
+mod built;
 mod copy;
 mod draft;
 mod error;
+mod files;
 mod go_format;
 mod halt;
 mod layers;
 mod metadata;
+mod once;
 mod options;
 mod owner;
 mod plan;
@@ -27,6 +31,7 @@ mod run;
 mod scope;
 mod stage;
 mod support;
+mod unpacking;
 mod workdir;
 mod workshop;
 

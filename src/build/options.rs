@@ -1,6 +1,6 @@
 //! What a build is asked to do: checked once by `cli`, and only read from then on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::image::{ImageFormat, LayerCompression, Platform};
@@ -21,6 +21,8 @@ pub struct BuildOptions {
     pub labels: Vec<(String, String)>,
     /// Names of the stages to build; the first is the image. Empty for the last stage.
     pub targets: Vec<String>,
+    /// Paths, relative to the root directory, that are part of no layer, with all below them.
+    pub ignored_paths: BTreeSet<PathBuf>,
     /// Platform that the image is for.
     pub platform: Platform,
     /// Whether the platform was asked for, and so is written into the image's config.

@@ -1,7 +1,6 @@
 //! One stage, from its FROM to its last instruction.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -9,9 +8,12 @@ use anyhow::Result;
 use crate::dockerfile::{
     ArgDeclaration, ExpandError, Expander, Instruction, NameValues, Span, Statement,
 };
-use crate::sandbox::{Rootfs, Step, View};
+use crate::sandbox::{Rootfs, Step};
 
+use super::built::{BuiltStage, BuiltStages, Parent};
 use super::draft::ImageDraft;
+use super::files::{StageFiles, StageTree};
+use super::layers::StageLayer;
 use super::metadata::{self, MetadataError};
 use super::plan::{PlannedStage, PlannedStep, StageBase};
 use super::scope::StageScope;
@@ -19,69 +21,24 @@ use super::support::refusal;
 use super::workshop::Workshop;
 use super::{Event, LocatedError, StepName};
 
-/// A stage that is built.
-pub(super) struct BuiltStage {
-    pub(super) draft: ImageDraft,
-    pub(super) scope: StageScope,
-    /// Its files; `None` as long as nobody has asked for them.
-    rootfs: Mutex<Option<Rootfs>>,
-    /// The stage that it was built on, whose files are its own as long as it has none.
-    parent: Option<Arc<BuiltStage>>,
-}
-
-impl BuiltStage {
-    /// Returns the stage's files for another stage to start with. They are fetched now if no step
-    /// has needed them.
-    pub(super) fn rootfs(&self, workshop: &Workshop) -> Result<Rootfs> {
-        self.with_rootfs(workshop, |rootfs| Ok(rootfs.clone()))
-    }
-
-    /// Returns the stage's files to read.
-    pub(super) fn view(&self, workshop: &Workshop) -> Result<Arc<View>> {
-        self.with_rootfs(workshop, |rootfs| Ok(rootfs.view()?))
-    }
-
-    fn with_rootfs<T>(
-        &self,
-        workshop: &Workshop,
-        work: impl FnOnce(&mut Rootfs) -> Result<T>,
-    ) -> Result<T> {
-        let mut rootfs = self.rootfs.lock().unwrap_or_else(PoisonError::into_inner);
-        if rootfs.is_none() {
-            *rootfs = Some(match &self.parent {
-                Some(parent) => parent.rootfs(workshop)?,
-                None => workshop.open_layers(&self.draft.layers)?,
-            });
-        }
-        match &mut *rootfs {
-            Some(rootfs) => work(rootfs),
-            None => unreachable!("it was just opened"),
-        }
-    }
-}
-
-/// The stages that are built so far, by number.
-pub(super) type BuiltStages = BTreeMap<usize, Arc<BuiltStage>>;
-
 /// Builds one stage. Blocks: runs on a thread of its own.
+///
+/// `takes_over_base` says that the base is a stage whose files nobody else needs.
 pub(super) fn build_stage(
     workshop: &Workshop,
     stage: &PlannedStage,
     built: &BuiltStages,
+    takes_over_base: bool,
 ) -> Result<BuiltStage> {
-    let mut builder = StageBuilder::start(workshop, stage, built);
+    let mut builder = StageBuilder::start(workshop, stage, built, takes_over_base);
     for step in &stage.steps {
         builder.execute(step)?;
     }
-    let parent = match stage.base {
-        StageBase::Stage(index) => Some(Arc::clone(&built[&index])),
-        StageBase::Scratch | StageBase::Image(_) => None,
-    };
     Ok(BuiltStage {
         draft: builder.draft,
         scope: builder.scope,
-        rootfs: Mutex::new(builder.rootfs),
-        parent,
+        files: Mutex::new(builder.files),
+        parent: builder.parent,
     })
 }
 
@@ -92,13 +49,19 @@ pub(super) struct StageBuilder<'a> {
     pub(super) built: &'a BuiltStages,
     pub(super) draft: ImageDraft,
     pub(super) scope: StageScope,
-    rootfs: Option<Rootfs>,
+    files: Option<StageFiles>,
+    parent: Option<Parent>,
     /// The step that is being executed.
     pub(super) name: StepName,
 }
 
 impl<'a> StageBuilder<'a> {
-    fn start(workshop: &'a Workshop, stage: &'a PlannedStage, built: &'a BuiltStages) -> Self {
+    fn start(
+        workshop: &'a Workshop,
+        stage: &'a PlannedStage,
+        built: &'a BuiltStages,
+        takes_over_base: bool,
+    ) -> Self {
         let (draft, parent) = match &stage.base {
             StageBase::Scratch => (ImageDraft::scratch(&stage.platform), None),
             StageBase::Image(image) => (image.draft(), None),
@@ -114,7 +77,11 @@ impl<'a> StageBuilder<'a> {
             built,
             draft,
             scope,
-            rootfs: None,
+            files: None,
+            parent: parent.map(|parent| Parent {
+                stage: Arc::clone(parent),
+                is_taken_over: takes_over_base,
+            }),
             name: StepName {
                 stage: stage.name.clone(),
                 number: 1,
@@ -281,31 +248,62 @@ impl<'a> StageBuilder<'a> {
         created_by: String,
         work: impl FnOnce(&Self, &mut Step<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut rootfs = match self.rootfs.take() {
-            Some(rootfs) => rootfs,
+        let mut files = match self.files.take() {
+            Some(files) => files,
             None => self.open(span)?,
         };
-        let mut step = rootfs.begin_step().map_err(|error| {
+        let layer = match &mut files {
+            StageFiles::Layers(rootfs) => self.in_overlay(rootfs, span, work)?,
+            StageFiles::Tree(tree) => self.in_tree(tree, span, work)?,
+        };
+        self.files = Some(files);
+        self.draft.add_layer(created_by, layer);
+        Ok(())
+    }
+
+    /// Runs `work` in an overlay, whose changes are made a layer while later steps run.
+    fn in_overlay(
+        &self,
+        rootfs: &mut Rootfs,
+        span: Span,
+        work: impl FnOnce(&Self, &mut Step<'_>) -> Result<()>,
+    ) -> Result<StageLayer> {
+        let step = rootfs.begin_step().map_err(|error| {
             self.error(span, "cannot prepare the files of the step")
                 .because(error)
         })?;
+        let mut step = Step::Overlay(step);
         work(self, &mut step)?;
         let frozen = step.freeze().map_err(|error| {
             self.error(span, "cannot read what the step changed")
                 .because(error)
         })?;
-        self.rootfs = Some(rootfs);
-        let layer = self
-            .workshop
-            .write_layer(frozen, &self.name, span, self.stage.makes_layers);
-        self.draft.add_layer(created_by, layer);
-        Ok(())
+        let frozen = frozen.filter(|_| self.stage.makes_layers);
+        Ok(self.workshop.write_layer(frozen, &self.name, span))
+    }
+
+    /// Runs `work` in a plain directory, and makes a layer of what it changed before the next step
+    /// can change it again.
+    fn in_tree(
+        &self,
+        tree: &mut StageTree,
+        span: Span,
+        work: impl FnOnce(&Self, &mut Step<'_>) -> Result<()>,
+    ) -> Result<StageLayer> {
+        let work = |step: &mut Step<'_>| work(self, step);
+        if !self.stage.makes_layers {
+            tree.in_unwatched_step(work)?;
+            return Ok(self.workshop.no_layer());
+        }
+        tree.in_step(self.workshop.excluded(), work, |diff| {
+            self.workshop.write_layer_now(diff, &self.name, span)
+        })
     }
 
     /// Makes the files of the stage's base available.
-    fn open(&self, span: Span) -> Result<Rootfs> {
-        if let StageBase::Stage(index) = self.stage.base {
-            return self.built[&index].rootfs(self.workshop);
+    fn open(&self, span: Span) -> Result<StageFiles> {
+        if let Some(parent) = &self.parent {
+            return parent.start(self.workshop);
         }
         self.workshop
             .open_layers(&self.draft.layers)

@@ -1,7 +1,7 @@
 //! What all stages of a build share.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,12 +16,13 @@ use crate::image::LayerCompression;
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
-use crate::sandbox::{FrozenStep, Rootfs, Sandbox};
-use crate::snapshot::OverlayDiff;
+use crate::sandbox::{FrozenStep, Sandbox};
 use crate::snapshot::change::Excluded;
 use crate::snapshot::into_layer::append;
+use crate::snapshot::{Diff, OverlayDiff, ScanDiff};
 
 use super::base::BaseImages;
+use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::scope::GlobalScope;
@@ -51,10 +52,11 @@ pub(super) struct Workshop {
     pub(super) context: BuildContext,
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
-    pub(super) sandbox: Sandbox,
+    sandbox: Sandbox,
     pub(super) halt: Halt,
     progress: Progress,
     layer_options: LayerOptions,
+    excluded: Arc<Excluded>,
     epoch: Option<Timestamp>,
     runtime: Handle,
     layer_writers: Arc<Semaphore>,
@@ -89,6 +91,7 @@ impl Workshop {
                 clamp_mtime: epoch,
                 threads: processors,
             },
+            excluded: Arc::new(options.ignored_paths.clone()),
             epoch: epoch_time.context("SOURCE_DATE_EPOCH is out of range")?,
             runtime: Handle::current(),
             layer_writers: Arc::new(Semaphore::new(LAYER_WRITERS)),
@@ -100,6 +103,11 @@ impl Workshop {
     /// Tells the user something.
     pub(super) fn report(&self, event: Event<'_>) {
         (self.progress)(event);
+    }
+
+    /// Returns where steps run.
+    pub(super) fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// Returns a directory for files of the build that belong into no image.
@@ -128,23 +136,51 @@ impl Workshop {
     }
 
     /// Fetches and unpacks the layers that are not here yet, and stacks them. Blocks.
-    pub(super) fn open_layers(&self, layers: &[StageLayer]) -> Result<Rootfs> {
+    pub(super) fn open_layers(&self, layers: &[StageLayer]) -> Result<StageFiles> {
         self.runtime.block_on(self.images.open(layers))
     }
 
-    /// Writes the layer of a step in the background, unless no image needs it.
+    /// Fetches and unpacks the layers that are not here yet, and shows their files. Blocks.
+    pub(super) fn view_layers(&self, layers: &[StageLayer]) -> Result<StageView> {
+        self.runtime.block_on(self.images.view(layers))
+    }
+
+    /// Returns the paths that belong into no layer.
+    pub(super) fn excluded(&self) -> &Excluded {
+        &self.excluded
+    }
+
+    /// Writes the layer of a step in the background. `None` is a step whose layer no image needs.
     pub(super) fn write_layer(
         &self,
-        frozen: FrozenStep,
+        frozen: Option<FrozenStep>,
         name: &StepName,
         span: Span,
-        is_needed: bool,
     ) -> StageLayer {
-        let content = if is_needed {
-            LayerContent::New(self.start_writing(frozen, name, span))
-        } else {
-            LayerContent::Unwritten
-        };
+        match frozen {
+            Some(frozen) => self.layer(LayerContent::New(self.start_writing(frozen, name, span))),
+            None => self.no_layer(),
+        }
+    }
+
+    /// Stands for a step whose layer no image needs.
+    pub(super) fn no_layer(&self) -> StageLayer {
+        self.layer(LayerContent::Unwritten)
+    }
+
+    /// Writes the layer of a step at once.
+    pub(super) fn write_layer_now(
+        &self,
+        diff: &ScanDiff<'_>,
+        name: &StepName,
+        span: Span,
+    ) -> Result<StageLayer> {
+        let job = self.layer_job(name, span);
+        let layer = job.write(&diff.into())?;
+        Ok(self.layer(LayerContent::New(pending(async { Ok(layer) }))))
+    }
+
+    fn layer(&self, content: LayerContent) -> StageLayer {
         StageLayer {
             created: self.now(),
             content,
@@ -173,26 +209,22 @@ impl Workshop {
     }
 
     fn start_writing(&self, frozen: FrozenStep, name: &StepName, span: Span) -> PendingLayer {
-        let options = self.layer_options;
-        let blobs = self.images.blobs();
         let writers = Arc::clone(&self.layer_writers);
-        let (progress, name) = (Arc::clone(&self.progress), name.clone());
-        let file = self.new_layer_file();
-        let (text, halt) = (self.text.clone(), self.halt.clone());
         let failure = Arc::clone(&self.layer_failure);
+        let excluded = Arc::clone(&self.excluded);
+        let job = self.layer_job(name, span);
         let work = move || -> Result<Layer, SharedError> {
-            let layer = write(&frozen, &file, &blobs, options, &halt).map_err(|error| {
-                let error = SharedError::from(cannot_write(&text, span, error));
+            let diff = OverlayDiff {
+                upper: &frozen.upper,
+                lower: frozen.lower.root(),
+                xattrs: frozen.xattrs,
+                excluded: &excluded,
+            };
+            job.write(&Diff::Overlay(diff)).map_err(|error| {
+                let error = SharedError::from(error);
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
                 error
-            })?;
-            progress(Event::Layer {
-                step: &name,
-                digest: layer.digest.as_str(),
-                size: layer.size,
-                entries: layer.entries,
-            });
-            Ok(layer)
+            })
         };
         // Started at once, not when somebody first asks for the layer.
         let task = self.runtime.spawn(async move {
@@ -204,32 +236,60 @@ impl Workshop {
             Ok(joined.context("writing the layer stopped")??)
         })
     }
+
+    fn layer_job(&self, name: &StepName, span: Span) -> LayerJob {
+        LayerJob {
+            file: self.new_layer_file(),
+            blobs: self.images.blobs(),
+            options: self.layer_options,
+            halt: self.halt.clone(),
+            progress: Arc::clone(&self.progress),
+            name: name.clone(),
+            text: self.text.clone(),
+            span,
+        }
+    }
 }
 
-/// Makes a layer of what a step changed, and puts it among the blobs.
-fn write(
-    frozen: &FrozenStep,
-    file: &Path,
-    blobs: &BlobStore,
+/// What writing one layer takes.
+struct LayerJob {
+    file: PathBuf,
+    blobs: Arc<BlobStore>,
     options: LayerOptions,
-    halt: &Halt,
-) -> Result<Layer> {
-    let diff = OverlayDiff {
-        upper: &frozen.upper,
-        lower: frozen.lower.root(),
-        xattrs: frozen.xattrs,
-        excluded: &Excluded::default(),
-    };
-    let mut writer = LayerWriter::create(file, options)?;
-    diff.visit(|change| {
-        if halt.is_requested() {
-            return Err(anyhow::Error::new(Halted));
-        }
-        Ok(append(&mut writer, change)?)
-    })?;
-    let layer = writer.finish()?;
-    blobs.adopt(&layer.path, &layer.digest)?;
-    Ok(layer)
+    halt: Halt,
+    progress: Progress,
+    name: StepName,
+    text: DockerfileText,
+    span: Span,
+}
+
+impl LayerJob {
+    /// Makes a layer of what a step changed, and puts it among the blobs.
+    fn write(&self, diff: &Diff<'_>) -> Result<Layer> {
+        let layer = self
+            .write_unlocated(diff)
+            .map_err(|error| cannot_write(&self.text, self.span, error))?;
+        (self.progress)(Event::Layer {
+            step: &self.name,
+            digest: layer.digest.as_str(),
+            size: layer.size,
+            entries: layer.entries,
+        });
+        Ok(layer)
+    }
+
+    fn write_unlocated(&self, diff: &Diff<'_>) -> Result<Layer> {
+        let mut writer = LayerWriter::create(&self.file, self.options)?;
+        diff.visit(|change| {
+            if self.halt.is_requested() {
+                return Err(anyhow::Error::new(Halted));
+            }
+            Ok(append(&mut writer, change)?)
+        })?;
+        let layer = writer.finish()?;
+        self.blobs.adopt(&layer.path, &layer.digest)?;
+        Ok(layer)
+    }
 }
 
 fn cannot_write(text: &DockerfileText, span: Span, error: anyhow::Error) -> anyhow::Error {

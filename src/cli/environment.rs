@@ -22,8 +22,18 @@ pub(super) fn has_variable_like(prefix: &str) -> bool {
 }
 
 /// Returns the directory that relative paths start from.
+///
+/// Where it is gone, and another one has its name, that one: in a container, mode `inplace` replaces
+/// directories of the image, and with them the one that the job's shell is in.
 pub(super) fn current_dir() -> Result<PathBuf> {
-    std::env::current_dir().context("cannot find the current directory")
+    let error = match std::env::current_dir() {
+        Ok(directory) => return Ok(directory),
+        Err(error) => error,
+    };
+    match path_variable("PWD").filter(|path| path.is_absolute() && path.is_dir()) {
+        Some(directory) => Ok(directory),
+        None => Err(error).context("cannot find the current directory"),
+    }
 }
 
 /// Returns `path` as an absolute path; `.` and `..` stay as they are.
@@ -49,13 +59,35 @@ pub(super) fn docker_config() -> Result<Option<(PathBuf, String)>> {
 }
 
 /// Returns the directories for a build's files, best first: where no `--state-dir` is given.
-pub(super) fn state_dir_candidates() -> Vec<PathBuf> {
+pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
     let temporary = path_variable("TMPDIR");
-    // /tmp last: where it is a tmpfs, the files of a build would count as memory.
+    let usual = ["/var/tmp", "/tmp"].map(PathBuf::from);
+    // Where a user without any right may still write: their home, and the place of a job's files.
+    let own = path_variable("HOME");
+    let workspace = PathBuf::from("/workspace");
+    let last = own
+        .into_iter()
+        .chain([workspace, current_dir.to_path_buf()]);
     temporary
         .into_iter()
-        .chain([PathBuf::from("/var/tmp"), PathBuf::from("/tmp")])
+        .chain(image_directories())
+        .chain(usual)
+        .chain(last)
         .collect()
+}
+
+/// Returns the directories for a build's files in our own image, which has neither /var/tmp nor /tmp. Empty elsewhere.
+///
+/// `work` beside the program is a volume where the container's runtime makes those that images ask for, so that it can
+/// hold overlays; the program's own directory lies on the container's root file system.
+fn image_directories() -> Vec<PathBuf> {
+    let program = std::env::current_exe().unwrap_or_default();
+    match program.parent() {
+        Some(directory) if directory.join(".sawagani-image").exists() => {
+            vec![directory.join("work"), directory.to_owned()]
+        }
+        Some(_) | None => Vec::new(),
+    }
 }
 
 /// Returns the directories of a list such as `$SSL_CERT_DIR`, separated by colons. Empty where the

@@ -195,9 +195,21 @@ pub(super) struct PlaceFlags {
         default_value = "auto"
     )]
     pub(super) isolation: String,
-    /// Directory for the files of a build [default: the first of $TMPDIR, /var/tmp and /tmp that can hold overlays]
+    /// Directory for the files of a build [default: the first of $TMPDIR, /var/tmp, /tmp, the tool's directory and the mounted disks that can hold overlays, else the first that can be written to]
     #[arg(long, value_name = "DIR", env = "SAWAGANI_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    /// Allow --isolation=inplace in any container: its files are moved aside while a RUN is executed
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) in_place: bool,
+    /// The tool's own directory, which stays in place and out of images [default: /kaniko]
+    #[arg(long, value_name = "DIR", env = "KANIKO_DIR")]
+    pub(super) kaniko_dir: Option<PathBuf>,
+    /// Path that is part of no layer; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub(super) ignore_path: Vec<PathBuf>,
+    /// How files are kept: auto, overlay or tree
+    #[arg(long, value_name = "KIND", default_value = "auto", hide = true)]
+    pub(super) storage: String,
 }
 
 #[derive(Debug, Args)]
@@ -243,7 +255,7 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 26] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 24] = [
     "annotation",
     "bucket",
     "build-context",
@@ -256,10 +268,8 @@ pub(super) const NOT_YET_SUPPORTED: [&str; 26] = [
     "credential-helpers",
     "dryrun",
     "git",
-    "ignore-path",
     "image-download-retry",
     "image-fs-extract-retry",
-    "kaniko-dir",
     "no-push-cache",
     "push-ignore-immutable-tag-errors",
     "push-retry",

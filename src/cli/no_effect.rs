@@ -28,11 +28,11 @@ const FLAGS: [NoEffect; 11] = [
     NoEffect {
         name: "snapshot-mode",
         takes_value: true,
-        reason: "what a step changed is read from its overlay, exactly and without a walk",
+        reason: "what a step changed is found exactly, by an overlay or by times that cannot be set",
     },
     boolean(
         "use-new-run",
-        "what a step changed is read from its overlay",
+        "what a step changed is found without reading the files",
     ),
     boolean(
         "skip-unused-stages",
@@ -45,7 +45,7 @@ const FLAGS: [NoEffect; 11] = [
     boolean("compressed-caching", "no layer is held in memory"),
     boolean(
         "ignore-var-run",
-        "nothing of the machine's own /var/run is visible to RUN",
+        "what the machine mounts in /var/run is in no image, and what a step writes there is",
     ),
     boolean(
         "materialize",
@@ -53,15 +53,15 @@ const FLAGS: [NoEffect; 11] = [
     ),
     boolean(
         "cleanup",
-        "the machine's own root directory is never changed",
+        "after a build, the root directory is what it was before",
     ),
     boolean(
         "pre-cleanup",
-        "the machine's own root directory is never changed",
+        "files of the root directory are never part of a stage",
     ),
     boolean(
         "preserve-context",
-        "the machine's own root directory is never changed",
+        "after a build, the root directory is what it was before",
     ),
 ];
 

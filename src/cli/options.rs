@@ -1,7 +1,7 @@
 //! From words to meaning: the one conversion that checks everything a user typed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -11,7 +11,7 @@ use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::registry::options::{ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain};
-use crate::sandbox::{EnterOptions, Isolation};
+use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags, RegistryFlags};
@@ -41,7 +41,7 @@ impl ExecutorOptions {
     }
 }
 
-fn build_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result<BuildOptions> {
+fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
     let context = context_dir(&flags.input)?;
     if let Some((scheme, _)) = flags.input.dockerfile.split_once("://") {
@@ -60,6 +60,7 @@ fn build_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result
             .filter(|name| !name.is_empty())
             .cloned()
             .collect(),
+        ignored_paths: ignored_paths(&flags.place.ignore_path)?,
         platform: platform_or_host(platform)?,
         platform_is_explicit: platform.is_some(),
         is_reproducible: flags.output.reproducible,
@@ -138,10 +139,7 @@ fn platform_or_host(text: Option<&str>) -> Result<Platform> {
     }
 }
 
-fn delivery_options(
-    flags: &ExecutorFlags,
-    current_dir: &std::path::Path,
-) -> Result<DeliveryOptions> {
+fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
     let output = &flags.output;
     let push = !no_push(output.no_push)?;
     if push && output.destination.is_empty() {
@@ -190,10 +188,7 @@ fn no_push(flag: bool) -> Result<bool> {
     }
 }
 
-fn registry_options(
-    flags: &RegistryFlags,
-    current_dir: &std::path::Path,
-) -> Result<RegistryOptions> {
+fn registry_options(flags: &RegistryFlags, current_dir: &Path) -> Result<RegistryOptions> {
     let mut certificates: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for argument in &flags.registry_certificate {
         let (host, file) = argument.split_once('=').with_context(|| {
@@ -264,12 +259,68 @@ fn keychain() -> Result<Keychain> {
     Ok(Keychain::new(vec![config]))
 }
 
-fn sandbox_options(flags: &ExecutorFlags, current_dir: &std::path::Path) -> Result<EnterOptions> {
-    let isolation = flags.place.isolation.parse::<Isolation>()?;
-    let state_dir = flags.place.state_dir.as_deref();
+/// Checks what says where steps run. Reads no file.
+pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<EnterOptions> {
+    let place = &flags.place;
+    // An empty value is an unset one: scripts write `--state-dir=$DIR`.
+    let given = |path: &Option<PathBuf>| {
+        let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
+        path.map(|path| absolute(path, current_dir))
+    };
     Ok(EnterOptions {
-        isolation,
-        state_dir: state_dir.map(|directory| absolute(directory, current_dir)),
-        state_dir_candidates: environment::state_dir_candidates(),
+        isolation: place.isolation.parse::<Isolation>()?,
+        storage: place.storage.parse::<StorageChoice>()?,
+        state_dir: given(&place.state_dir),
+        state_dir_candidates: environment::state_dir_candidates(current_dir),
+        avoided: vec![absolute(&context_dir(&flags.input)?, current_dir)],
+        tool_dir: given(&place.kaniko_dir).unwrap_or_else(|| PathBuf::from(TOOL_DIR)),
+        ignored: ignored_paths(&place.ignore_path)?,
+        allows_in_place: place.in_place,
     })
+}
+
+/// Returns the paths relative to the root directory.
+fn ignored_paths(arguments: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    let relative = |path: &PathBuf| {
+        let shown = path.display();
+        let is_pattern = |byte: &u8| matches!(byte, b'*' | b'?' | b'[');
+        if path.as_os_str().as_encoded_bytes().iter().any(is_pattern) {
+            bail!("not yet supported: a pattern in --ignore-path (`{shown}`)");
+        }
+        let mut names = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::Normal(name) => names.push(name),
+                Component::RootDir | Component::CurDir => {}
+                Component::ParentDir | Component::Prefix(_) => {
+                    bail!("--ignore-path is `{shown}`, expected a path without `..`")
+                }
+            }
+        }
+        if names.as_os_str().is_empty() {
+            bail!("--ignore-path is `{shown}`, expected a path below the root directory");
+        }
+        Ok(names)
+    };
+    arguments.iter().map(relative).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_paths_are_taken_from_the_root_directory_on() {
+        let paths = |texts: &[&str]| {
+            let paths: Vec<PathBuf> = texts.iter().map(PathBuf::from).collect();
+            ignored_paths(&paths)
+        };
+        let expected = ["srv/data", "var/cache"].map(PathBuf::from);
+        let found = paths(&["/var/cache/", "./srv//data", "/srv/data"]).unwrap();
+        assert_eq!(found, BTreeSet::from(expected));
+        for wrong in ["/", "../etc", "/var/*"] {
+            let error = paths(&[wrong]).unwrap_err().to_string();
+            assert!(error.contains(wrong), "{error}");
+        }
+    }
 }

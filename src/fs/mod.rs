@@ -3,14 +3,17 @@
 //! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
 
 mod copy;
+mod copy_tree;
 mod descent;
 mod dir;
 mod dir_metadata;
+mod dir_own_xattr;
 mod dir_read;
 mod dir_xattrs;
 mod error;
 mod file;
 mod inode;
+mod known_contents;
 mod ledger;
 mod metadata;
 mod mode;
@@ -19,8 +22,10 @@ mod recorded;
 mod remove;
 mod replace;
 mod root;
+mod stray;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
+pub use copy_tree::copy_tree;
 pub use descent::Descent;
 pub use dir::Dir;
 pub use dir_read::DirEntry;
@@ -28,6 +33,7 @@ pub use dir_xattrs::Xattrs;
 pub use error::{PathContext, PathError};
 pub use file::stored_range;
 pub use inode::Inode;
+pub use known_contents::{ContentHasher, KnownContents};
 pub use ledger::{Ledger, Record, Rights};
 pub use metadata::{FileKind, Metadata, Timestamp, device_number};
 pub use mode::ModeChange;
@@ -35,3 +41,4 @@ pub use new_file::NewFile;
 pub use remove::remove_tree;
 pub use replace::replace_file;
 pub use root::Root;
+pub use stray::empty_if_named;

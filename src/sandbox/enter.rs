@@ -1,39 +1,75 @@
 //! Entering the sandbox: main's first effect, before any thread exists.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::fs::PathError;
-use crate::image::OverlayXattrs;
+use crate::fs::{PathError, Root};
 use crate::sys;
 
-use super::Sandbox;
+use super::attempt::{Attempt, hints, list};
+use super::choice::choose;
 use super::failure::Failure;
 use super::id_map::is_mapped;
 use super::isolation::{Isolation, Mode};
-use super::overlay::{self, OverlayOptions};
-use super::probe::{Attempt, Facts, enter_mode, probe_mode};
-use super::work_dir::{WorkDir, remove_stale};
+use super::mountinfo::mounts_of_this_process;
+use super::own_root::{RootLock, kept_paths, relative};
+use super::probe::enter_mode;
+use super::storage::StorageChoice;
+use super::swap::SwapError;
+use super::work_dir::recover_stale;
+use super::{Sandbox, Setting, state_dir};
 
-/// What to enter, and where to work.
+/// What to enter, and where to work. Paths are absolute.
 #[derive(Debug, Clone)]
 pub struct EnterOptions {
     /// The wanted isolation. Anything but `Auto` is taken or refused, never replaced.
     pub isolation: Isolation,
+    /// How files are kept.
+    pub storage: StorageChoice,
     /// Where the work directory is made, whatever may speak against it; created if missing.
     pub state_dir: Option<PathBuf>,
-    /// Where it is made otherwise: the first of these in which overlays work.
+    /// Where it is made otherwise: the first of these, or of the disks that are mounted, in which
+    /// overlays work, else the first that can be written to. Those that do not exist are passed over.
     pub state_dir_candidates: Vec<PathBuf>,
+    /// Directories that a build copies files from: unless the user says so, no work directory is
+    /// made in one.
+    pub avoided: Vec<PathBuf>,
+    /// The directory of the executor's own files. It stays where it is while a stage's files are in
+    /// the root directory.
+    pub tool_dir: PathBuf,
+    /// Paths of the root directory that no stage's files take the place of.
+    pub ignored: BTreeSet<PathBuf>,
+    /// Allows mode `inplace` also where this is not the executor's own image.
+    pub allows_in_place: bool,
+}
+
+/// Where kaniko's images, and ours, have the executor.
+pub const TOOL_DIR: &str = "/kaniko";
+
+impl Default for EnterOptions {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::default(),
+            storage: StorageChoice::default(),
+            state_dir: None,
+            state_dir_candidates: Vec::new(),
+            avoided: Vec::new(),
+            tool_dir: PathBuf::from(TOOL_DIR),
+            ignored: BTreeSet::new(),
+            allows_in_place: false,
+        }
+    }
 }
 
 /// Why no sandbox could be entered.
 #[derive(Debug, thiserror::Error)]
 pub enum EnterError {
-    /// A way that is not there yet.
-    #[error("not yet supported: --isolation={0}")]
-    NotYetSupported(Isolation),
     /// Called too late.
     #[error("the sandbox must be entered before the process has other threads")]
     OtherThreads,
+    /// `/proc` tells what is mounted.
+    #[error("cannot read `/proc/self/mountinfo`")]
+    Mounts(#[source] std::io::Error),
     /// No mode that was asked for works here.
     #[error("no way to isolate RUN works here ({})", list(.0))]
     Unavailable(Vec<Attempt>),
@@ -45,6 +81,9 @@ pub enum EnterError {
         /// What failed.
         failure: Failure,
     },
+    /// Overlays were asked for where a mode keeps files in trees.
+    #[error("--storage=overlay cannot be used in isolation `{}`", .0.name())]
+    NoOverlaysInMode(Mode),
     /// The directory that the user gave is of no use.
     #[error("cannot use the state directory `{}` ({failure})", path.display())]
     StateDir {
@@ -53,20 +92,22 @@ pub enum EnterError {
         /// What failed.
         failure: Failure,
     },
-    /// Overlays work in none of the candidates.
+    /// None of the candidates is of use.
     #[error("no directory for the build's files works ({})", list_dirs(.0))]
     NoStateDir(Vec<(PathBuf, Failure)>),
+    /// A killed build's files are in the root directory.
+    #[error("cannot put back this container's own files, which a killed build has set aside")]
+    Recover(#[from] SwapError),
     /// The work directory could not be filled.
     #[error(transparent)]
     WorkDir(#[from] PathError),
 }
 
-fn list(attempts: &[Attempt]) -> String {
-    let attempts: Vec<String> = attempts.iter().map(Attempt::to_string).collect();
-    attempts.join("; ")
-}
-
-fn list_dirs(failures: &[(PathBuf, Failure)]) -> String {
+/// Shows directories with what failed in each.
+pub(super) fn list_dirs(failures: &[(PathBuf, Failure)]) -> String {
+    if failures.is_empty() {
+        return "none exists".to_owned();
+    }
     let show = |(path, failure): &(PathBuf, Failure)| format!("`{}`: {failure}", path.display());
     let failures: Vec<String> = failures.iter().map(show).collect();
     failures.join("; ")
@@ -76,134 +117,86 @@ impl EnterError {
     /// Returns what the user can do about it, one sentence each. Empty where nothing is known.
     pub fn hints(&self) -> Vec<String> {
         match self {
-            Self::Unavailable(attempts) => {
-                let mut hints: Vec<String> = attempts.iter().filter_map(Attempt::hint).collect();
-                hints.dedup();
-                hints
-            }
+            Self::Unavailable(attempts) => hints(attempts),
             Self::StateDir { .. } | Self::NoStateDir(_) => vec![
-                "give a directory on a local disk or a volume with --state-dir: overlays cannot be \
-                 stacked on a container's own root directory"
+                "give a directory on a local disk or a volume, which this user can write to, with \
+                 --state-dir"
                     .to_owned(),
             ],
-            Self::NotYetSupported(_)
-            | Self::OtherThreads
+            Self::OtherThreads
+            | Self::Mounts(_)
             | Self::Enter { .. }
+            | Self::NoOverlaysInMode(_)
+            | Self::Recover(_)
             | Self::WorkDir(_) => Vec::new(),
         }
     }
 }
 
+/// Puts this container's own files back into the root directory, where a build in mode `inplace` was
+/// killed while they were aside; first waits for one that lives. Comes before anything is read: the
+/// user's files are among them.
+pub fn recover_root(options: &EnterOptions) -> Result<(), EnterError> {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can have moved them, and only root can move them back.
+        return Ok(());
+    }
+    RootLock::wait_until_free()?;
+    let mounts = mounts_of_this_process().map_err(EnterError::Mounts)?;
+    let root = Root::open(Path::new("/"))?;
+    let kept = kept_paths(&options.tool_dir, &mounts, options.ignored.iter().cloned());
+    for parent in state_dir::possible_parents(options) {
+        recover_stale(&parent, &root, &kept)?;
+    }
+    Ok(())
+}
+
 /// Moves this process into the strongest isolation that `options` allow and makes a work directory.
 ///
-/// Afterwards the process is in a mount namespace of its own, in mode `userns` also root of a user
-/// namespace. Fails in a process that has other threads.
+/// Afterwards the process is, in modes `ns` and `userns`, in a mount namespace of its own, in
+/// `userns` also root of a user namespace; in the others nothing has changed. Fails in a process that
+/// has other threads.
 pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
-    let modes = modes_for(options.isolation)?;
     if !sys::is_single_threaded() {
         return Err(EnterError::OtherThreads);
     }
     // Everything a step needs from outside is looked at before anything changes.
     let argument_area = sys::ArgumentArea::find();
-    let (mode, facts, attempts) = choose(modes)?;
+    let mounts = mounts_of_this_process().map_err(EnterError::Mounts)?;
+    let choice = choose(options, &mounts).map_err(EnterError::Unavailable)?;
+    let mode = choice.mode;
     enter_mode(mode).map_err(|failure| EnterError::Enter { mode, failure })?;
-    let (work_dir, overlay) = find_work_dir(options, mode)?;
-    let ids = Ids::of_this_namespace();
-    let sandbox = Sandbox::new(super::Setting {
+    let root_lock = match mode {
+        Mode::Inplace => Some(RootLock::take()?),
+        Mode::Ns | Mode::Userns(_) | Mode::Chroot | Mode::None => None,
+    };
+    let found = state_dir::find(options, mode, &mounts)?;
+    let others = options.ignored.iter().cloned();
+    let kept = kept_paths(
+        &options.tool_dir,
+        &mounts,
+        others.chain([found.work_dir.path()]),
+    );
+    let sandbox = Sandbox::new(Setting {
         mode,
-        attempts,
-        work_dir,
-        overlay,
-        can_mount_sysfs: facts.can_mount_sysfs,
-        has_tty_group: ids.has_tty_group,
+        facts: choice.facts,
+        attempts: choice.attempts,
+        work_dir: found.work_dir,
+        storage: found.storage,
+        without_overlays: found.without_overlays,
+        tool_dir: options.tool_dir.clone(),
+        kept,
+        ignored: options.ignored.iter().map(|path| relative(path)).collect(),
+        _root_lock: root_lock,
+        has_tty_group: has_tty_group(),
         argument_area,
     })?;
     Ok(sandbox)
 }
 
-fn modes_for(isolation: Isolation) -> Result<&'static [Mode], EnterError> {
-    match isolation {
-        Isolation::Auto => Ok(&[Mode::Ns, Mode::Userns]),
-        Isolation::Ns => Ok(&[Mode::Ns]),
-        Isolation::Userns => Ok(&[Mode::Userns]),
-        Isolation::Inplace | Isolation::Chroot | Isolation::None => {
-            Err(EnterError::NotYetSupported(isolation))
-        }
-    }
-}
-
-/// Returns the first mode that works, with what failed before it.
-fn choose(modes: &[Mode]) -> Result<(Mode, Facts, Vec<Attempt>), EnterError> {
-    let mut attempts = Vec::new();
-    // A directory that every machine has, to mount over in namespaces that end with the probe.
-    let scratch = Path::new("/sys");
-    for mode in modes {
-        match probe_mode(*mode, scratch) {
-            Ok(facts) => return Ok((*mode, facts, attempts)),
-            Err(failure) => {
-                tracing::debug!(mode = mode.name(), %failure, "isolation does not work");
-                attempts.push(Attempt {
-                    mode: *mode,
-                    failure,
-                });
-            }
-        }
-    }
-    Err(EnterError::Unavailable(attempts))
-}
-
-fn find_work_dir(
-    options: &EnterOptions,
-    mode: Mode,
-) -> Result<(WorkDir, OverlayOptions), EnterError> {
-    if let Some(path) = &options.state_dir {
-        let failed = |failure| EnterError::StateDir {
-            path: path.clone(),
-            failure,
-        };
-        std::fs::create_dir_all(path)
-            .map_err(|error| failed(Failure::from_io("create directory", &error)))?;
-        return make_work_dir(path, mode).map_err(failed);
-    }
-    let mut failures = Vec::new();
-    for path in &options.state_dir_candidates {
-        match make_work_dir(path, mode) {
-            Ok(found) => return Ok(found),
-            Err(failure) => failures.push((path.clone(), failure)),
-        }
-    }
-    Err(EnterError::NoStateDir(failures))
-}
-
-fn make_work_dir(parent: &Path, mode: Mode) -> Result<(WorkDir, OverlayOptions), Failure> {
-    remove_stale(parent);
-    let work_dir = WorkDir::create(parent)?;
-    let kinds: &[OverlayXattrs] = match mode {
-        // Root of a container's user namespace is not trusted with `trusted.*`.
-        Mode::Ns => &[OverlayXattrs::Trusted, OverlayXattrs::User],
-        Mode::Userns => &[OverlayXattrs::User],
-    };
-    match overlay::probe(work_dir.dir(), kinds) {
-        Ok(overlay) => Ok((work_dir, overlay)),
-        Err(failure) => {
-            let _ = work_dir.remove();
-            Err(failure)
-        }
-    }
-}
-
-/// Ids that some file systems want to be told.
-struct Ids {
-    has_tty_group: bool,
-}
-
-impl Ids {
-    fn of_this_namespace() -> Self {
-        /// The group `tty` on every Linux, owner of terminals.
-        const TTY: u32 = 5;
-        let map = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
-        Self {
-            has_tty_group: is_mapped(&map, TTY),
-        }
-    }
+/// Says whether the group `tty`, the owner of terminals on every Linux, exists in this namespace.
+fn has_tty_group() -> bool {
+    const TTY: u32 = 5;
+    let map = std::fs::read_to_string(Path::new("/proc/self/gid_map")).unwrap_or_default();
+    is_mapped(&map, TTY)
 }

@@ -1,7 +1,8 @@
 //! Which users and groups exist in the sandbox's user namespace.
 //!
-//! Root inside is the user outside; 1 and up are the user's subordinate range. Parsing takes text;
-//! nothing here reads a file or starts a program.
+//! Either all that exist outside, under the same numbers; or root is the user outside, and 1 and up
+//! are the user's subordinate range. Parsing takes text; nothing here reads a file or starts a
+//! program.
 
 /// Lines that the kernel accepts in one map (`UID_GID_MAP_MAX_EXTENTS`).
 const LINES_MAX: usize = 340;
@@ -15,7 +16,7 @@ pub(super) struct IdRange {
     pub(super) count: u32,
 }
 
-/// A map of user ids, or of group ids.
+/// A map of user ids, or of group ids, to a subordinate range.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdMap {
     own: u32,
@@ -95,14 +96,26 @@ pub(super) fn name_of_user(passwd: &str, uid: u32) -> Option<&str> {
 /// Says whether `id` exists in this process's user namespace, by the text of its
 /// `/proc/self/uid_map` or `gid_map`.
 pub(super) fn is_mapped(map: &str, id: u32) -> bool {
-    map.lines().any(|line| {
+    let id = u64::from(id);
+    lines_of(map).any(|(inside, count)| (inside..inside.saturating_add(count)).contains(&id))
+}
+
+/// Returns the text of a map in which every id that `map` has, the text of this process's own one,
+/// stays what it is. Empty where none exists.
+pub(super) fn identity(map: &str) -> String {
+    lines_of(map)
+        .map(|(inside, count)| format!("{inside} {inside} {count}\n"))
+        .collect()
+}
+
+/// Returns the first id and the number of ids of each line that can be read.
+fn lines_of(map: &str) -> impl Iterator<Item = (u64, u64)> {
+    map.lines().filter_map(|line| {
         let mut fields = line.split_ascii_whitespace().map(str::parse::<u64>);
-        let (Some(Ok(inside)), Some(Ok(_)), Some(Ok(count))) =
-            (fields.next(), fields.next(), fields.next())
-        else {
-            return false;
-        };
-        (inside..inside.saturating_add(count)).contains(&u64::from(id))
+        match (fields.next(), fields.next(), fields.next()) {
+            (Some(Ok(inside)), Some(Ok(_)), Some(Ok(count))) => Some((inside, count)),
+            _ => None,
+        }
     })
 }
 
@@ -157,5 +170,12 @@ mod tests {
         assert!(is_mapped(map, 0) && is_mapped(map, 4));
         assert!(!is_mapped(map, 5));
         assert!(is_mapped("0 0 4294967295\n", 4_294_967_294));
+    }
+
+    #[test]
+    fn a_whole_map_leaves_every_id_as_it_is() {
+        let map = "         0     100000      65536\n     70000       1000          1\n";
+        assert_eq!(identity(map), "0 0 65536\n70000 70000 1\n");
+        assert_eq!(identity(""), "");
     }
 }

@@ -11,7 +11,7 @@ pub enum Isolation {
     Auto,
     /// Namespaces, made with the capabilities that this process has.
     Ns,
-    /// Namespaces inside a user namespace with a subordinate id range.
+    /// Namespaces inside a user namespace.
     Userns,
     /// The container's own root directory, switched between stages.
     Inplace,
@@ -66,13 +66,30 @@ impl FromStr for Isolation {
     }
 }
 
-/// What was chosen: one of the ways that exist.
+/// What was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// As [`Isolation::Ns`].
     Ns,
-    /// As [`Isolation::Userns`].
-    Userns,
+    /// As [`Isolation::Userns`], with these ids.
+    Userns(Ids),
+    /// As [`Isolation::Inplace`].
+    Inplace,
+    /// As [`Isolation::Chroot`].
+    Chroot,
+    /// As [`Isolation::None`].
+    None,
+}
+
+/// Which users and groups exist in a user namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// All that exist outside, under the same numbers.
+    Whole,
+    /// Root, which is this user, and a subordinate range.
+    Range,
+    /// Root, which is this user, and nobody else: other owners are recorded.
+    Single,
 }
 
 impl Mode {
@@ -80,7 +97,45 @@ impl Mode {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ns => Isolation::Ns.name(),
-            Self::Userns => Isolation::Userns.name(),
+            Self::Userns(_) => Isolation::Userns.name(),
+            Self::Inplace => Isolation::Inplace.name(),
+            Self::Chroot => Isolation::Chroot.name(),
+            Self::None => Isolation::None.name(),
+        }
+    }
+
+    /// Says whether overlays may be used where they work.
+    pub(super) fn takes_overlays(self) -> bool {
+        match self {
+            Self::Ns | Self::Userns(Ids::Whole | Ids::Range) => true,
+            // Owners are recorded by inode, and an overlay's inodes change from mount to mount.
+            Self::Userns(Ids::Single) => false,
+            Self::Inplace | Self::Chroot | Self::None => false,
+        }
+    }
+
+    /// Says whether a RUN can be executed at all.
+    pub fn can_run(self) -> bool {
+        match self {
+            Self::Ns | Self::Userns(_) | Self::Inplace | Self::Chroot => true,
+            Self::None => false,
+        }
+    }
+
+    /// Says whether a RUN has namespaces of its own: mounts, a host name, a network.
+    pub fn has_namespaces(self) -> bool {
+        match self {
+            Self::Ns | Self::Userns(_) => true,
+            Self::Inplace | Self::Chroot | Self::None => false,
+        }
+    }
+
+    /// Says whether the steps of several stages may run at the same time.
+    pub fn runs_in_parallel(self) -> bool {
+        match self {
+            Self::Ns | Self::Userns(_) | Self::Chroot | Self::None => true,
+            // There is one root directory.
+            Self::Inplace => false,
         }
     }
 }

@@ -7,52 +7,72 @@
 //! The order is fixed: [`enter`] before any thread, then a [`Rootfs`] for each stage, in it a
 //! [`Step`] for each instruction that touches files, which becomes a [`FrozenStep`].
 
+mod attempt;
+mod choice;
 mod command;
+mod description;
 mod enter;
 mod failure;
 mod follow;
 mod id_map;
 mod isolation;
+mod mountinfo;
 mod mounts;
 mod network_files;
 mod overlay;
+mod overlay_step;
+mod own_root;
 mod owners;
+mod placed;
 mod places;
 mod probe;
 mod program;
 mod removal;
 mod rootfs;
 mod run;
+mod state_dir;
 mod step;
 mod stop;
+mod storage;
 mod stubs;
+mod swap;
+mod tree;
+mod tree_run;
 mod user;
 mod userns;
 mod view;
 mod work_dir;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use crate::fs::{Dir, PathError};
-use crate::image::OverlayXattrs;
+use crate::fs::{Dir, Ledger, PathError, Rights};
 use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
+use self::own_root::RootLock;
+use self::probe::Facts;
+use self::storage::Storage;
 use self::work_dir::WorkDir;
 
+pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
-pub use self::enter::{EnterError, EnterOptions, enter};
+pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, recover_root};
 pub use self::failure::Failure;
-pub use self::isolation::{Isolation, Mode, UnknownIsolation};
+pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
+pub use self::overlay_step::{FrozenStep, OverlayStep};
 pub use self::owners::{EmulationSummary, Identity, OwnerEmulation};
-pub use self::probe::Attempt;
 pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
-pub use self::step::{FrozenStep, Step};
+pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
+pub use self::storage::{StorageChoice, StorageKind, UnknownStorage};
+pub use self::swap::SwapError;
+pub use self::tree::Tree;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
@@ -71,6 +91,12 @@ mod room {
     pub(super) const EMPTY: &str = "e";
     /// Where a step mounts a small file system for files of ours, seen by that step only.
     pub(super) const FILES: &str = "f";
+    /// Root directories of stages that are plain trees.
+    pub(super) const TREES: &str = "t";
+    /// The container's own files while a stage's are in their place.
+    pub(super) const ASIDE: &str = "a";
+    /// A stage's files while something else is shown in their place.
+    pub(super) const PROPS: &str = "p";
 }
 
 /// The isolation that this process is in, and the directory it works in.
@@ -85,10 +111,22 @@ pub struct Sandbox {
 #[derive(Debug)]
 struct Setting {
     mode: Mode,
+    facts: Facts,
+    /// Stronger modes that do not work here.
     attempts: Vec<Attempt>,
     work_dir: WorkDir,
-    overlay: OverlayOptions,
-    can_mount_sysfs: bool,
+    storage: Storage,
+    /// Where overlays were wanted and do not work. Empty where they do.
+    without_overlays: Vec<(PathBuf, Failure)>,
+    /// The directory of the executor's own files; absolute, and perhaps missing.
+    tool_dir: PathBuf,
+    /// For `inplace`: what stays in the root directory while a stage's files are in it. Relative to
+    /// it, sorted.
+    kept: Vec<PathBuf>,
+    /// What the user wants left out of every layer; relative to the root directory.
+    ignored: BTreeSet<PathBuf>,
+    /// In mode `inplace`, which only one build of a container can be in.
+    _root_lock: Option<RootLock>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
@@ -96,7 +134,11 @@ struct Setting {
 #[derive(Debug)]
 struct Inner {
     setting: Setting,
+    /// What the files of trees are, where the kernel does not let this process make them so.
+    ledger: Option<Arc<Ledger>>,
     network_files: NetworkFiles,
+    /// Held while a stage's files are in the root directory.
+    root_directory: Mutex<()>,
     next_number: AtomicU32,
     is_removed: AtomicBool,
 }
@@ -104,8 +146,10 @@ struct Inner {
 impl Sandbox {
     fn new(setting: Setting) -> Result<Self, PathError> {
         let inner = Inner {
+            ledger: ledger_for(setting.mode).map(Arc::new),
             setting,
             network_files: NetworkFiles::of_this_machine(),
+            root_directory: Mutex::new(()),
             next_number: AtomicU32::new(0),
             is_removed: AtomicBool::new(false),
         };
@@ -117,6 +161,9 @@ impl Sandbox {
             room::STUBS,
             room::EMPTY,
             room::FILES,
+            room::TREES,
+            room::ASIDE,
+            room::PROPS,
         ] {
             work.create_dir(room.as_ref(), 0o700)?;
         }
@@ -142,27 +189,41 @@ impl Sandbox {
         &self.inner.setting.attempts
     }
 
-    /// Returns one line that says which isolation this is, and why no stronger one.
+    /// Returns one line that says which isolation this is, why no stronger one, and what would give
+    /// it.
     pub fn description(&self) -> String {
-        let what = match self.mode() {
-            Mode::Ns => "ns (namespaces, as root)",
-            Mode::Userns => "userns (namespaces, root is this user, ids from /etc/subuid)",
-        };
-        let attempts: Vec<String> = self.attempts().iter().map(Attempt::to_string).collect();
-        if attempts.is_empty() {
-            return what.to_owned();
-        }
-        format!("{what}; not possible: {}", attempts.join("; "))
+        description::line(&self.inner.setting)
     }
 
-    /// Returns in which attributes the overlays here keep their marks.
-    pub fn overlay_xattrs(&self) -> OverlayXattrs {
-        self.inner.setting.overlay.xattrs
+    /// Returns what will not work here, one sentence each. Empty for the strong modes.
+    pub fn warnings(&self) -> Vec<String> {
+        description::warnings(&self.inner.setting)
+    }
+
+    /// Returns the paths, relative to a root directory, that the user wants left out of every layer.
+    pub fn ignored_paths(&self) -> &BTreeSet<PathBuf> {
+        &self.inner.setting.ignored
+    }
+
+    /// Says whether a command can have a network of its own.
+    pub fn can_isolate_network(&self) -> bool {
+        match self.mode() {
+            Mode::Ns | Mode::Userns(_) => true,
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
+        }
+    }
+
+    /// Returns how the files of stages are kept here.
+    pub fn storage(&self) -> StorageKind {
+        match &self.inner.setting.storage {
+            Storage::Overlay(overlay) => StorageKind::Layers(overlay.xattrs),
+            Storage::Tree => StorageKind::Trees,
+        }
     }
 
     /// Returns the directory this build works in. Others may put files of theirs in it, under names
     /// of more than one letter; they are removed with it.
-    pub fn work_dir(&self) -> std::path::PathBuf {
+    pub fn work_dir(&self) -> PathBuf {
         self.inner.setting.work_dir.path()
     }
 
@@ -180,6 +241,14 @@ impl Sandbox {
     /// step can be used after this.
     pub fn close(self) -> Result<(), PathError> {
         self.inner.remove()
+    }
+}
+
+fn ledger_for(mode: Mode) -> Option<Ledger> {
+    match mode {
+        Mode::None => Some(Ledger::new(Rights::PlainUser)),
+        Mode::Userns(Ids::Single) => Some(Ledger::new(Rights::OneId)),
+        Mode::Ns | Mode::Userns(Ids::Whole | Ids::Range) | Mode::Inplace | Mode::Chroot => None,
     }
 }
 
@@ -217,8 +286,16 @@ impl Inner {
         crate::fs::remove_tree(&self.dir().open_dir(room.as_ref())?, number.as_ref())
     }
 
+    /// Returns how overlays are mounted here. Stacks of layers exist only where they are.
+    fn overlay(&self) -> OverlayOptions {
+        match &self.setting.storage {
+            Storage::Overlay(overlay) => *overlay,
+            Storage::Tree => unreachable!("no stack of layers is made where trees are"),
+        }
+    }
+
     fn mount(&self, overlay: &Overlay<'_>) -> Result<(), OverlayError> {
-        self.setting.overlay.mount(self.dir(), overlay)
+        self.overlay().mount(self.dir(), overlay)
     }
 
     fn remove(&self) -> Result<(), PathError> {

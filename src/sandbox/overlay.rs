@@ -32,6 +32,9 @@ const LOWER_MAX: usize = 500;
 /// The kernel takes a mount's options as one page, with the NUL at the end.
 const OPTIONS_BYTES_MAX: usize = 4095;
 
+/// The mount of an overlay, as messages name it.
+pub(super) const MOUNT: &str = "mount overlay";
+
 /// How overlays are mounted here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OverlayOptions {
@@ -235,7 +238,7 @@ impl From<OverlayError> for Failure {
     fn from(error: OverlayError) -> Self {
         match &error {
             OverlayError::TooManyLayers(_) => Self::new("overlay", Errno::TOOBIG),
-            OverlayError::Mount { source, .. } => Self::from_io("mount overlay", source),
+            OverlayError::Mount { source, .. } => Self::from_io(MOUNT, source),
             OverlayError::Thread(source) => Self::from_io("start thread", source),
         }
     }

@@ -4,135 +4,113 @@
 //! security module may allow the first call and refuse the second. Every failure is kept for the
 //! message.
 
-use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sys::{self, Capabilities, Errno, MountFlags};
+use crate::sys::{self, Capabilities, MountFlags};
 
 use super::failure::Failure;
-use super::isolation::Mode;
+use super::isolation::{Ids, Mode};
 use super::userns::{IdMaps, UNSHARE_USER, enter_user_namespace};
 
+/// A directory that every machine has, to mount over in namespaces that end with the probe.
+const SCRATCH: &str = "/sys";
+
 /// What a mode was found to allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Facts {
     /// A `sysfs` of the sandbox's own can be mounted; else the machine's is shown read-only.
     pub(super) can_mount_sysfs: bool,
+    /// A `proc` for a pid namespace can be mounted. Else there is no pid namespace, and the one
+    /// that is there is shown: through another one's `/proc`, a process cannot find itself.
+    pub(super) can_mount_proc: bool,
+    /// The root directory can be exchanged by `pivot_root`; else a mount is moved over it.
+    pub(super) can_pivot_root: bool,
 }
 
-/// A mode that was tried, and where it failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// The mode.
-    pub mode: Mode,
-    /// The first operation that did not work.
-    pub failure: Failure,
-}
+/// What a command's user and its files take, besides a way to exchange the root directory.
+const NEEDED_OF_ROOT: [(&str, Capabilities); 5] = [
+    ("CAP_CHOWN", Capabilities::CHOWN),
+    ("CAP_DAC_OVERRIDE", Capabilities::DAC_OVERRIDE),
+    ("CAP_FOWNER", Capabilities::FOWNER),
+    ("CAP_SETGID", Capabilities::SETGID),
+    ("CAP_SETUID", Capabilities::SETUID),
+];
 
-impl fmt::Display for Attempt {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.mode.name(), self.failure)
+/// Does in a child what `ns` needs.
+pub(super) fn try_ns() -> Result<Facts, Failure> {
+    if !sys::has_capability(Capabilities::SYS_ADMIN) {
+        return Err(Failure::with_detail("CAP_SYS_ADMIN", "not effective"));
     }
-}
-
-impl Attempt {
-    /// Returns what the user can do about it, where that is known.
-    pub fn hint(&self) -> Option<String> {
-        let errno = self.failure.errno();
-        let operation = self.failure.operation.as_str();
-        if operation.starts_with("unshare") && errno == Some(Errno::NOSPC) {
-            return Some(
-                "the limit `user.max_user_namespaces` is reached or 0: raise it with \
-                 `sysctl -w user.max_user_namespaces=10000`"
-                    .to_owned(),
-            );
-        }
-        if operation.starts_with("unshare") && errno == Some(Errno::PERM) {
-            return Some(
-                "a container's seccomp profile forbids namespaces: run it with \
-                 `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`, or in \
-                 Kubernetes with `hostUsers: false` and the capability SYS_ADMIN"
-                    .to_owned(),
-            );
-        }
-        if operation.starts_with("mount") && errno == Some(Errno::ACCESS) {
-            return Some(
-                "AppArmor forbids mounts here: set \
-                 `sysctl -w kernel.apparmor_restrict_unprivileged_userns=0`, or run the container \
-                 with `--security-opt apparmor=unconfined`"
-                    .to_owned(),
-            );
-        }
-        if operation == "mount proc" && errno == Some(Errno::PERM) {
-            return Some(
-                "parts of this container's /proc are masked: run it with \
-                 `--security-opt systempaths=unconfined`, or in Kubernetes with \
-                 `procMount: Unmasked`"
-                    .to_owned(),
-            );
-        }
-        if operation == "newuidmap" || operation == "newgidmap" {
-            return Some(hint_for_mapper(errno));
-        }
-        if operation == "/etc/subuid" || operation == "/etc/subgid" {
-            let uid = rustix::process::getuid().as_raw();
-            return Some(format!(
-                "add the line `{uid}:100000:65536` to `{operation}`, with a range \
-                 that nobody else has there"
-            ));
-        }
-        None
-    }
-}
-
-fn hint_for_mapper(errno: Option<Errno>) -> String {
-    if errno == Some(Errno::NOENT) {
-        return "install newuidmap and newgidmap: `apt-get install uidmap`".to_owned();
-    }
-    if !sys::may_gain_privileges() {
-        return "`allowPrivilegeEscalation: false` (no_new_privs) blocks newuidmap: allow it"
-            .to_owned();
-    }
-    "newuidmap and newgidmap need their setuid bit or file capabilities: \
-     `apt-get install --reinstall uidmap`"
-        .to_owned()
-}
-
-/// Does in a child what `mode` needs, with `scratch` as a directory to mount over.
-pub(super) fn probe_mode(mode: Mode, scratch: &Path) -> Result<Facts, Failure> {
-    let maps = match mode {
-        Mode::Ns => {
-            if !sys::has_capability(Capabilities::SYS_ADMIN) {
-                return Err(Failure::with_detail("CAP_SYS_ADMIN", "not effective"));
-            }
-            None
-        }
-        Mode::Userns => {
-            // Before anything is asked for: where namespaces are forbidden, ids would not help.
-            in_child(|| {
-                sys::enter_user_and_mount_namespace()
-                    .map_err(|errno| Failure::new(UNSHARE_USER, errno))
-            })?;
-            Some(IdMaps::of_this_user()?)
-        }
-    };
     in_child(|| {
-        enter(maps.as_ref())?;
-        try_mounts(scratch)
+        enter_namespaces(None)?;
+        try_mounts(Path::new(SCRATCH))
     })
 }
 
-/// Enters for good what [`probe_mode`] has tried.
+/// Enters a user namespace in a child: where that is forbidden, no ids help.
+pub(super) fn try_user_namespace() -> Result<(), Failure> {
+    in_child(|| {
+        sys::enter_user_and_mount_namespace().map_err(|errno| Failure::new(UNSHARE_USER, errno))
+    })
+}
+
+/// Does in a child what `userns` needs, with these ids.
+pub(super) fn try_userns(ids: Ids) -> Result<Facts, Failure> {
+    let maps = IdMaps::new(ids)?;
+    in_child(|| {
+        enter_namespaces(Some(&maps))?;
+        match ids {
+            Ids::Whole | Ids::Range => {}
+            // Other owners than the one are kept by answering the calls of commands.
+            Ids::Single => sys::try_seccomp_listener()
+                .map_err(|errno| Failure::new("seccomp(NEW_LISTENER)", errno))?,
+        }
+        try_mounts(Path::new(SCRATCH))
+    })
+}
+
+/// Does in a child what commands need without any namespace: files of other users, and becoming
+/// them.
+pub(super) fn try_root_rights() -> Result<(), Failure> {
+    let uid = rustix::process::geteuid().as_raw();
+    if uid != 0 {
+        return Err(Failure::with_detail(format!("uid {uid}"), "not root"));
+    }
+    for (name, capability) in NEEDED_OF_ROOT {
+        if !sys::has_capability(capability) {
+            return Err(Failure::with_detail(name, "not effective"));
+        }
+    }
+    in_child(|| {
+        let file = rustix::fs::memfd_create("probe", rustix::fs::MemfdFlags::CLOEXEC)
+            .map_err(|errno| Failure::new("memfd_create", errno))?;
+        // A user namespace with one id has all capabilities, and nobody to give a file to.
+        let (uid, gid) = (rustix::fs::Uid::from_raw(1), rustix::fs::Gid::from_raw(1));
+        rustix::fs::fchown(&file, Some(uid), Some(gid))
+            .map_err(|errno| Failure::new("fchown", errno))?;
+        sys::leave_further_groups().map_err(|errno| Failure::new("setgroups", errno))?;
+        sys::become_user(1, 1).map_err(|errno| Failure::new("setresuid", errno))
+    })
+}
+
+/// Changes the root directory in a child.
+pub(super) fn try_chroot() -> Result<(), Failure> {
+    in_child(|| sys::change_root(Path::new(SCRATCH)).map_err(|errno| Failure::new("chroot", errno)))
+}
+
+/// Enters for good what was tried.
 pub(super) fn enter_mode(mode: Mode) -> Result<(), Failure> {
     match mode {
-        Mode::Ns => enter(None),
-        Mode::Userns => enter(Some(&IdMaps::of_this_user()?)),
+        Mode::Ns => enter_namespaces(None),
+        Mode::Userns(ids) => enter_namespaces(Some(&IdMaps::new(ids)?)),
+        // Nothing is entered before a command is run, if any is.
+        Mode::Inplace | Mode::Chroot | Mode::None => Ok(()),
     }
 }
 
-fn enter(maps: Option<&IdMaps>) -> Result<(), Failure> {
+fn enter_namespaces(maps: Option<&IdMaps>) -> Result<(), Failure> {
     match maps {
         None => sys::enter_mount_namespace()
             .map_err(|errno| Failure::new("unshare(CLONE_NEWNS)", errno))?,
@@ -141,7 +119,8 @@ fn enter(maps: Option<&IdMaps>) -> Result<(), Failure> {
     sys::make_all_private().map_err(|errno| Failure::new("mount(MS_PRIVATE)", errno))
 }
 
-/// Makes every kind of mount that a step needs, in namespaces that end with this process.
+/// Makes every kind of mount that a step needs, in namespaces that end with this process, and ends
+/// in another root directory.
 fn try_mounts(scratch: &Path) -> Result<Facts, Failure> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     sys::mount(c"tmpfs", scratch, flags, c"mode=700")
@@ -154,13 +133,45 @@ fn try_mounts(scratch: &Path) -> Result<Facts, Failure> {
     sys::mount_recursive_bind(Path::new("/dev"), &scratch.join("dev"))
         .map_err(|errno| Failure::new("mount bind", errno))?;
     let can_mount_sysfs = sys::mount_kernel_files(c"sysfs", &scratch.join("sys")).is_ok();
-    sys::enter_pid_namespace_with_next_child()
-        .map_err(|errno| Failure::new("unshare(CLONE_NEWPID)", errno))?;
-    in_child(|| {
-        sys::mount_kernel_files(c"proc", &scratch.join("proc"))
-            .map_err(|errno| Failure::new("mount proc", errno))
-    })?;
-    Ok(Facts { can_mount_sysfs })
+    let can_mount_proc = can_mount_proc(&scratch.join("proc"));
+    if !can_mount_proc {
+        sys::mount_recursive_bind(Path::new("/proc"), &scratch.join("proc"))
+            .map_err(|errno| Failure::new("mount bind /proc", errno))?;
+    }
+    Ok(Facts {
+        can_mount_sysfs,
+        can_mount_proc,
+        can_pivot_root: try_exchange_root(scratch)?,
+    })
+}
+
+/// Mounts a `proc` from within a pid namespace. It is refused where parts of the one that is there
+/// are masked.
+fn can_mount_proc(target: &Path) -> bool {
+    let outcome = sys::enter_pid_namespace_with_next_child()
+        .map_err(|errno| Failure::new("unshare(CLONE_NEWPID)", errno))
+        .and_then(|()| {
+            in_child(|| {
+                sys::mount_kernel_files(c"proc", target)
+                    .map_err(|errno| Failure::new("mount proc", errno))
+            })
+        });
+    if let Err(failure) = &outcome {
+        tracing::debug!(%failure, "no pid namespace for steps");
+    }
+    outcome.is_ok()
+}
+
+/// Makes `path` the root directory; says whether by `pivot_root`. Comes last: no child can be
+/// started without `/proc`.
+fn try_exchange_root(path: &Path) -> Result<bool, Failure> {
+    let Err(errno) = sys::pivot_root(path) else {
+        return Ok(true);
+    };
+    let failure = Failure::new("pivot_root", errno);
+    tracing::debug!(%failure, "the root directory is covered instead");
+    sys::cover_root(path).map_err(|_| failure)?;
+    Ok(false)
 }
 
 /// Runs `function` in a forked child and brings its answer back.
@@ -175,54 +186,4 @@ where
         .map_err(|errno| Failure::new("wait", errno))?;
     let lost = || Failure::with_detail("probe", "its process died");
     serde_json::from_slice(&answer.ok_or_else(lost)?).map_err(|_| lost())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_can_be_done_is_said_in_terms_of_what_failed() {
-        let cases = [
-            (
-                Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::NOSPC),
-                "sysctl",
-            ),
-            (
-                Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::PERM),
-                "seccomp",
-            ),
-            (Failure::new("mount(MS_PRIVATE)", Errno::ACCESS), "apparmor"),
-            (Failure::new("mount proc", Errno::PERM), "systempaths"),
-            (
-                Failure::new("newuidmap", Errno::NOENT),
-                "`apt-get install uidmap`",
-            ),
-            (
-                Failure::with_detail("/etc/subgid", "none"),
-                ":100000:65536` to `/etc/subgid`",
-            ),
-        ];
-        for (failure, expected) in cases {
-            let attempt = Attempt {
-                mode: Mode::Userns,
-                failure,
-            };
-            let hint = attempt.hint().unwrap();
-            assert!(hint.contains(expected), "{attempt}: {hint}");
-        }
-        let failure = Failure::new("fork", Errno::AGAIN);
-        let mode = Mode::Ns;
-        assert_eq!(Attempt { mode, failure }.hint(), None);
-    }
-
-    #[test]
-    fn an_attempt_names_the_call_and_its_error() {
-        let attempt = Attempt {
-            mode: Mode::Userns,
-            failure: Failure::new("unshare(CLONE_NEWUSER|CLONE_NEWNS)", Errno::PERM),
-        };
-        let expected = "userns: unshare(CLONE_NEWUSER|CLONE_NEWNS): EPERM";
-        assert_eq!(attempt.to_string(), expected);
-    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::fs::{Dir, PathError};
 
 use super::overlay::OverlayError;
-use super::step::Step;
+use super::overlay_step::OverlayStep;
 use super::view::View;
 use super::{Inner, Sandbox};
 
@@ -105,8 +105,8 @@ impl Rootfs {
     }
 
     /// Begins a step: from here on, changes are kept apart until it is frozen or discarded.
-    pub fn begin_step(&mut self) -> Result<Step<'_>, RootfsError> {
-        Step::begin(self)
+    pub fn begin_step(&mut self) -> Result<OverlayStep<'_>, RootfsError> {
+        OverlayStep::begin(self)
     }
 
     pub(super) fn inner(&self) -> &Arc<Inner> {

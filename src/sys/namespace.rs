@@ -21,11 +21,21 @@ pub fn enter_pid_namespace_with_next_child() -> Result<(), Errno> {
     unshare(UnshareFlags::NEWPID)
 }
 
-/// Becomes user 0 and group 0 of the user namespace, without further groups.
+/// Becomes user 0 and group 0 of the user namespace. Its further groups stay what they are.
 /// For a process with a single thread: the others would keep their ids.
 pub fn become_root_of_namespace() -> Result<(), Errno> {
-    rustix::thread::set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
-    rustix::thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
+    become_user(Uid::ROOT.as_raw(), Gid::ROOT.as_raw())
+}
+
+/// Becomes the user `uid` with the group `gid`, for good. For a process with a single thread.
+pub fn become_user(uid: u32, gid: u32) -> Result<(), Errno> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+}
+
+/// Leaves all groups but the process's own one. For a process with a single thread.
+pub fn leave_further_groups() -> Result<(), Errno> {
     rustix::thread::set_thread_groups(&[])
 }
 

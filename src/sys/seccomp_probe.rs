@@ -1,24 +1,32 @@
-//! Finding out whether calls can be answered here.
+//! Finding out whether the kernel hands system calls of a process over to another one.
 
 use rustix::io::Errno;
 
-use super::alone::start_child;
-use super::errno::errno_from;
-use super::seccomp_filter::{Filter, Interest};
-use super::seccomp_install::set_filter;
-
-/// Tries in a forked child whether a process like this one can have its calls handed over. `EBUSY`
-/// also where somebody answers calls of this process already. For a process with a single thread.
-pub fn try_interception() -> Result<(), Errno> {
-    let child = start_child(|| {
-        let filter = Filter::new(|_| Interest::Never);
-        let errno = set_filter(&filter).map_or_else(Errno::raw_os_error, |_| 0);
-        errno.to_ne_bytes().to_vec()
-    })?;
-    let answer = child.finish()?.and_then(|bytes| bytes.try_into().ok());
-    match answer.map(i32::from_ne_bytes) {
-        Some(0) => Ok(()),
-        Some(number) => Err(errno_from(number).unwrap_or(Errno::IO)),
-        None => Err(Errno::CHILD),
+/// Puts a filter on this process that lets every call pass and has a listener, for good: for a child
+/// that ends soon. Needs `CAP_SYS_ADMIN` in the process's user namespace; `no_new_privs` is not set.
+pub fn try_seccomp_listener() -> Result<(), Errno> {
+    let instruction = libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: libc::SECCOMP_RET_ALLOW,
+    };
+    let program = libc::sock_fprog {
+        len: 1,
+        filter: (&raw const instruction).cast_mut(),
+    };
+    // SAFETY: `program` points to one instruction; both outlive the call, which only reads them.
+    let listener = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_NEW_LISTENER,
+            &raw const program,
+        )
+    };
+    if listener < 0 {
+        return Err(super::alone::last_errno());
     }
+    // The descriptor stays open until this process ends: nothing waits for it.
+    Ok(())
 }

@@ -241,13 +241,38 @@ fn an_output_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn a_user_without_a_range_of_ids_is_told_what_was_tried() {
-    let registry = Registry::start();
-    let base = Base::Busybox.push_to(&registry);
-    let context = Context::new(format!("FROM {base}\nRUN true\n"));
+fn a_user_without_a_range_of_ids_is_told_what_was_tried_and_what_helps() {
+    let site = Site::busybox();
+    let context = site.context("LABEL a=b");
     let build = Executor::new(Who::UserWithoutRange)
         .context(&context)
         .arg("--no-push")
         .run();
-    build.assert_error(1, &["subuid"]);
+    build.assert_success();
+    let said = build.stderr();
+    for part in [
+        "isolation: userns (namespaces, root is this user; other owners are recorded)",
+        "/etc/subuid: no subordinate ids for `nobody`",
+        "warning: only one user id is available",
+    ] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_isolated_as_asked_is_refused_with_what_helps() {
+    let site = Site::busybox();
+    let context = site.context("RUN true");
+    let build = Executor::new(Who::User)
+        .context(&context)
+        .args(["--no-push", "--isolation=chroot"])
+        .run();
+    build.assert_error(
+        1,
+        &[
+            "chroot: uid ",
+            "not root",
+            "hint: run the container as root",
+        ],
+    );
 }

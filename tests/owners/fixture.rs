@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags};
 use sawagani::fs::{FileKind, Inode, Ledger, Rights};
 use sawagani::sandbox::{EmulationSummary, Identity, OwnerEmulation};
 use sawagani::sys::{
-    self, Capabilities, Filter, Interception, Interest, Launch, MountFlags, Operation, Program,
-    Report, Task,
+    self, Capabilities, Filter, Interception, Interest, Launch, MountFlags, Namespaces, Operation,
+    Program, Report, Task,
 };
 
 use crate::runner::ID;
@@ -46,7 +46,6 @@ impl Fixture {
         std::fs::write("/proc/self/uid_map", format!("0 {ID} 1")).unwrap();
         std::fs::write("/proc/self/gid_map", format!("0 {ID} 1")).unwrap();
         sys::make_all_private().unwrap();
-        sys::try_interception().unwrap();
         let root = dir.join(ROOT);
         let ledger = Ledger::new(Rights::OneId);
         for line in std::fs::read_to_string(dir.join(OWNERS)).unwrap().lines() {
@@ -98,6 +97,7 @@ impl Fixture {
             tasks: &self.tasks(),
             program,
             capabilities: Capabilities::from_bits_retain(CAPABILITIES),
+            namespaces: Namespaces::All,
             own_network: false,
             argument_area: None,
             interception: Some(interception),

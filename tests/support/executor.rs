@@ -35,7 +35,10 @@ impl Executor {
     pub(crate) fn new(who: Who) -> Self {
         let account = who.account();
         let dir = TestDir::new();
-        install(&dir.join("executor"));
+        install(
+            Path::new(env!("CARGO_BIN_EXE_executor")),
+            &dir.join("executor"),
+        );
         for name in ["home", "tmp", "state", "out"] {
             let path = dir.join(name);
             fs::create_dir(&path).expect("make a directory of the executor");
@@ -94,6 +97,14 @@ impl Executor {
         chown(path, Some(self.account.uid), Some(self.account.gid))
             .expect("give the state directory to the account");
         self.state_dir = path.to_owned();
+        self
+    }
+
+    /// Runs another build of the program than the one that cargo made for the tests.
+    pub(crate) fn program(self, built: &Path) -> Self {
+        let path = self.dir.join("executor");
+        fs::remove_file(&path).expect("remove the usual program");
+        install(built, &path);
         self
     }
 
@@ -164,8 +175,7 @@ impl Executor {
 }
 
 /// The program where every user can reach it: a checkout may lie in a home that others cannot enter.
-fn install(path: &Path) {
-    let built = Path::new(env!("CARGO_BIN_EXE_executor"));
+fn install(built: &Path, path: &Path) {
     if fs::hard_link(built, path).is_err() {
         fs::copy(built, path).expect("copy the executor");
     }

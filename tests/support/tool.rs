@@ -28,6 +28,11 @@ impl Tool {
         self
     }
 
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     pub(crate) fn in_dir(mut self, dir: &Path) -> Self {
         self.command.current_dir(dir);
         self
@@ -71,6 +76,7 @@ pub(crate) fn why_not_started(name: &str, error: &std::io::Error) -> String {
 fn package_of(name: &str) -> &str {
     match name {
         "busybox" => "busybox-static",
+        "docker" | "dockerd" => "docker.io",
         "setcap" | "getcap" => "libcap2-bin",
         "useradd" | "usermod" => "passwd",
         "newuidmap" | "newgidmap" => "uidmap",

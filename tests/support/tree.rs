@@ -76,6 +76,16 @@ impl Tree {
         })
     }
 
+    /// The entry, where there is one.
+    pub(crate) fn find(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// Every path, sorted.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
     pub(crate) fn has(&self, path: &str) -> bool {
         self.entries.contains_key(path)
     }

@@ -15,6 +15,7 @@ mod entries;
 mod forms;
 mod hostile;
 mod layers;
+mod recorded;
 
 const TRUSTED: Form = Form::OverlayLayer(OverlayXattrs::Trusted);
 const USER: Form = Form::OverlayLayer(OverlayXattrs::User);

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use super::*;
+use crate::fs::KnownContents;
 use crate::snapshot::overlay::tests::step::{age, line, set_mtime};
 use crate::snapshot::overlay::tests::{mknod, write};
 
 mod hard_links;
 mod random;
+mod recorded;
 mod size;
 
 /// A tree that steps change in place.

@@ -5,18 +5,18 @@ use std::panic::AssertUnwindSafe;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sawagani::sandbox::{EnterError, EnterOptions, Exit, Isolation, RunError, Stop, enter};
+use sawagani::sandbox::{EnterError, EnterOptions, Exit, Isolation, RunError, Step, Stop, enter};
 
-use crate::fixture::{Fixture, enter_here, isolation, run_in, shell, state_dir};
+use crate::fixture::{Fixture, enter_here, freeze, isolation, run_in, shell, state_dir};
 use crate::runner::{CASE_VARIABLE, names_in};
 
 /// Longer than any test may take, in seconds, and a number that nobody else sleeps for.
-fn marker() -> String {
+pub(super) fn marker() -> String {
     format!("86{}", std::process::id())
 }
 
 /// Returns the processes of the machine that have `text` among their arguments, but for ours.
-fn processes_with(text: &str) -> Vec<String> {
+pub(super) fn processes_with(text: &str) -> Vec<String> {
     let pids = names_in("/proc".as_ref()).into_iter();
     pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(|pid| *pid != std::process::id().to_string())
@@ -52,6 +52,24 @@ pub(crate) fn what_a_command_leaves_running_is_killed() {
     assert_eq!(processes_with(&marker), [""; 0]);
 }
 
+pub(crate) fn what_other_users_leave_running_is_killed() {
+    let mut fixture = Fixture::new();
+    let marker = marker();
+    let mut command = shell(&format!(
+        "setsid sleep {marker} & (setsid sleep {marker} &); sleep 0.1; exit 3"
+    ));
+    command.user = fixture.user("app");
+    assert_eq!(fixture.try_run(&command).unwrap().exit, Exit::Code(3));
+    assert_eq!(processes_with(&marker), [""; 0]);
+    // A stop reaches them as well.
+    let stop = fixture.stop.clone();
+    command.argv[2] = format!("echo ready; sleep {marker}").into();
+    let mut step = fixture.step();
+    let error = step.run(&command, &stop.clone(), &mut |_, _| stop.request());
+    assert!(matches!(error, Err(RunError::Stopped)), "{error:?}");
+    assert_eq!(processes_with(&marker), [""; 0]);
+}
+
 pub(crate) fn a_killed_builder_takes_the_step_with_it() {
     let marker = marker();
     let mut builder = start_helper(&marker);
@@ -64,6 +82,15 @@ pub(crate) fn a_killed_builder_takes_the_step_with_it() {
     // The directory stays, and goes at the next start; a living builder's stays.
     let stale = names_in(&state_dir());
     assert_eq!(stale.len(), 1);
+    if isolation() == Isolation::Inplace {
+        // There, one waits for the other. What the killed one had in the root directory goes as well.
+        enter_and_leave();
+        assert_eq!(names_in(&state_dir()), [""; 0]);
+        // It can no longer open the tool's directory to others, who have no business there.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions("/kaniko", mode).unwrap();
+        return;
+    }
     let mut builder = start_helper(&marker);
     let live = names_in(&state_dir());
     assert_eq!(live.len(), 1);
@@ -111,9 +138,10 @@ fn start_helper(marker: &str) -> Child {
 pub(crate) fn helper_that_sleeps_in_a_step() {
     let marker = std::env::args().nth(1).unwrap();
     let mut fixture = Fixture::new();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let stop = fixture.stop.clone();
+    let mut step = fixture.step();
     let script = format!("setsid sleep {marker} & echo sleeping; sleep {marker}");
-    let exit = step.run(&shell(&script), &fixture.stop, &mut |_, bytes| {
+    let exit = step.run(&shell(&script), &stop, &mut |_, bytes| {
         print!("{}", String::from_utf8_lossy(bytes));
     });
     panic!("the step ended: {exit:?}");
@@ -123,14 +151,15 @@ pub(crate) fn a_stop_ends_a_step_that_obeys() {
     let mut fixture = Fixture::new();
     let stop = fixture.stop.clone();
     let marker = marker();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let given = fixture.stop.clone();
+    let mut step = fixture.step();
     // Everybody is asked, not only the command.
     let script = format!(
         "trap 'echo asked; exit 3' TERM; (trap 'echo child asked' TERM; sleep {marker}; true) & \
          echo ready; wait; exit 4"
     );
     let mut said = String::new();
-    let error = step.run(&shell(&script), &fixture.stop, &mut |_, bytes| {
+    let error = step.run(&shell(&script), &given, &mut |_, bytes| {
         said.push_str(&String::from_utf8_lossy(bytes));
         if said.contains("ready") {
             stop.request();
@@ -140,7 +169,7 @@ pub(crate) fn a_stop_ends_a_step_that_obeys() {
     assert!(said.contains("\nasked\n"), "{said}");
     assert_eq!(processes_with(&marker), [""; 0]);
     // A request is for good: nothing more is started.
-    let error = run_in(&mut step, &shell("true"), &fixture.stop);
+    let error = run_in(&mut step, &shell("true"), &given);
     assert!(matches!(error, Err(RunError::Stopped)), "{error:?}");
 }
 
@@ -150,10 +179,11 @@ pub(crate) fn a_stop_kills_a_step_that_does_not_obey() {
     fixture.stop = Stop::with_grace(grace).unwrap();
     let stop = fixture.stop.clone();
     let marker = marker();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let given = fixture.stop.clone();
+    let mut step = fixture.step();
     let script = format!("trap '' TERM; echo ready; sleep {marker}; sleep {marker}");
     let mut asked = None;
-    let error = step.run(&shell(&script), &fixture.stop, &mut |_, _| {
+    let error = step.run(&shell(&script), &given, &mut |_, _| {
         asked = Some(Instant::now());
         stop.request();
     });
@@ -167,8 +197,10 @@ pub(crate) fn a_stop_kills_a_step_that_does_not_obey() {
 
 pub(crate) fn a_step_cannot_ask_for_its_own_stop() {
     let mut fixture = Fixture::new();
-    // Process 1 forwards the builder's SIGTERM to everybody; one of the step's own does nothing.
-    let outcome = fixture.run("sh -c 'sleep 0.3; echo untouched' & kill -TERM 1; wait");
+    // The first process forwards the builder's requests to everybody; one of the step's own does
+    // nothing.
+    let script = "sh -c 'sleep 0.3; echo untouched' & kill -TERM $PPID; kill -HUP $PPID; wait";
+    let outcome = fixture.run(script);
     assert_eq!(
         (outcome.exit, outcome.stdout.as_str()),
         (Exit::Code(0), "untouched\n")
@@ -180,10 +212,9 @@ pub(crate) fn a_panic_while_a_step_runs_leaves_nothing() {
     let marker = marker();
     let script = format!("echo go; sleep {marker}");
     let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut step = fixture.rootfs.begin_step().unwrap();
-        let _ = step.run(&shell(&script), &fixture.stop, &mut |_, _| {
-            panic!("on purpose")
-        });
+        let stop = fixture.stop.clone();
+        let mut step = fixture.step();
+        let _ = step.run(&shell(&script), &stop, &mut |_, _| panic!("on purpose"));
     }));
     assert!(panicked.is_err());
     assert_eq!(processes_with(&marker), [""; 0]);
@@ -197,11 +228,11 @@ pub(crate) fn steps_run_side_by_side() {
             let (mut rootfs, stop) = (fixture.rootfs.clone(), fixture.stop.clone());
             std::thread::spawn(move || {
                 for round in 0..10 {
-                    let mut step = rootfs.begin_step().unwrap();
+                    let mut step = Step::Overlay(rootfs.begin_step().unwrap());
                     let script = format!("echo {number} {round} >> /log; cat /log | wc -l");
                     let outcome = run_in(&mut step, &shell(&script), &stop).unwrap();
                     assert_eq!(outcome.stdout, format!("{}\n", round + 1), "{outcome:?}");
-                    step.freeze().unwrap();
+                    freeze(step);
                 }
                 rootfs.layer_count()
             })
@@ -213,27 +244,20 @@ pub(crate) fn steps_run_side_by_side() {
 }
 
 pub(crate) fn the_sandbox_cannot_be_entered_late_or_by_what_is_not_there() {
-    let options = |isolation| EnterOptions {
-        isolation,
+    let options = EnterOptions {
+        isolation: isolation(),
         state_dir: Some(state_dir()),
-        state_dir_candidates: Vec::new(),
+        ..EnterOptions::default()
     };
-    for name in [Isolation::Inplace, Isolation::Chroot, Isolation::None] {
-        let error = enter(&options(name)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("not yet supported: --isolation={name}")
-        );
-    }
     let (release, wait) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || wait.recv().is_err());
-    let error = enter(&options(isolation())).unwrap_err();
+    let error = enter(&options).unwrap_err();
     assert!(matches!(error, EnterError::OtherThreads), "{error}");
     drop(release);
     thread.join().unwrap();
     // A directory that cannot be one.
     std::fs::write(state_dir().join("file"), "").unwrap();
-    let mut bad = options(isolation());
+    let mut bad = options;
     bad.state_dir = Some(state_dir().join("file"));
     // A thread that was joined may be there for another moment.
     std::thread::sleep(Duration::from_millis(50));

@@ -1,0 +1,63 @@
+//! What a plan asks for and the place cannot do, said before anything is pulled.
+
+use anyhow::Result;
+
+use crate::dockerfile::{Instruction, NetworkMode, RunInstruction, Span};
+use crate::sandbox::{Attempt, Sandbox};
+
+use super::DockerfileText;
+use super::plan::{Plan, PlannedStep};
+
+/// Fails with all places of the Dockerfile that cannot be executed in `sandbox`.
+pub(super) fn check_ability(plan: &Plan, text: &DockerfileText, sandbox: &Sandbox) -> Result<()> {
+    let mode = sandbox.mode();
+    if !mode.can_run() {
+        let message = format!(
+            "RUN cannot be executed here: isolation `{}` runs no commands",
+            mode.name()
+        );
+        return refuse(plan, text, sandbox, &message, |_| true);
+    }
+    if !mode.has_namespaces() {
+        let message = format!(
+            "RUN --network=none cannot be executed here: isolation `{}` has no network of its own",
+            mode.name()
+        );
+        return refuse(plan, text, sandbox, &message, |run| {
+            run.network == NetworkMode::None
+        });
+    }
+    Ok(())
+}
+
+fn refuse(
+    plan: &Plan,
+    text: &DockerfileText,
+    sandbox: &Sandbox,
+    message: &str,
+    is_refused: impl Fn(&RunInstruction) -> bool,
+) -> Result<()> {
+    let steps = plan.stages.values().flat_map(|stage| &stage.steps);
+    let refused = |step: &PlannedStep| {
+        let Instruction::Run(run) = &step.statement.instruction else {
+            return None;
+        };
+        is_refused(run).then_some(step.span)
+    };
+    let mut spans: Vec<Span> = steps.filter_map(refused).collect();
+    spans.dedup();
+    let Some((first, others)) = spans.split_first() else {
+        return Ok(());
+    };
+    let error = text.error_at(*first, message).also_at(others.to_vec());
+    let mut hints: Vec<String> = sandbox
+        .attempts()
+        .iter()
+        .filter_map(Attempt::hint)
+        .collect();
+    hints.dedup();
+    if hints.is_empty() {
+        return Err(error.into());
+    }
+    Err(error.hint(hints.join("\nhint: ")).into())
+}

@@ -1,0 +1,129 @@
+//! The Dockerfile suite in one ordinary container, case after case, held against the builds in namespaces.
+
+use super::call::Call;
+use super::docker;
+use super::images::images;
+use crate::suite::{Case, Mode, Outcome, Place, compare, place};
+use crate::support::image::Image;
+use crate::support::tool::Tool;
+use crate::support::{Executor, TestDir, oracle};
+use std::fmt::Write as _;
+use std::fs;
+
+/// Builds every case, each with the flags of its own file, and then says whether the root directory is as it was.
+const SCRIPT: &str = r#"
+look() {
+  find / -xdev -path /kaniko -prune -o -path /out -prune -o -exec stat -c '%n %A %u:%g %Y' {} + | sort >"/out/$1"
+}
+look before
+for case in /jobs/*; do
+  name=${case##*/}
+  code=0
+  # No flag has a space in it.
+  set -- $(cat "$case/flags")
+  SOURCE_DATE_EPOCH=$EPOCH /kaniko/executor --context "$case/context" --dockerfile "$case/context/Dockerfile" "$@" \
+    >"/out/$name.stdout" 2>"/out/$name.stderr" || code=$?
+  echo $code >"/out/$name.code"
+done
+look after
+diff /out/before /out/after
+"#;
+
+#[test]
+fn the_suite_has_one_result_in_place() {
+    let place = Place::open();
+    let cases = Case::all();
+    let (jobs, out) = (TestDir::new(), TestDir::new());
+    for case in &cases {
+        lay_out(&place, case, &jobs);
+    }
+    let call = Call::script(SCRIPT)
+        .env("EPOCH", place::EPOCH)
+        .read_only_volume(jobs.path(), "/jobs")
+        .volume(out.path(), "/out");
+    let ended = docker::run(&[], &call);
+    let mut complaints = String::new();
+    if ended.code() != 0 {
+        let differences = ended.stdout + &ended.stderr;
+        writeln!(
+            complaints,
+            "the root directory is another one:\n{differences}"
+        )
+        .expect("text");
+    }
+    for case in &cases {
+        for complaint in about(&place, case, &out) {
+            writeln!(complaints, "{}: {complaint}", case.name).expect("text");
+        }
+    }
+    assert!(complaints.is_empty(), "{complaints}");
+}
+
+/// Writes the case's context and flags for the script.
+fn lay_out(place: &Place, case: &Case, jobs: &TestDir) {
+    let dir = jobs.join(&case.name);
+    fs::create_dir(&dir).expect("make a directory of the case");
+    Tool::new("cp")
+        .arg("--archive")
+        .arg(case.context().path())
+        .arg(dir.join("context"))
+        .run();
+    let destination = place.registry.reference(&name(case, Mode::Inplace));
+    let own = Mode::Inplace.flags().iter().map(|flag| (*flag).to_owned());
+    let flags: Vec<String> = own
+        .chain([format!("--destination={destination}")])
+        .chain(place.build_args(case))
+        .collect();
+    fs::write(dir.join("flags"), flags.join("\n")).expect("write the flags");
+}
+
+/// What is wrong with the case's build in the container; empty for nothing.
+fn about(place: &Place, case: &Case, out: &TestDir) -> Vec<String> {
+    let read = |end: &str| {
+        let file = out.join(format!("{}.{end}", case.name));
+        fs::read_to_string(file).unwrap_or_else(|error| format!("nothing written: {error}"))
+    };
+    let (code, stderr) = (read("code"), read("stderr"));
+    let code = code.trim();
+    match case.outcome(Mode::Inplace) {
+        Outcome::Image if code == "0" => against_reference(place, case),
+        Outcome::Image => vec![format!("ended with {code}\n{stderr}")],
+        Outcome::Error { exit, parts } => {
+            let mut complaints = Vec::new();
+            let is_right = exit.map_or(code != "0", |exit| code == exit.to_string());
+            if !is_right {
+                complaints.push(format!("ended with {code}, not {exit:?}\n{stderr}"));
+            }
+            let text = stderr.to_lowercase();
+            let missing = parts
+                .iter()
+                .filter(|part| !text.contains(&part.to_lowercase()));
+            complaints.extend(missing.map(|part| format!("the error lacks {part:?}\n{stderr}")));
+            complaints
+        }
+    }
+}
+
+fn against_reference(place: &Place, case: &Case) -> Vec<String> {
+    let executor = Executor::new(Mode::REFERENCE.who()).program(&images().executor);
+    let build = executor
+        .context(&case.context())
+        .destination(&place.registry.reference(&name(case, Mode::REFERENCE)))
+        .args(Mode::REFERENCE.flags())
+        .args(place.build_args(case))
+        .env("SOURCE_DATE_EPOCH", place::EPOCH)
+        .run();
+    if build.code() != 0 {
+        return vec![format!("the reference failed\n{}", build.report())];
+    }
+    let reference = Image::pull(&place.registry, &name(case, Mode::REFERENCE));
+    let image = Image::pull(&place.registry, &name(case, Mode::Inplace));
+    let base = place.base(case.base());
+    let mut complaints = oracle::complaints_about(&image, &base.diff_ids);
+    complaints.extend(compare::complaints(case, Mode::Inplace, &reference, &image));
+    complaints
+}
+
+fn name(case: &Case, mode: Mode) -> String {
+    format!("{}/{}:1", mode.name(), case.name)
+}
