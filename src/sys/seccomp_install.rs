@@ -30,7 +30,8 @@ pub(super) fn install(filter: &Filter, socket: BorrowedFd<'_>) -> Result<(), Err
     send(socket, listener.as_fd())
 }
 
-fn set_filter(filter: &Filter) -> Result<OwnedFd, Errno> {
+/// Puts `filter` on this process, and returns the listener.
+pub(super) fn set_filter(filter: &Filter) -> Result<OwnedFd, Errno> {
     let instructions = filter.instructions();
     let program = libc::sock_fprog {
         len: instructions.len() as u16,
