@@ -83,6 +83,23 @@ const LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
+/// Returns where it is to be in `tree`, without links on the way.
+fn place_of(tree: &Root, wanted: &Wanted) -> Result<PathBuf, PathError> {
+    match (&wanted.thing, wanted.path.parent(), wanted.path.file_name()) {
+        // Where the image has a link, that is the link: what it leads to is not there without `/proc`.
+        (Thing::Link(_), Some(above), Some(name)) => Ok(tree.resolve(above)?.join(name)),
+        (
+            Thing::Directory
+            | Thing::FilePoint
+            | Thing::File { .. }
+            | Thing::Device(_)
+            | Thing::Link(_),
+            _,
+            _,
+        ) => tree.resolve(&wanted.path),
+    }
+}
+
 /// Things that are in a tree for the time of one command.
 #[must_use = "they are in the tree until they are taken back"]
 #[derive(Debug)]
@@ -174,7 +191,7 @@ impl Placed {
     }
 
     fn place(&mut self, tree: &Root, wanted: &Wanted) -> Result<(), RootfsError> {
-        let path = tree.resolve(&wanted.path)?;
+        let path = place_of(tree, wanted)?;
         let wrong = |found| RootfsError::Target {
             target: Path::new("/").join(&wanted.path),
             found,

@@ -5,6 +5,7 @@ use super::images::images;
 use super::job::Job;
 use crate::support::{Base, BaseImage, Context, Executor, Registry, Tree, Who, check_image};
 use std::collections::BTreeMap;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, Weak};
 
 /// When all images are built: times of new files are no later.
@@ -45,6 +46,8 @@ const VOLATILE: [(&str, &str); 9] = [
 pub(crate) struct Site {
     pub(crate) registry: Registry,
     pub(crate) base: BaseImage,
+    /// The registry ends with the thread that has started it: one of its own, which ends when this is dropped.
+    _keeper: Sender<()>,
 }
 
 impl Site {
@@ -64,9 +67,20 @@ impl Site {
 
     /// A site of one test's own.
     pub(crate) fn alone() -> Self {
-        let registry = Registry::start();
+        let (keeper, ended) = mpsc::channel();
+        let (registry, started) = mpsc::channel();
+        std::thread::spawn(move || {
+            let started = registry.send(Registry::start());
+            // Until nobody is left to send anything.
+            started.is_ok() && ended.recv().is_ok()
+        });
+        let registry = started.recv().expect("the registry starts");
         let base = Base::Debian.push_to(&registry);
-        Self { registry, base }
+        Self {
+            registry,
+            base,
+            _keeper: keeper,
+        }
     }
 
     pub(crate) fn context(&self, job: Job) -> Context {

@@ -167,6 +167,20 @@ fn a_device_replaces_a_file_of_its_name_where_it_can_be_made() {
     assert_eq!(place.list(), before);
 }
 
+/// As Debian's images have them.
+#[test]
+fn links_of_the_image_are_left_alone_where_they_lead_nowhere() {
+    let place = Place::new();
+    for (name, target) in LINKS {
+        symlink(target, place.tree("dev").join(name)).unwrap();
+    }
+    let before = place.list();
+    let placed = place.put(&devices(Path::new("/dev"))).unwrap();
+    assert!(!place.tree("proc").exists());
+    assert_eq!(placed.take_back().unwrap(), Vec::<PathBuf>::new());
+    assert_eq!(place.list(), before);
+}
+
 #[test]
 fn what_the_command_makes_stays_and_what_it_writes_to_ours_does_not() {
     let place = Place::new();
