@@ -32,6 +32,7 @@ pub enum Call {
     Setfsuid,
     Setfsgid,
     Setgroups,
+    Prctl,
     Getuid,
     Geteuid,
     Getgid,
@@ -87,6 +88,7 @@ const NATIVE: &[(u32, Call)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_lstat as u32, Call::Lstat),
     (libc::SYS_statx as u32, Call::Statx),
+    (libc::SYS_prctl as u32, Call::Prctl),
     (libc::SYS_execve as u32, Call::Execve),
     (libc::SYS_execveat as u32, Call::Execveat),
     (libc::SYS_getuid as u32, Call::Getuid),
@@ -132,6 +134,7 @@ const I386: &[(u32, Call)] = &[
     (295, Call::Openat),
     (5, Call::Open),
     (383, Call::Statx),
+    (172, Call::Prctl),
     (11, Call::Execve),
     (358, Call::Execveat),
     (199, Call::Getuid),

@@ -88,6 +88,7 @@ impl Supervisor {
             Call::Setfsuid => self.set_file_user(call, ids[0]),
             Call::Setfsgid => self.set_file_group(call, ids[0]),
             Call::Setgroups => self.set_groups(call, ids[0], b),
+            Call::Prctl => self.keep_capabilities(call, ids[0], b),
 
             Call::Getuid => self.tell_id(call, |who| who.user.real),
             Call::Geteuid => self.tell_id(call, |who| who.user.effective),

@@ -2,7 +2,7 @@
 //!
 //! credentials(7), setuid(2), setreuid(2), setresuid(2), setfsuid(2) and kernel/sys.c. A process may
 //! do anything to its ids while its effective user is root: the kernel asks for a capability, which
-//! comes and goes with that.
+//! comes and goes with that, unless the process asks to keep it (prctl(2), `PR_SET_KEEPCAPS`).
 
 use std::sync::Arc;
 
@@ -18,6 +18,31 @@ pub struct Identity {
     pub(super) group: Ids,
     /// Supplementary groups, sorted as the kernel sorts them.
     pub(super) groups: Arc<[u32]>,
+    pub(super) capabilities: Capabilities,
+}
+
+/// What a process that stops being root keeps of its rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Capabilities {
+    /// It asked to keep them.
+    keeps: bool,
+    /// It is not root any more and kept them. The kernel lets it use them only after capset(2), which
+    /// is what such a process does next.
+    has_kept: bool,
+}
+
+impl Capabilities {
+    /// `PR_SET_KEEPCAPS`.
+    pub(super) fn keep(&mut self, keeps: bool) {
+        self.keeps = keeps;
+    }
+
+    /// Follows a change of the user ids (capabilities(7), "Effect of user ID changes").
+    pub(super) fn follow(&mut self, before: Ids, after: Ids) {
+        if before.has(0) && !after.has(0) {
+            self.has_kept = self.keeps;
+        }
+    }
 }
 
 /// The four ids of a kind that a process has.
@@ -37,6 +62,7 @@ impl Identity {
             user: Ids::all(uid),
             group: Ids::all(gid),
             groups: Arc::from([]),
+            capabilities: Capabilities::default(),
         };
         identity.set_groups(groups.to_vec());
         identity
@@ -44,7 +70,7 @@ impl Identity {
 
     /// Says whether it may change its ids at will.
     pub(super) fn is_privileged(&self) -> bool {
-        self.user.effective == 0
+        self.user.effective == 0 || self.capabilities.has_kept
     }
 
     /// Says whether it may do to files what only root may.
@@ -66,6 +92,7 @@ impl Identity {
     /// [`LEAVE`] for one that is not.
     pub(super) fn after_execution(&self, user: u32, group: u32) -> Self {
         let mut after = self.clone();
+        after.capabilities = Capabilities::default();
         after.user.start_program(user);
         after.group.start_program(group);
         after
@@ -230,6 +257,23 @@ mod tests {
         let mut twice = once;
         twice.set_two(7, 0, true).unwrap();
         assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn who_asks_to_keep_its_rights_may_change_groups_after_users_until_a_program_starts() {
+        let become_user = |keeps: bool| {
+            let mut who = Identity::new(0, 0, &[]);
+            who.capabilities.keep(keeps);
+            let before = who.user;
+            who.user.set_three(7, 7, 7, true).unwrap();
+            who.capabilities.follow(before, who.user);
+            who
+        };
+        assert!(!become_user(false).is_privileged());
+        let keeper = become_user(true);
+        assert!(keeper.is_privileged() && !keeper.is_root_for_files());
+        let program = keeper.after_execution(LEAVE, LEAVE);
+        assert!(!program.is_privileged());
     }
 
     #[test]

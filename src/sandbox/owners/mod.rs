@@ -147,6 +147,10 @@ fn interest(call: Call) -> Interest {
     match call {
         Call::Open => creating(1),
         Call::Openat => creating(2),
+        Call::Prctl => Interest::Bits {
+            argument: 0,
+            bits: set_ids::KEEP_CAPABILITIES,
+        },
         Call::Chown
         | Call::Lchown
         | Call::Fchown

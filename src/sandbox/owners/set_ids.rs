@@ -11,13 +11,38 @@ use super::trouble::{OurTrouble, Trouble};
 /// The kernel's bound on supplementary groups (`NGROUPS_MAX`).
 const GROUPS_MAX: u32 = 65_536;
 
+/// `PR_SET_KEEPCAPS` of linux/prctl.h. The options of prctl(2) that have its bit, too, are handed over
+/// as well, and left to the kernel.
+pub(super) const KEEP_CAPABILITIES: u32 = 8;
+
 impl Supervisor {
+    /// Always lets the kernel go on.
+    pub(super) fn keep_capabilities(
+        &mut self,
+        call: &Notification,
+        option: u32,
+        value: u64,
+    ) -> Result<Reply, Trouble> {
+        if option == KEEP_CAPABILITIES {
+            self.set(call, |who, _| {
+                who.capabilities.keep(value == 1);
+                Ok(0)
+            })?;
+        }
+        Ok(Reply::Continue)
+    }
+
     pub(super) fn set_users(
         &mut self,
         call: &Notification,
         set: impl FnOnce(&mut Ids, bool) -> Result<(), Errno>,
     ) -> Result<Reply, Trouble> {
-        self.set(call, |who, may| Ok(set(&mut who.user, may).map(|()| 0)?))
+        self.set(call, |who, may| {
+            let before = who.user;
+            set(&mut who.user, may)?;
+            who.capabilities.follow(before, who.user);
+            Ok(0)
+        })
     }
 
     pub(super) fn set_group_ids(
