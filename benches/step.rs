@@ -25,7 +25,7 @@ fn main() {
     let sandbox = enter(&EnterOptions {
         isolation: Isolation::Auto,
         state_dir: Some(dir),
-        state_dir_candidates: Vec::new(),
+        ..EnterOptions::default()
     })
     .unwrap();
     println!("enter: {:.1?} ({})", start.elapsed(), sandbox.description());

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::dockerfile::{Instruction, NetworkMode, RunInstruction, Span};
-use crate::sandbox::{Attempt, Sandbox};
+use crate::sandbox::Sandbox;
 
 use super::DockerfileText;
 use super::plan::{Plan, PlannedStep};
@@ -50,14 +50,11 @@ fn refuse(
         return Ok(());
     };
     let error = text.error_at(*first, message).also_at(others.to_vec());
-    let mut hints: Vec<String> = sandbox
-        .attempts()
-        .iter()
-        .filter_map(Attempt::hint)
-        .collect();
-    hints.dedup();
+    let hints = sandbox.hints();
     if hints.is_empty() {
-        return Err(error.into());
+        // Nothing stronger was tried: it was not wanted.
+        let hint = "without --isolation, the strongest that works here is taken";
+        return Err(error.hint(hint).into());
     }
     Err(error.hint(hints.join("\nhint: ")).into())
 }

@@ -36,8 +36,8 @@ impl DockerfileText {
         LocatedError {
             file: self.clone(),
             span,
-            also: Vec::new(),
-            message: message.into(),
+            also: Box::default(),
+            message: message.into().into(),
             source: None,
             hint: None,
             exit_code: None,
@@ -51,10 +51,10 @@ pub struct LocatedError {
     file: DockerfileText,
     span: Span,
     /// Other places that the message is about, in order.
-    also: Vec<Span>,
-    message: String,
+    also: Box<[Span]>,
+    message: Box<str>,
     source: Option<Box<dyn Error + Send + Sync>>,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     exit_code: Option<i32>,
 }
 
@@ -62,9 +62,9 @@ pub struct LocatedError {
 const EXCERPT_LINES_MAX: usize = 8;
 
 impl LocatedError {
-    /// Shows other places as well, which come after the first.
+    /// Shows these other places as well, which come after the first.
     pub fn also_at(mut self, spans: impl IntoIterator<Item = Span>) -> Self {
-        self.also.extend(spans);
+        self.also = spans.into_iter().collect();
         self
     }
 
@@ -76,7 +76,7 @@ impl LocatedError {
 
     /// Adds what to do about it.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
     }
 

@@ -192,6 +192,12 @@ impl Sandbox {
         &self.inner.setting.attempts
     }
 
+    /// Returns what the user can do to get a stronger mode, one sentence each. Empty where nothing is
+    /// known, or no other mode was tried.
+    pub fn hints(&self) -> Vec<String> {
+        attempt::hints(self.attempts())
+    }
+
     /// Returns one line that says which isolation this is, why no stronger one, and what would give
     /// it.
     pub fn description(&self) -> String {

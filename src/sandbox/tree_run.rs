@@ -5,6 +5,7 @@
 
 mod chroot;
 mod inplace;
+mod kernel_dirs;
 mod mounted;
 mod props;
 

@@ -165,11 +165,13 @@ const I386: &[(u32, Call)] = &[
 ];
 
 /// Calls of 32-bit programs that take ids of 16 bits, by number: programs of this century use others.
+#[cfg(target_arch = "x86_64")]
 pub(super) const I386_NARROW: [u32; 18] = [
     16, 23, 24, 46, 47, 49, 50, 70, 71, 80, 81, 95, 138, 139, 164, 165, 170, 171,
 ];
 
 /// `chown` with ids of 16 bits.
+#[cfg(target_arch = "x86_64")]
 pub(super) const I386_NARROW_CHOWN: u32 = 182;
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! What is not chosen is allowed, and costs nothing: the kernel finds out once which numbers a filter
 //! allows whatever their arguments are (since Linux 5.11). This is no means of confinement.
 
-use libc::{
-    BPF_ABS, BPF_JEQ, BPF_JGE, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter,
-};
+use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 use rustix::io::Errno;
 
-use super::seccomp_call::{Abi, Call, I386_NARROW, I386_NARROW_CHOWN};
+use super::seccomp_call::{Abi, Call};
+#[cfg(target_arch = "x86_64")]
+use super::seccomp_call::{I386_NARROW, I386_NARROW_CHOWN};
 
 /// When a call is handed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Filter {
         let mut native = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            native.push(jump(BPF_JGE, X32_BIT, 0, 1));
+            native.push(jump(libc::BPF_JGE, X32_BIT, 0, 1));
             native.push(refuse());
         }
         add_calls(&mut native, Abi::Native, &interest);
@@ -181,7 +181,7 @@ mod tests {
                 }
                 _ if code == BPF_RET | BPF_K => return k,
                 _ if code == BPF_JMP | BPF_JEQ | BPF_K => loaded == k,
-                _ if code == BPF_JMP | BPF_JGE | BPF_K => loaded >= k,
+                _ if code == BPF_JMP | libc::BPF_JGE | BPF_K => loaded >= k,
                 _ if code == BPF_JMP | BPF_JSET | BPF_K => loaded & k != 0,
                 _ => panic!("{code} is not used"),
             };

@@ -4,7 +4,7 @@ use crate::support::crafted::{CraftedImage, Encoding, Family, LayerTar};
 use crate::support::executor::Build;
 use crate::support::registry::free_port;
 use crate::support::small_disk::SmallDisk;
-use crate::support::{Base, Context, Executor, Image, Registry, Site, Who};
+use crate::support::{Context, Executor, Image, Registry, Site, Who};
 use std::fs;
 use std::time::Duration;
 

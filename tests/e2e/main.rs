@@ -2,6 +2,11 @@
 //!
 //! One binary for all topics, so that it is linked once. `support` says what the tests stand on.
 
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "written for all test binaries, and no binary needs all of it"
+)]
 #[path = "../support/mod.rs"]
 mod support;
 

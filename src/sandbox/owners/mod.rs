@@ -30,6 +30,9 @@
 //!   look; should it be set-id itself, which takes a `USER` and `RUN ["sudo", …]`, it runs as that user.
 //! - *32-bit x86 programs* have all of it but the older `stat` calls; x32 and 32-bit ARM programs cannot run.
 //!
+//! An answer costs: about 18 µs more for each `lstat` (`tests/owners`, `what_an_answer_costs`; 2 cores,
+//! Linux 6.18, the machine busy). The installation of five Debian packages and perl there asks 33,000 times.
+//!
 //! Needs Linux 5.9, and no other listener on the builder itself.
 //!
 //! None of it is a means of confinement: what keeps a step in is the namespaces. So it does no harm

@@ -10,6 +10,7 @@ use super::super::placed::{Thing, Wanted, devices};
 use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
 use super::super::{Inner, mounts};
+use super::kernel_dirs::KernelDirs;
 use super::props::{Props, wanted_files};
 
 pub(super) fn run(
@@ -21,12 +22,13 @@ pub(super) fn run(
 ) -> Result<Exit, RunError> {
     let tasks = mounts::chroot_tasks(root.path(), command);
     let prepared = Prepared::new(command, tasks, Namespaces::Shared)?;
+    let kernel_dirs = KernelDirs::put(inner, root)?;
     let devices = Props::put(inner, root, &devices(Path::new("dev")))?;
     if !devices.skipped().is_empty() {
         let paths = devices.skipped();
         tracing::warn!(
             ?paths,
-            "no devices can be made here: commands find what the image has"
+            "no devices can be made here: commands do not find them"
         );
     }
     let files = mounts::shown_files(inner, command);
@@ -37,11 +39,12 @@ pub(super) fn run(
         .run(inner, stop, output)
         .and_then(|report| prepared.exit(root, report));
     let outcome = super::after_cleaning(outcome, props.take_back());
-    super::after_cleaning(outcome, devices.take_back())
+    let outcome = super::after_cleaning(outcome, devices.take_back());
+    super::after_cleaning(outcome, kernel_dirs.take_back())
 }
 
-/// Returns a file in the place of `/dev/null` where that device cannot be made and the image has
-/// nothing there: a shell that throws its output away would make one, and the image would keep it.
+/// Returns a file in the place of `/dev/null` where that device cannot be made: everybody may write
+/// to it.
 fn null_file(root: &Root, devices: &Props) -> Result<Option<Wanted>, PathError> {
     let path = Path::new("dev/null");
     let is_missing = devices.skipped().iter().any(|skipped| skipped == path);

@@ -11,7 +11,7 @@ use super::super::rootfs::RootfsError;
 use super::super::{Inner, mounts, room};
 
 /// Directories that the kernel fills where there are mounts.
-const KERNEL_DIRS: [&str; 3] = ["proc", "sys", "dev"];
+pub(super) const KERNEL_DIRS: [&str; 3] = ["proc", "sys", "dev"];
 
 /// Files that are taken back when this value goes.
 pub(super) struct Props {
