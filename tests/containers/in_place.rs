@@ -116,6 +116,12 @@ fn against_reference(place: &Place, case: &Case) -> Vec<String> {
     if build.code() != 0 {
         return vec![format!("the reference failed\n{}", build.report())];
     }
+    let manifest = |mode| place.registry.inspect(&name(case, mode), &["--raw"]);
+    let forced = case.differences(Mode::Inplace);
+    // The same manifest names the same layers, which `tests/modes` has looked at.
+    if forced.is_empty() && manifest(Mode::REFERENCE) == manifest(Mode::Inplace) {
+        return Vec::new();
+    }
     let reference = Image::pull(&place.registry, &name(case, Mode::REFERENCE));
     let image = Image::pull(&place.registry, &name(case, Mode::Inplace));
     let base = place.base(case.base());
