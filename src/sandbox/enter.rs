@@ -150,7 +150,7 @@ pub fn recover_root(options: &EnterOptions) -> Result<(), EnterError> {
     let root = Root::open(Path::new("/"))?;
     let kept = kept_paths(&options.tool_dir, &mounts, options.ignored.iter().cloned());
     for parent in state_dir::possible_parents(options) {
-        recover_stale(&parent, &root, &kept)?;
+        recover_stale(&parent, &root, &kept, &options.tool_dir)?;
     }
     Ok(())
 }

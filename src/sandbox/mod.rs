@@ -14,6 +14,7 @@ mod description;
 mod enter;
 mod failure;
 mod follow;
+mod hidden_dir;
 mod id_map;
 mod isolation;
 mod mountinfo;

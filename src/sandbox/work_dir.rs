@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::fs::{Dir, PathContext, PathError, Root};
 
+use super::hidden_dir::show_again;
 use super::own_root::relative;
 use super::removal::remove_in_parallel;
 use super::room;
@@ -84,7 +85,12 @@ impl WorkDir {
 
 /// Puts back into `root` what killed builds with work directories in `parent` have set aside of it.
 /// `kept` are the paths, relative to it, that stay where they are.
-pub(super) fn recover_stale(parent: &Path, root: &Root, kept: &[PathBuf]) -> Result<(), SwapError> {
+pub(super) fn recover_stale(
+    parent: &Path,
+    root: &Root,
+    kept: &[PathBuf],
+    tool_dir: &Path,
+) -> Result<(), SwapError> {
     let Ok(parent) = Dir::open(parent) else {
         return Ok(());
     };
@@ -95,6 +101,7 @@ pub(super) fn recover_stale(parent: &Path, root: &Root, kept: &[PathBuf]) -> Res
         let Some((dir, _lock)) = open_if_stale(&parent, &name)? else {
             continue;
         };
+        show_again(&dir, tool_dir)?;
         let Some(aside) = aside_of(&dir)? else {
             continue;
         };
@@ -273,7 +280,7 @@ mod tests {
         assert_eq!(names(temp.path()), ["kaniko", "stage"]);
         remove_stale(&path("kaniko"));
         assert_eq!(names(&path("kaniko")).len(), 1);
-        recover_stale(&path("kaniko"), &root, &kept).unwrap();
+        recover_stale(&path("kaniko"), &root, &kept, &path("kaniko")).unwrap();
         assert_eq!(names(temp.path()), ["kaniko", "own"]);
         remove_stale(&path("kaniko"));
         assert!(names(&path("kaniko")).is_empty());

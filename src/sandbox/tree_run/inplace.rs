@@ -9,6 +9,7 @@ use crate::fs::{Dir, PathContext, PathError, Root};
 use crate::sys::Namespaces;
 
 use super::super::command::{Command, Exit, Stream};
+use super::super::hidden_dir::HiddenDir;
 use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
@@ -30,7 +31,7 @@ pub(super) fn run(
     // Opened while their paths lead to them.
     let root = Dir::open(Path::new("/"))?;
     let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
-    let _hidden = HiddenDir::hide(&inner.setting.tool_dir)?;
+    let _hidden = HiddenDir::hide(inner.dir(), &inner.setting.tool_dir)?;
     let kept = kept_now(inner)?;
     let swap = Swap::new(Root::from_dir(root.try_clone()?), aside, &kept)?
         .with_standing(&inner.setting.standing);
@@ -123,41 +124,6 @@ impl Drop for Visit<'_> {
     fn drop(&mut self) {
         if let Err(error) = self.leave() {
             tracing::warn!(%error, "this container is not as it was");
-        }
-    }
-}
-
-/// The tool's directory, which has credentials in it: for the time of a command, nobody but root may
-/// look into it.
-struct HiddenDir {
-    dir: Option<Dir>,
-    mode: u32,
-}
-
-impl HiddenDir {
-    /// One that does not exist needs no hiding.
-    fn hide(path: &Path) -> Result<Self, PathError> {
-        let dir = match Dir::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            other => Some(other?),
-        };
-        let mode = match &dir {
-            Some(dir) => dir.metadata()?.mode,
-            None => 0,
-        };
-        if let Some(dir) = &dir {
-            dir.set_own_mode(mode & 0o700)?;
-        }
-        Ok(Self { dir, mode })
-    }
-}
-
-impl Drop for HiddenDir {
-    fn drop(&mut self) {
-        if let Some(dir) = &self.dir
-            && let Err(error) = dir.set_own_mode(self.mode)
-        {
-            tracing::warn!(%error, source = %error.source, "the tool's directory keeps its mode");
         }
     }
 }
