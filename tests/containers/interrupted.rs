@@ -11,19 +11,19 @@ const FUNCTIONS: &str = r#"
 build() {
   dockerfile=$1
   shift
-  /kaniko/executor --isolation=inplace --context /jobs --dockerfile "/jobs/$dockerfile" "$@" >/out/log 2>&1 & pid=$!
+  /kaniko/executor --isolation=inplace --context /builds/jobs --dockerfile "/builds/jobs/$dockerfile" "$@" >/builds/out/log 2>&1 & pid=$!
 }
 look() {
-  find / -xdev -path /kaniko -prune -o -path /out -prune -o -exec stat -c '%n %A %u:%g %Y' {} + | sort >"/out/$1"
+  find / -xdev -path /kaniko -prune -o -path /builds/out -prune -o -exec stat -c '%n %A %u:%g %Y' {} + | sort >"/builds/out/$1"
 }
 same() {
   look after
-  diff /out/before /out/after || { echo "the root directory is another one: $1"; exit 9; }
+  diff /builds/out/before /builds/out/after || { echo "the root directory is another one: $1"; exit 9; }
 }
 until_it_runs() {
   # The command that the build shows has the sum spelled out.
-  until grep -q 'in the 2nd' /out/log; do
-    kill -0 $pid || { cat /out/log; exit 8; }
+  until grep -q 'in the 2nd' /builds/out/log; do
+    kill -0 $pid || { cat /builds/out/log; exit 8; }
     sleep 0.1
   done
 }
@@ -53,8 +53,8 @@ fn run(site: &Site, script: &str) -> Ended {
     let call = Call::script(&format!("{FUNCTIONS}{script}"))
         .env("APP", &site.app())
         .env("BASE", &site.base.reference)
-        .read_only_volume(jobs.path(), "/jobs")
-        .volume(out.path(), "/out");
+        .read_only_volume(jobs.path(), "/builds/jobs")
+        .volume(out.path(), "/builds/out");
     let ended = docker::run(&[], &call);
     assert_eq!(ended.code(), 0, "{}{}", ended.stdout, ended.stderr);
     ended
@@ -79,7 +79,7 @@ kill -TERM $pid
 wait $pid && exit 7
 same 'after SIGTERM'
 build whole --destination "$APP"
-wait $pid || { cat /out/log; exit 6; }
+wait $pid || { cat /builds/out/log; exit 6; }
 same 'after the next build'
 "#,
     );
@@ -97,7 +97,7 @@ until_it_runs
 kill -KILL $pid
 wait $pid && exit 7
 build whole --destination "$APP"
-wait $pid || { cat /out/log; exit 6; }
+wait $pid || { cat /builds/out/log; exit 6; }
 same 'after the next build'
 "#,
     );
@@ -117,7 +117,7 @@ for delay in 40 80 120 160 200 240 280 320 360 400 450 500 600 700 800 1000; do
   if kill -KILL $pid 2>/dev/null; then killed=$((killed + 1)); fi
   wait $pid || true
   build whole --no-push
-  wait $pid || { echo "after $delay ms"; cat /out/log; exit 6; }
+  wait $pid || { echo "after $delay ms"; cat /builds/out/log; exit 6; }
   same "killed after $delay ms"
 done
 echo "killed $killed"
@@ -135,13 +135,13 @@ fn a_run_that_fails_leaves_the_root_directory_as_it_was() {
     run(
         &site,
         r#"
-printf 'FROM %s\nRUN mkdir -p /new /etc/new; rm -rf /home /workspace /bin; exit 42\n' "$BASE" >/out/failing
+printf 'FROM %s\nRUN mkdir -p /new /etc/new; rm -rf /home /workspace /bin; exit 42\n' "$BASE" >/builds/out/failing
 code=0
-/kaniko/executor --isolation=inplace --context /jobs --dockerfile /out/failing --no-push || code=$?
+/kaniko/executor --isolation=inplace --context /builds/jobs --dockerfile /builds/out/failing --no-push || code=$?
 test $code = 42 || exit 5
 same 'after a failure'
 build whole --destination "$APP"
-wait $pid || { cat /out/log; exit 6; }
+wait $pid || { cat /builds/out/log; exit 6; }
 same 'after the next build'
 "#,
     );

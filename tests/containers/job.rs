@@ -56,7 +56,7 @@ fn installing(base: &str, packages: &str) -> String {
          RUN chown 7:8 /made/greeting && chmod 4750 /made/greeting && ln /made/greeting /made/again\n\
          FROM {base}\n\
          RUN apt-get update && apt-get install -y --no-install-recommends {packages}\n\
-         RUN useradd --create-home app && mkfifo -m 600 /srv/fifo && rm -r /usr/share/doc/base-files\n\
+         RUN useradd --create-home app && mkfifo /srv/fifo && chmod 600 /srv/fifo && rm -r /usr/share/doc/base-files\n\
          COPY --from=second /made /srv/made\n\
          USER app\n\
          RUN sudo -n true || id\n\
