@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long the kernel may take to empty a control group.
+const CGROUP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Longer than any run of the tests.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -169,20 +172,27 @@ fn dockerd(dir: &TestDir) -> Command {
     command
 }
 
-/// Removes the control groups that killed containers have left: in every hierarchy, the innermost first.
+/// Removes the control groups that killed containers have left, in every hierarchy. The kernel takes a moment to empty
+/// them after the last process; those that stay are empty and harmless.
 fn remove_cgroups(parent: &str) {
     let root = Path::new("/sys/fs/cgroup");
     let hierarchies = fs::read_dir(root).into_iter().flatten().flatten();
-    let places = hierarchies
-        .map(|entry| entry.path())
-        .chain([root.to_owned()]);
-    for place in places {
-        let groups = walkdir::WalkDir::new(place.join(parent.trim_start_matches('/')));
-        for group in groups.contents_first(true).into_iter().flatten() {
-            if group.file_type().is_dir() {
-                // The kernel empties a group a moment after the last process: what stays is empty and harmless.
-                let _ = fs::remove_dir(group.path());
+    let places = hierarchies.map(|entry| entry.path());
+    let groups: Vec<PathBuf> = places
+        .chain([root.to_owned()])
+        .map(|place| place.join(parent.trim_start_matches('/')))
+        .filter(|group| group.exists())
+        .collect();
+    let deadline = Instant::now() + CGROUP_PATIENCE;
+    while groups.iter().any(|group| group.exists()) && Instant::now() < deadline {
+        for group in &groups {
+            let inner = walkdir::WalkDir::new(group).contents_first(true);
+            for group in inner.into_iter().flatten() {
+                if group.file_type().is_dir() {
+                    let _ = fs::remove_dir(group.path());
+                }
             }
         }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
