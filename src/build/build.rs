@@ -148,12 +148,24 @@ async fn build_stages(
     }
 }
 
-/// Returns, for each stage that others need, the numbers of those.
-fn consumers(stages: &BTreeMap<usize, PlannedStage>) -> BTreeMap<usize, BTreeSet<usize>> {
-    let mut consumers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+/// Who needs the files of a stage.
+#[derive(Default)]
+struct Consumers {
+    /// Numbers of the stages that need it in any way.
+    all: BTreeSet<usize>,
+    /// How many of them are built on it.
+    children: usize,
+}
+
+/// Returns, for each stage that others need, who they are.
+fn consumers(stages: &BTreeMap<usize, PlannedStage>) -> BTreeMap<usize, Consumers> {
+    let mut consumers: BTreeMap<usize, Consumers> = BTreeMap::new();
     for (index, stage) in stages {
         for needed in &stage.needs {
-            consumers.entry(*needed).or_default().insert(*index);
+            consumers.entry(*needed).or_default().all.insert(*index);
+        }
+        if let StageBase::Stage(base) = stage.base {
+            consumers.entry(base).or_default().children += 1;
         }
     }
     consumers
@@ -161,10 +173,12 @@ fn consumers(stages: &BTreeMap<usize, PlannedStage>) -> BTreeMap<usize, BTreeSet
 
 /// Says whether the stage `index` may change the files of the stage that it is built on, because
 /// nobody needs them any more.
+///
+/// Another child may be built and still need them: one without files of its own shows its parent's.
 fn takes_over_base(
     stage: &PlannedStage,
     index: usize,
-    consumers: &BTreeMap<usize, BTreeSet<usize>>,
+    consumers: &BTreeMap<usize, Consumers>,
     built: &BuiltStages,
 ) -> bool {
     let StageBase::Stage(base) = stage.base else {
@@ -174,11 +188,10 @@ fn takes_over_base(
         FileSource::Stage(source) => source == base,
         FileSource::Context | FileSource::Image(_) => false,
     });
-    let others = consumers.get(&base).into_iter().flatten();
-    let others_are_done = others
-        .filter(|consumer| **consumer != index)
-        .all(|consumer| built.contains_key(consumer));
-    !copies_from_base && others_are_done
+    let of_base = &consumers[&base];
+    let mut others = of_base.all.iter().filter(|consumer| **consumer != index);
+    let others_are_done = others.all(|consumer| built.contains_key(consumer));
+    !copies_from_base && of_base.children == 1 && others_are_done
 }
 
 /// Dockerfiles and ignore files are read into memory: a larger one is neither.

@@ -117,6 +117,10 @@ fn argument(flag: &NoEffect) -> Arg {
         // The deprecated spelling of the one flag that has a value.
         return argument.value_name("VALUE").alias("snapshotMode");
     }
+    let argument = match flag.name {
+        "ignore-var-run" => argument.alias("whitelist-var-run"),
+        _ => argument,
+    };
     argument
         .value_parser(super::flags::go_bool)
         .num_args(0..=1)

@@ -29,6 +29,7 @@ pub(super) struct ExecutorOptions {
 impl ExecutorOptions {
     /// Checks the flags, with the environment that they refer to.
     pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
+        check_environment()?;
         let current_dir = environment::current_dir()?;
         let delivery = delivery_options(flags, &current_dir)?;
         Ok(Self {
@@ -250,13 +251,31 @@ fn proxy_options() -> Result<ProxyOptions> {
     })
 }
 
+/// `DOCKER_AUTH_CONFIG` comes before the file, as in docker's CLI since 28.
 fn keychain() -> Result<Keychain> {
-    let Some((path, text)) = environment::docker_config()? else {
-        return Ok(Keychain::default());
-    };
-    let config = DockerConfig::parse(&text, &path.to_string_lossy())
-        .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
-    Ok(Keychain::new(vec![config]))
+    const VARIABLE: &str = "DOCKER_AUTH_CONFIG";
+    let mut configs = Vec::new();
+    if let Some(text) = environment::variable(VARIABLE) {
+        let config = DockerConfig::parse(&text, VARIABLE)
+            .with_context(|| format!("cannot read credentials from {VARIABLE}"))?;
+        configs.push(config);
+    }
+    if let Some((path, text)) = environment::docker_config()? {
+        let config = DockerConfig::parse(&text, &path.to_string_lossy())
+            .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
+        configs.push(config);
+    }
+    Ok(Keychain::new(configs))
+}
+
+/// Refuses the variables of kaniko's whose flags are refused.
+fn check_environment() -> Result<()> {
+    for name in ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"] {
+        if environment::variable(name).is_some() {
+            bail!("not yet supported: the environment variable {name}");
+        }
+    }
+    Ok(())
 }
 
 /// Checks what says where steps run. Reads no file.

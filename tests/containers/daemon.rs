@@ -161,6 +161,8 @@ fn dockerd(dir: &TestDir) -> Command {
             "--ip-masq=false",
             "--bridge=none",
             "--storage-driver=overlay2",
+            // Where systemd runs, dockerd would ask it, and refuse a group of ours.
+            "--exec-opt=native.cgroupdriver=cgroupfs",
         ])
         .args([
             "--log-level=warn",

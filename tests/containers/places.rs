@@ -51,7 +51,7 @@ fn root_in_an_ordinary_container_builds_in_place() {
 #[test]
 fn root_that_may_mount_builds_in_namespaces() {
     builds_in_docker(
-        &["--cap-add", "SYS_ADMIN"],
+        &["--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined"],
         "ns",
         Job::Full,
         "places/admin:1",
@@ -81,7 +81,7 @@ fn root_of_a_pod_with_its_own_users_builds_in_place() {
 #[test]
 fn root_of_a_pod_with_its_own_users_that_may_mount_builds_in_namespaces() {
     let pod = Pod {
-        options: &["--cap-add", "SYS_ADMIN"],
+        options: &["--cap-add=SYS_ADMIN", "--security-opt=apparmor=unconfined"],
         alter: pod_config::with_own_users,
         root: pod_config::FIRST_USER,
     };
@@ -97,7 +97,7 @@ fn root_without_a_seccomp_profile_builds_in_a_user_namespace_with_the_containers
     let name = "places/unconfined:1";
     let masked = "grep ' /proc/[a-z_]* ' /proc/self/mountinfo; exec /kaniko/executor \"$@\"";
     let call = site.call(&context, name).within(masked);
-    let ended = docker::run(&["--security-opt", "seccomp=unconfined"], &call);
+    let ended = docker::run(&["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"], &call);
     assert!(
         ended.stdout.contains(" /proc/"),
         "nothing is masked\n{}",
@@ -129,7 +129,11 @@ fn a_read_only_container_with_a_volume_builds_without_proc() {
 
 #[test]
 fn a_read_only_container_without_a_seccomp_profile_builds_on_a_volume() {
-    let options = ["--read-only", "--security-opt", "seccomp=unconfined"];
+    let options = [
+        "--read-only",
+        "--security-opt=seccomp=unconfined",
+        "--security-opt=apparmor=unconfined",
+    ];
     builds_in_docker(
         &options,
         "userns",

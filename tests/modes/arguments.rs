@@ -13,8 +13,12 @@ const MODES: [Mode; 6] = [
     Mode::None,
 ];
 
+/// Options of the usual harness that change nothing here.
+const FLAGS_WITHOUT_EFFECT: [&str; 5] = ["--nocapture", "--no-capture", "--quiet", "-q", "--show-output"];
+
 pub(crate) struct Arguments {
     filters: Vec<String>,
+    skipped: Vec<String>,
     is_exact: bool,
     pub(crate) lists: bool,
     /// Nothing is ignored here: asked for that alone, the list is empty.
@@ -27,6 +31,7 @@ impl Arguments {
     pub(crate) fn of_this_process() -> Self {
         let mut arguments = Self {
             filters: Vec::new(),
+            skipped: Vec::new(),
             is_exact: false,
             lists: false,
             wants_ignored: false,
@@ -40,10 +45,12 @@ impl Arguments {
                 "--list" => arguments.lists = true,
                 "--ignored" => arguments.wants_ignored = true,
                 "--format" => drop(words.next()),
+                "--skip" => arguments.skipped.extend(words.next()),
                 "--test-threads" => arguments.threads = number(words.next().as_deref()),
                 other => match other.strip_prefix("--test-threads=") {
                     Some(count) => arguments.threads = number(Some(count)),
-                    None if other.starts_with('-') => {}
+                    None if FLAGS_WITHOUT_EFFECT.contains(&other) => {}
+                    None if other.starts_with('-') => panic!("unknown option `{other}`"),
                     None => arguments.filters.push(word),
                 },
             }
@@ -56,7 +63,8 @@ impl Arguments {
             true => name == filter,
             false => name.contains(filter.as_str()),
         };
-        self.filters.is_empty() || self.filters.iter().any(matches)
+        let is_wanted = self.filters.is_empty() || self.filters.iter().any(matches);
+        is_wanted && !self.skipped.iter().any(matches)
     }
 }
 

@@ -73,6 +73,9 @@ fn options(pod: &Value, container: &Value) -> Vec<String> {
     if of_container["readOnlyRootFilesystem"] == true {
         options.push("--read-only".to_owned());
     }
+    if of_container["appArmorProfile"]["type"] == "Unconfined" {
+        options.push("--security-opt=apparmor=unconfined".to_owned());
+    }
     let capabilities = &of_container["capabilities"];
     options.extend(
         strings(&capabilities["drop"])
