@@ -124,7 +124,7 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // A killed build may have left a stage in the place of what the options are about.
     // The current directory may be among it; where relative names lead to does not matter here.
     let current_dir = environment::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    crate::sandbox::recover_root(&options::sandbox_options(flags, &current_dir)?)?;
+    let lock = crate::sandbox::recover_root(&options::sandbox_options(flags, &current_dir)?)?;
     let options = ExecutorOptions::new(flags)?;
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);
@@ -138,7 +138,7 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
-    let sandbox = crate::sandbox::enter(&options.sandbox)?;
+    let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
     style.print(
         Level::Info,
         &format!("isolation: {}", sandbox.description()),

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::id_map::is_mapped;
 use super::isolation::{Isolation, Mode};
 use super::mountinfo::mounts_of_this_process;
-use super::own_root::{RootLock, kept_paths, relative};
+use super::own_root::{self, RootLock, kept_paths, relative};
 use super::probe::enter_mode;
 use super::storage::StorageChoice;
 use super::swap::SwapError;
@@ -61,6 +61,19 @@ impl Default for EnterOptions {
             ignored: BTreeSet::new(),
             current_dir: PathBuf::from("/"),
             allows_in_place: false,
+        }
+    }
+}
+
+impl EnterOptions {
+    /// Returns the same with the real paths of directories that may have to stay in place while a stage
+    /// is in the root directory: a link would, and what it leads to would not.
+    fn without_links(&self) -> Self {
+        let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+        Self {
+            state_dir: self.state_dir.as_deref().map(real),
+            tool_dir: real(&self.tool_dir),
+            ..self.clone()
         }
     }
 }
@@ -140,19 +153,23 @@ impl EnterError {
 /// Puts this container's own files back into the root directory, where a build in mode `inplace` was
 /// killed while they were aside; first waits for one that lives. Comes before anything is read: the
 /// user's files are among them.
-pub fn recover_root(options: &EnterOptions) -> Result<(), EnterError> {
+///
+/// Returns the lock of the root directory: as long as it is held, no other build moves anything. `None`
+/// for a user who cannot have moved anything, and cannot move it back.
+pub fn recover_root(options: &EnterOptions) -> Result<Option<RootLock>, EnterError> {
     if !rustix::process::geteuid().is_root() {
-        // Only root can have moved them, and only root can move them back.
-        return Ok(());
+        return Ok(None);
     }
-    RootLock::wait_until_free()?;
+    let options = &options.without_links();
+    let lock = RootLock::take()?;
     let mounts = mounts_of_this_process().map_err(EnterError::Mounts)?;
     let root = Root::open(Path::new("/"))?;
-    let kept = kept_paths(&options.tool_dir, &mounts, options.ignored.iter().cloned());
-    for parent in state_dir::possible_parents(options) {
+    // What else was kept, the killed build has noted itself.
+    let kept: Vec<PathBuf> = mounts.iter().map(|mount| relative(&mount.point)).collect();
+    for parent in state_dir::possible_parents(options, &mounts) {
         recover_stale(&parent, &root, &kept, &options.tool_dir)?;
     }
-    Ok(())
+    Ok(Some(lock))
 }
 
 /// Moves this process into the strongest isolation that `options` allow and makes a work directory.
@@ -161,6 +178,19 @@ pub fn recover_root(options: &EnterOptions) -> Result<(), EnterError> {
 /// `userns` also root of a user namespace; in the others nothing has changed. Fails in a process that
 /// has other threads.
 pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
+    enter_holding(options, recover_root(options)?)
+}
+
+/// As [`enter`], with the lock that [`recover_root`] returned. It is held on in mode `inplace`.
+pub fn enter_holding(
+    options: &EnterOptions,
+    lock: Option<RootLock>,
+) -> Result<Sandbox, EnterError> {
+    if let Some(dir) = &options.state_dir {
+        // Where it cannot be made, that is said when it is used.
+        let _ = std::fs::create_dir_all(dir);
+    }
+    let options = &options.without_links();
     if !sys::is_single_threaded() {
         return Err(EnterError::OtherThreads);
     }
@@ -171,10 +201,13 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
     let mode = choice.mode;
     enter_mode(mode).map_err(|failure| EnterError::Enter { mode, failure })?;
     let root_lock = match mode {
-        Mode::Inplace => Some(RootLock::take()?),
+        Mode::Inplace => lock,
         Mode::Ns | Mode::Userns(_) | Mode::Chroot | Mode::None => None,
     };
     let found = state_dir::find(options, mode, &mounts)?;
+    if mode == Mode::Inplace {
+        own_root::note_parent(&options.tool_dir, &found.work_dir.path())?;
+    }
     let others = options.ignored.iter().cloned();
     let kept = kept_paths(
         &options.tool_dir,
@@ -190,13 +223,21 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
         without_overlays: found.without_overlays,
         tool_dir: options.tool_dir.clone(),
         kept,
-        standing: vec![relative(&options.current_dir)],
+        standing: standing(options),
         ignored: options.ignored.iter().map(|path| relative(path)).collect(),
-        _root_lock: root_lock,
+        root_lock,
         has_tty_group: has_tty_group(),
         argument_area,
     })?;
     Ok(sandbox)
+}
+
+/// Returns the directories that somebody is in or holds open while a stage is in the root directory,
+/// relative to it: the shell that started us, and the build context.
+fn standing(options: &EnterOptions) -> Vec<PathBuf> {
+    let dirs = options.avoided.iter().chain([&options.current_dir]);
+    let dirs = dirs.map(|dir| relative(dir));
+    dirs.filter(|dir| !dir.as_os_str().is_empty()).collect()
 }
 
 /// Says whether the group `tty`, the owner of terminals on every Linux, exists in this namespace.

@@ -47,25 +47,25 @@ mod work_dir;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::fs::{Dir, Ledger, PathError, Rights};
 use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
-use self::own_root::RootLock;
 use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
 pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
-pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, recover_root};
+pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, enter_holding, recover_root};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
 pub use self::overlay_step::{FrozenStep, OverlayStep};
+pub use self::own_root::RootLock;
 pub use self::owners::{EmulationSummary, Identity, OwnerEmulation};
 pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
@@ -130,7 +130,8 @@ struct Setting {
     /// What the user wants left out of every layer; relative to the root directory.
     ignored: BTreeSet<PathBuf>,
     /// In mode `inplace`, which only one build of a container can be in.
-    _root_lock: Option<RootLock>,
+    /// Held in `inplace`.
+    root_lock: Option<RootLock>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
@@ -249,7 +250,10 @@ impl Sandbox {
 
     /// Removes the work directory now, and tells what went wrong with it. No root directory and no
     /// step can be used after this.
-    pub fn close(self) -> Result<(), PathError> {
+    ///
+    /// A command that nobody waits for any more ends before this does: in `inplace`, its stage is where
+    /// the container's own files belong.
+    pub fn close(self) -> Result<(), SwapError> {
         self.inner.remove()
     }
 }
@@ -308,9 +312,16 @@ impl Inner {
         self.overlay().mount(self.dir(), overlay)
     }
 
-    fn remove(&self) -> Result<(), PathError> {
+    fn remove(&self) -> Result<(), SwapError> {
         if self.is_removed.swap(true, Ordering::Relaxed) {
             return Ok(());
+        }
+        let place = self.root_directory.lock();
+        let _place = place.unwrap_or_else(PoisonError::into_inner);
+        // The work directory holds the container's own files as long as they are not back.
+        if self.setting.mode == Mode::Inplace {
+            tree_run::put_root_back(self)?;
+            own_root::forget_parent(&self.setting.tool_dir)?;
         }
         // Whatever is still mounted must go first: removing would reach through it.
         let merged = self.dir().open_dir(room::MERGED.as_ref())?;
@@ -318,14 +329,15 @@ impl Inner {
             let name = format!("{}/{}", room::MERGED, name.to_string_lossy());
             overlay::unmount(self.dir(), &name)?;
         }
-        self.setting.work_dir.remove()
+        Ok(self.setting.work_dir.remove()?)
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            tracing::warn!(%error, source = %error.source, "the build's files stay");
+            tracing::warn!(error = %error, path = %self.setting.work_dir.path().display(),
+                "the build's files stay");
         }
     }
 }

@@ -7,6 +7,8 @@
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Component, Path, PathBuf};
 
 use crate::fs::{Dir, PathContext, PathError};
@@ -114,10 +116,17 @@ pub(super) fn relative(path: &Path) -> PathBuf {
     relative
 }
 
-/// Held by the one build whose stages may be in the root directory.
+/// Held by the one build whose stages may be in the root directory, and by the first processes of its
+/// commands: it is free when all of them have ended.
 #[derive(Debug)]
-pub(super) struct RootLock {
-    _file: File,
+pub struct RootLock {
+    file: File,
+}
+
+impl AsFd for RootLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl RootLock {
@@ -129,17 +138,42 @@ impl RootLock {
             tracing::warn!("waiting for another build in this container");
             file.lock().on("lock", "/")?;
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
+}
 
-    /// Waits until nobody has it.
-    pub(super) fn wait_until_free() -> Result<(), PathError> {
-        let file = File::open("/").on("open directory", "/")?;
-        if file.try_lock_shared().is_err() {
-            tracing::warn!("waiting for another build in this container");
-            file.lock_shared().on("lock", "/")?;
-        }
-        Ok(())
+/// A link in the tool's directory to where the work directory of a build in `inplace` lies, for whoever
+/// comes after a build that was killed and knows nothing of its options.
+const PARENT: &str = ".sawagani-work";
+
+/// Notes the directory in which a work directory lies. Where there is no directory of the tool, nothing.
+pub(super) fn note_parent(tool_dir: &Path, work_dir: &Path) -> Result<(), PathError> {
+    let (Some(dir), Some(parent)) = (open_tool_dir(tool_dir)?, work_dir.parent()) else {
+        return Ok(());
+    };
+    forget_parent(tool_dir)?;
+    dir.create_symlink(parent.as_os_str(), OsStr::new(PARENT))
+}
+
+/// Returns what [`note_parent`] noted.
+pub(super) fn noted_parent(tool_dir: &Path) -> Option<PathBuf> {
+    let dir = open_tool_dir(tool_dir).ok()??;
+    dir.read_link(OsStr::new(PARENT)).ok().map(PathBuf::from)
+}
+
+/// Removes the note.
+pub(super) fn forget_parent(tool_dir: &Path) -> Result<(), PathError> {
+    let name = OsStr::new(PARENT);
+    match open_tool_dir(tool_dir)? {
+        Some(dir) if dir.metadata_of(name)?.is_some() => dir.remove_file(name),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn open_tool_dir(tool_dir: &Path) -> Result<Option<Dir>, PathError> {
+    match Dir::open(tool_dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
     }
 }
 

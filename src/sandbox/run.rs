@@ -5,6 +5,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::fs::{PathError, Root};
@@ -173,6 +174,7 @@ impl<'a> Prepared<'a> {
             },
             argument_area: inner.setting.argument_area,
             interception,
+            held: inner.setting.root_lock.as_ref().map(AsFd::as_fd),
         })
         .map_err(|errno| RunError::Launch(errno.into()))?;
         let was_stopped = follow(&running, stop, output)?;

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::isolation::{Ids, Mode};
 use super::mountinfo::Mount;
 use super::overlay;
-use super::own_root::try_exchange;
+use super::own_root::{noted_parent, try_exchange};
 use super::storage::{Storage, StorageChoice};
 use super::work_dir::{WorkDir, remove_stale};
 
@@ -90,11 +90,15 @@ pub(super) fn try_inplace(options: &EnterOptions, mounts: &[Mount]) -> Result<()
 }
 
 /// Returns every directory in which a killed build may have left something, in no order.
-pub(super) fn possible_parents(options: &EnterOptions) -> BTreeSet<PathBuf> {
+pub(super) fn possible_parents(options: &EnterOptions, mounts: &[Mount]) -> BTreeSet<PathBuf> {
     let given = options.state_dir.iter();
+    let mounted = mounts.iter().filter(|mount| mount.is_local_disk());
     given
         .chain(&options.state_dir_candidates)
         .chain([&options.tool_dir.join(WORK), &options.tool_dir])
+        .chain(&noted_parent(&options.tool_dir))
+        .chain(mounted.map(|mount| &mount.point))
+        .chain([&PathBuf::from("/")])
         .filter_map(|path| std::fs::canonicalize(path).ok())
         .collect()
 }

@@ -9,6 +9,8 @@ mod kernel_dirs;
 mod mounted;
 mod props;
 
+pub(super) use self::inplace::put_root_back;
+
 use crate::fs::Root;
 
 use super::command::{Command, Exit, Network, Stream};

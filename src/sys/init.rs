@@ -55,13 +55,17 @@ pub(super) struct Streams {
     pub(super) proc: RawFd,
     /// Where the command's process sends the listener of its filter, if it is to have one.
     pub(super) listener: Option<RawFd>,
+    /// Kept open until the step has ended, and used for nothing.
+    pub(super) held: Option<RawFd>,
 }
 
-/// Where the report's, the life's, the process table's and the listener's descriptor are moved to.
+/// Where the report's, the life's, the process table's, the listener's and the held descriptor are moved to.
 const REPORT_FD: RawFd = 3;
 const LIFE_FD: RawFd = 4;
 const PROC_FD: RawFd = 5;
 const LISTENER_FD: RawFd = 6;
+const HELD_FD: RawFd = 7;
+const FIRST_UNUSED_FD: RawFd = 8;
 
 impl Init<'_> {
     /// Is the first process. All signals are blocked when it starts.
@@ -149,17 +153,16 @@ impl Init<'_> {
         let life = move_up(streams.life)?;
         let proc = move_up(streams.proc)?;
         let listener = streams.listener.map(move_up).transpose()?;
+        let held = streams.held.map(move_up).transpose()?;
         put(stdin, 0, 0)?;
         put(stdout, 1, 0)?;
         put(stderr, 2, 0)?;
         put(report, REPORT_FD, libc::O_CLOEXEC)?;
         put(life, LIFE_FD, libc::O_CLOEXEC)?;
         put(proc, PROC_FD, libc::O_CLOEXEC)?;
-        let Some(listener) = listener else {
-            return close_from(LISTENER_FD);
-        };
-        put(listener, LISTENER_FD, libc::O_CLOEXEC)?;
-        close_from(LISTENER_FD + 1)
+        put_or_close(listener, LISTENER_FD)?;
+        put_or_close(held, HELD_FD)?;
+        close_from(FIRST_UNUSED_FD)
     }
 
     /// This process is a copy of the builder, credentials in memory included, and the command sees it
@@ -324,6 +327,18 @@ fn put(fd: RawFd, number: RawFd, flags: libc::c_int) -> Result<(), Errno> {
     match unsafe { libc::dup3(fd, number, flags) } {
         -1 => Err(last_errno()),
         _ => Ok(()),
+    }
+}
+
+fn put_or_close(fd: Option<RawFd>, number: RawFd) -> Result<(), Errno> {
+    match fd {
+        Some(fd) => put(fd, number, libc::O_CLOEXEC),
+        None => {
+            // SAFETY: a plain call. What had this number is the parent's, and not used in this process;
+            // a number that is not open is an error without effect.
+            unsafe { libc::close(number) };
+            Ok(())
+        }
     }
 }
 

@@ -67,6 +67,8 @@ pub struct Launch<'a> {
     /// Has calls of the program answered by this process. The program's user and groups are then not
     /// set for real: whoever answers knows them.
     pub interception: Option<Interception<'a>>,
+    /// A descriptor that the first process keeps open until the step has ended: a lock is held as long.
+    pub held: Option<BorrowedFd<'a>>,
 }
 
 /// The namespaces of a step.
@@ -152,6 +154,7 @@ pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
         listener: launch
             .interception
             .map(|interception| interception.socket.as_raw_fd()),
+        held: launch.held.map(|held| held.as_raw_fd()),
     };
     let pid = fork_init(launch, streams)?;
     let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {

@@ -97,7 +97,13 @@ fn root_without_a_seccomp_profile_builds_in_a_user_namespace_with_the_containers
     let name = "places/unconfined:1";
     let masked = "grep ' /proc/[a-z_]* ' /proc/self/mountinfo; exec /kaniko/executor \"$@\"";
     let call = site.call(&context, name).within(masked);
-    let ended = docker::run(&["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"], &call);
+    let ended = docker::run(
+        &[
+            "--security-opt=seccomp=unconfined",
+            "--security-opt=apparmor=unconfined",
+        ],
+        &call,
+    );
     assert!(
         ended.stdout.contains(" /proc/"),
         "nothing is masked\n{}",

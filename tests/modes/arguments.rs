@@ -14,7 +14,13 @@ const MODES: [Mode; 6] = [
 ];
 
 /// Options of the usual harness that change nothing here.
-const FLAGS_WITHOUT_EFFECT: [&str; 5] = ["--nocapture", "--no-capture", "--quiet", "-q", "--show-output"];
+const FLAGS_WITHOUT_EFFECT: [&str; 5] = [
+    "--nocapture",
+    "--no-capture",
+    "--quiet",
+    "-q",
+    "--show-output",
+];
 
 pub(crate) struct Arguments {
     filters: Vec<String>,

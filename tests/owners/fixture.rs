@@ -101,6 +101,7 @@ impl Fixture {
             own_network: false,
             argument_area: None,
             interception: Some(interception),
+            held: None,
         })
         .unwrap();
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

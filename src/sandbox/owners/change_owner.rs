@@ -1,5 +1,6 @@
 //! Answers `chown`, `lchown`, `fchown` and `fchownat`.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::AtFlags;
@@ -41,6 +42,9 @@ impl Supervisor {
             Err(errno) => return Err(Trouble::Kernel(errno)),
         }
         let id = |id: u32| (id != LEAVE).then_some(id);
+        // One that is only recorded goes as one of the kernel's does.
+        self.ledger
+            .remove_xattr(&inode, OsStr::new("security.capability"));
         self.ledger.set_owner(&inode, id(uid), id(gid));
         Ok(Reply::Value(0))
     }

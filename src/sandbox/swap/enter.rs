@@ -13,7 +13,7 @@ use super::hands::{carry, open_or_create_dir, rename};
 use super::journal::{Journal, MergedDir, Parts, Phase, Plan, StoredPath};
 use super::kept::{Kept, Role};
 use super::looks::Looks;
-use super::{Swap, SwapError, check_file_system, name};
+use super::{Swap, SwapError, check_file_system, name, reserve};
 
 /// A tree whose entries are in the root directory. It must leave it by [`Inside::leave`]; a value that
 /// is only dropped leaves the container as if the process had been killed.
@@ -47,6 +47,7 @@ impl Swap {
     }
 
     fn bring_in<'a>(&'a self, tree: &'a Root) -> Result<Inside<'a>, SwapError> {
+        reserve::take(&self.aside)?;
         let mut kept = Kept::found_in(&self.root, &self.kept)?;
         kept.merge(&self.root, &self.standing)?;
         let plan = self.plan(&kept)?;

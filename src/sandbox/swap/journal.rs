@@ -46,10 +46,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Returns those of `kept_now` that were not to be kept when the swap began, relative to the root.
+    /// Returns those of `kept_now` that were not to be kept when the swap began, relative to the root. What
+    /// appeared below something kept is no concern of ours: nobody moves it.
     pub(super) fn new_ones(&self, kept_now: &[PathBuf]) -> Vec<PathBuf> {
         let mut new: Vec<PathBuf> = plain(kept_now);
-        new.retain(|path| self.asked.iter().all(|asked| asked.0 != *path));
+        new.retain(|path| self.asked.iter().all(|asked| !path.starts_with(&asked.0)));
         new
     }
 }

@@ -41,6 +41,7 @@ mod leave;
 mod looks;
 mod mount_points;
 mod recover;
+mod reserve;
 #[cfg(test)]
 mod tests;
 

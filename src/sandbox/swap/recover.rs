@@ -10,7 +10,7 @@ use super::enter::slot_name;
 use super::hands::{carry, create_dir, open_or_create_dir, remove_all, rename};
 use super::journal::{Journal, Phase};
 use super::kept::{Kept, Role};
-use super::{SwapError, name};
+use super::{SwapError, name, reserve};
 
 /// Makes `root` what it was before the swap whose entries are in `aside`, and says whether there was
 /// one. What a stage has in `root` is removed. `kept_now` is what must be kept as of now: the mount
@@ -22,6 +22,7 @@ pub(in crate::sandbox) fn recover(
     aside: &Dir,
     kept_now: &[PathBuf],
 ) -> Result<bool, SwapError> {
+    reserve::release(aside)?;
     let Some(mut journal) = Journal::read(aside)? else {
         // Killed while removing it, perhaps.
         remove_all(aside, OsStr::new(name::TRASH))?;

@@ -13,7 +13,7 @@ use super::super::hidden_dir::HiddenDir;
 use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
-use super::super::swap::{Inside, Swap, SwapError, mount_points};
+use super::super::swap::{Inside, Swap, SwapError, mount_points, recover};
 use super::super::{Inner, mounts, room};
 use super::props::{Props, other_mount, wanted_files};
 
@@ -40,6 +40,13 @@ pub(super) fn run(
     let root = Root::from_dir(root);
     let outcome = run_in(inner, &root, &kept, &prepared, command, stop, output);
     super::after_cleaning(outcome, visit.end())
+}
+
+/// Puts the container's own files back, should they still be aside: what a command's end could not do.
+pub(in crate::sandbox) fn put_root_back(inner: &Inner) -> Result<(), SwapError> {
+    let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
+    recover(&Root::open(Path::new("/"))?, &aside, &kept_now(inner)?)?;
+    Ok(())
 }
 
 /// Runs the command in a root directory that has the tree's entries.
