@@ -152,7 +152,9 @@ pub(super) fn note_parent(tool_dir: &Path, work_dir: &Path) -> Result<(), PathEr
         return Ok(());
     };
     forget_parent(tool_dir)?;
-    dir.create_symlink(parent.as_os_str(), OsStr::new(PARENT))
+    let before = dir.metadata()?.mtime;
+    dir.create_symlink(parent.as_os_str(), OsStr::new(PARENT))?;
+    dir.set_own_mtime(before)
 }
 
 /// Returns what [`note_parent`] noted.
@@ -165,7 +167,11 @@ pub(super) fn noted_parent(tool_dir: &Path) -> Option<PathBuf> {
 pub(super) fn forget_parent(tool_dir: &Path) -> Result<(), PathError> {
     let name = OsStr::new(PARENT);
     match open_tool_dir(tool_dir)? {
-        Some(dir) if dir.metadata_of(name)?.is_some() => dir.remove_file(name),
+        Some(dir) if dir.metadata_of(name)?.is_some() => {
+            let before = dir.metadata()?.mtime;
+            dir.remove_file(name)?;
+            dir.set_own_mtime(before)
+        }
         Some(_) | None => Ok(()),
     }
 }
