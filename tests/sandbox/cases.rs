@@ -37,6 +37,8 @@ pub(crate) enum Needs {
     SharedPids,
     /// A tree, and neither mounts nor a host name of the step's own.
     SharedMounts,
+    /// The container's own root directory.
+    Container,
 }
 
 impl Needs {
@@ -55,6 +57,10 @@ impl Needs {
                 "has the container's own network files",
             ),
             Self::PidNamespace => (setup.has_pids, "needs a pid namespace"),
+            Self::Container => (
+                setup.place == Place::Container,
+                "is about the container's own root directory",
+            ),
             Self::Layers => (!setup.is_tree, "needs overlays"),
             Self::Trees => (setup.is_tree, "is about plain trees"),
             Self::SharedPids => (
@@ -132,6 +138,8 @@ pub(crate) const CASES: &[Case] = cases! {
         a_builders_own_children_are_left_alone;
     trees, SharedMounts:
         the_machines_name_is_in_hosts_and_a_network_cannot_be_had;
+    trees, Container:
+        closing_waits_for_the_command_and_leaves_the_container_as_it_was;
     endings, Nothing:
         what_a_command_leaves_running_is_killed
         what_other_users_leave_running_is_killed

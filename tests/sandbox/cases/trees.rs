@@ -199,3 +199,26 @@ pub(crate) fn the_machines_name_is_in_hosts_and_a_network_cannot_be_had() {
     );
     assert_eq!(error.to_string(), expected);
 }
+
+pub(crate) fn closing_waits_for_the_command_and_leaves_the_container_as_it_was() {
+    let mut fixture = Fixture::new();
+    let sandbox = fixture.sandbox.clone();
+    let started = std::sync::Barrier::new(2);
+    let mut is_first = true;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let stop = fixture.stop.clone();
+            let command = shell("echo started; sleep 0.5; echo changed > /made-late");
+            let mut output = |_, _: &[u8]| {
+                if std::mem::take(&mut is_first) {
+                    started.wait();
+                }
+            };
+            fixture.step().run(&command, &stop, &mut output).unwrap();
+        });
+        started.wait();
+        // Nobody waits for the command: as a program that is asked twice to end.
+        sandbox.close().unwrap();
+    });
+    assert!(!Path::new("/made-late").exists());
+}
