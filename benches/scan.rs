@@ -9,9 +9,9 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use sawagani::fs::Root;
+use sawagani::fs::{KnownContents, Root};
 use sawagani::snapshot::change::{DiffError, Excluded};
-use sawagani::snapshot::{Index, KnownContents, ScanDiff, Summary};
+use sawagani::snapshot::{Index, ScanDiff, Summary};
 
 const DIRS: usize = 10_000;
 const FILES_PER_DIR: usize = 6;

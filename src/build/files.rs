@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::fs::Root;
-use crate::image::unpack::{Form, UnpackOptions, unpack};
+use crate::fs::{KnownContents, Root, copy_tree};
+use crate::image::unpack::{Form, UnpackOptions, unpack_and_note};
 use crate::sandbox::{Rootfs, Sandbox, Step, Tree, View};
 use crate::snapshot::change::Excluded;
-use crate::snapshot::{Index, KnownContents, ScanDiff};
+use crate::snapshot::{Index, ScanDiff};
 
 /// The files of a stage.
 pub(super) enum StageFiles {
@@ -62,18 +62,27 @@ impl StageTree {
         })
     }
 
-    /// Returns a tree with the same files.
-    pub(super) fn copy(&self, _sandbox: &Sandbox) -> Result<Self> {
-        anyhow::bail!("not yet supported: several stages FROM one stage where no overlay works")
+    /// Returns a tree with the same files, of which as much is known.
+    pub(super) fn copy(&self, sandbox: &Sandbox) -> Result<Self> {
+        let mut known = KnownContents::default();
+        let tree = Tree::new(sandbox)?;
+        copy_tree(self.tree.root(), tree.root(), &mut known)?;
+        Ok(Self {
+            tree,
+            knowledge: Knowledge::Unpacked(known),
+        })
     }
 
-    /// Applies a layer on top of the files.
+    /// Applies a layer on top of the files, before the first step.
     pub(super) fn unpack(&mut self, tar: impl BufRead) -> Result<()> {
+        let Knowledge::Unpacked(known) = &mut self.knowledge else {
+            unreachable!("layers are applied before steps");
+        };
         let options = UnpackOptions {
             form: Form::Tree,
             owner: None,
         };
-        unpack(tar, self.tree.root(), &options)?;
+        unpack_and_note(tar, self.tree.root(), &options, known)?;
         Ok(())
     }
 

@@ -22,7 +22,7 @@ use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORT
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
-use super::{debug, environment, log};
+use super::{debug, environment, log, options};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -121,6 +121,8 @@ fn print_line(text: &str) -> Result<()> {
 
 /// Builds and delivers an image.
 fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
+    // A killed build may have left a stage in the place of what the options are about.
+    crate::sandbox::recover_root(&options::sandbox_options(flags)?)?;
     let options = ExecutorOptions::new(flags)?;
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);

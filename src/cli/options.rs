@@ -34,7 +34,7 @@ impl ExecutorOptions {
         Ok(Self {
             build: build_options(flags, &current_dir)?,
             registry: registry_options(&flags.registry, &current_dir)?,
-            sandbox: sandbox_options(flags, &current_dir)?,
+            sandbox: sandbox_options(flags)?,
             checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,
             delivery,
         })
@@ -259,8 +259,10 @@ fn keychain() -> Result<Keychain> {
     Ok(Keychain::new(vec![config]))
 }
 
-fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<EnterOptions> {
+/// Checks what says where steps run. Reads no file.
+pub(super) fn sandbox_options(flags: &ExecutorFlags) -> Result<EnterOptions> {
     let place = &flags.place;
+    let current_dir = &environment::current_dir()?;
     // An empty value is an unset one: scripts write `--state-dir=$DIR`.
     let given = |path: &Option<PathBuf>| {
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());

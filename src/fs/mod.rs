@@ -3,6 +3,7 @@
 //! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
 
 mod copy;
+mod copy_tree;
 mod descent;
 mod dir;
 mod dir_metadata;
@@ -12,6 +13,7 @@ mod dir_xattrs;
 mod error;
 mod file;
 mod inode;
+mod known_contents;
 mod ledger;
 mod metadata;
 mod mode;
@@ -23,6 +25,7 @@ mod root;
 mod stray;
 
 pub use copy::{Choice, CopyRules, Destination, base_name, copy, create_dir_all};
+pub use copy_tree::copy_tree;
 pub use descent::Descent;
 pub use dir::Dir;
 pub use dir_read::DirEntry;
@@ -30,6 +33,7 @@ pub use dir_xattrs::Xattrs;
 pub use error::{PathContext, PathError};
 pub use file::stored_range;
 pub use inode::Inode;
+pub use known_contents::{ContentHasher, KnownContents};
 pub use ledger::{Ledger, Record, Rights};
 pub use metadata::{FileKind, Metadata, Timestamp, device_number};
 pub use mode::ModeChange;

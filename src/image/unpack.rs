@@ -9,7 +9,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::fs::{FileKind, Root, device_number};
+use crate::fs::{FileKind, KnownContents, Root, device_number};
 use crate::image::archive::{ArchiveReader, Entry, EntryKind};
 use crate::image::overlay::OverlayXattrs;
 
@@ -115,21 +115,27 @@ impl Skipped {
 /// Unpacks a decompressed tar stream into `root`, up to the end of the archive; what follows it in the
 /// stream is left there, and a stream given by reference can be read on.
 ///
-/// Needs the rights of root in this user namespace. Costs one creation per entry and memory for the
-/// directories only. After an error the directory holds a part of the entries: drop it.
+/// Needs the rights of root in this user namespace, or a `root` with a ledger. Costs one creation per
+/// entry and memory for the directories only. After an error the directory holds a part of the
+/// entries: drop it.
 pub fn unpack(
     archive: impl BufRead,
     root: &Root,
     options: &UnpackOptions,
 ) -> Result<Unpacked, UnpackError> {
-    let mut archive = ArchiveReader::new(archive);
+    Unpacker::new(root, options)?.unpack(archive)
+}
+
+/// Unpacks as [`unpack`] does, and notes what each regular file contains.
+pub fn unpack_and_note(
+    archive: impl BufRead,
+    root: &Root,
+    options: &UnpackOptions,
+    known: &mut KnownContents,
+) -> Result<Unpacked, UnpackError> {
     let mut unpacker = Unpacker::new(root, options)?;
-    while let Some(entry) = archive.next_entry().map_err(UnpackError::Archive)? {
-        unpacker
-            .entry(&entry, &mut archive)
-            .map_err(|source| UnpackError::entry(&entry.name, source))?;
-    }
-    unpacker.finish()
+    unpacker.known = Some(known);
+    unpacker.unpack(archive)
 }
 
 struct Unpacker<'a> {
@@ -140,6 +146,8 @@ struct Unpacker<'a> {
     times: DirTimes,
     written: Written,
     links: DeferredLinks,
+    /// Where the contents of files are noted, if anybody wants to know.
+    known: Option<&'a mut KnownContents>,
     unpacked: Unpacked,
 }
 
@@ -156,10 +164,20 @@ impl<'a> Unpacker<'a> {
             times: DirTimes::default(),
             written: Written::for_form(options.form),
             links: DeferredLinks::default(),
+            known: None,
             unpacked: Unpacked::default(),
         };
         unpacker.keep_time_of(&unpacker.top.clone())?;
         Ok(unpacker)
+    }
+
+    fn unpack(mut self, archive: impl BufRead) -> Result<Unpacked, UnpackError> {
+        let mut archive = ArchiveReader::new(archive);
+        while let Some(entry) = archive.next_entry().map_err(UnpackError::Archive)? {
+            self.entry(&entry, &mut archive)
+                .map_err(|source| UnpackError::entry(&entry.name, source))?;
+        }
+        self.finish()
     }
 
     fn entry<R: BufRead>(

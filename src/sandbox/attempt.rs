@@ -14,12 +14,32 @@ pub struct Attempt {
     pub mode: Mode,
     /// The first operation that did not work.
     pub failure: Failure,
+    /// Who this process was then.
+    uid: u32,
 }
 
 impl fmt::Display for Attempt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.mode.name(), self.failure)
     }
+}
+
+/// Returns the modes of `attempts`, each once, with what failed.
+pub(super) fn list(attempts: &[Attempt]) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for attempt in attempts {
+        match last {
+            Some(name) if name == attempt.mode.name() => {
+                text.push_str(", ");
+                text.push_str(&attempt.failure.to_string());
+            }
+            Some(_) => text.push_str(&format!("; {attempt}")),
+            None => text.push_str(&attempt.to_string()),
+        }
+        last = Some(attempt.mode.name());
+    }
+    text
 }
 
 /// Returns what the user can do about `attempts`, each once.
@@ -34,6 +54,17 @@ pub(super) fn hints(attempts: &[Attempt]) -> Vec<String> {
 }
 
 impl Attempt {
+    /// Keeps what failed for this user.
+    pub(super) fn new(mode: Mode, failure: Failure) -> Self {
+        let uid = rustix::process::getuid().as_raw();
+        Self { mode, failure, uid }
+    }
+
+    /// Says whether the same failed for the same mode, with whichever ids.
+    pub(super) fn repeats(&self, other: &Self) -> bool {
+        self.mode.name() == other.mode.name() && self.failure == other.failure
+    }
+
     /// Returns what the user can do about it, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self.mode {
@@ -78,11 +109,12 @@ impl Attempt {
         if operation == "newuidmap" || operation == "newgidmap" {
             return Some(hint_for_mapper(errno));
         }
-        if operation == "/etc/subuid" || operation == "/etc/subgid" {
-            let uid = rustix::process::getuid().as_raw();
+        // Root that may not map all ids is in a container: no line in its files helps.
+        if (operation == "/etc/subuid" || operation == "/etc/subgid") && self.uid != 0 {
             return Some(format!(
-                "add the line `{uid}:100000:65536` to `{operation}`, with a range \
-                 that nobody else has there"
+                "add the line `{}:100000:65536` to `{operation}`, with a range \
+                 that nobody else has there",
+                self.uid
             ));
         }
         None
@@ -129,10 +161,12 @@ mod tests {
     const UNSHARE: &str = "unshare(CLONE_NEWUSER|CLONE_NEWNS)";
 
     fn userns(failure: Failure) -> Attempt {
-        Attempt {
-            mode: Mode::Userns(Ids::Range),
-            failure,
-        }
+        attempt(Mode::Userns(Ids::Range), failure)
+    }
+
+    fn attempt(mode: Mode, failure: Failure) -> Attempt {
+        let uid = 1000;
+        Attempt { mode, failure, uid }
     }
 
     #[test]
@@ -149,7 +183,7 @@ mod tests {
             ),
             (
                 Failure::with_detail("/etc/subgid", "none"),
-                ":100000:65536` to `/etc/subgid`",
+                "`1000:100000:65536` to `/etc/subgid`",
             ),
         ];
         for (failure, expected) in cases {
@@ -158,8 +192,10 @@ mod tests {
             assert!(hint.contains(expected), "{attempt}: {hint}");
         }
         let failure = Failure::new("fork", Errno::AGAIN);
-        let mode = Mode::Ns;
-        assert_eq!(Attempt { mode, failure }.hint(), None);
+        assert_eq!(attempt(Mode::Ns, failure).hint(), None);
+        let mut as_root = userns(Failure::with_detail("/etc/subuid", "none"));
+        as_root.uid = 0;
+        assert_eq!(as_root.hint(), None);
     }
 
     #[test]
@@ -172,7 +208,7 @@ mod tests {
             (Mode::Inplace, unmarked, "--in-place"),
         ];
         for (mode, failure, expected) in cases {
-            let attempt = Attempt { mode, failure };
+            let attempt = attempt(mode, failure);
             let hint = attempt.hint().unwrap();
             assert!(hint.contains(expected), "{attempt}: {hint}");
         }
@@ -186,6 +222,22 @@ mod tests {
             userns(Failure::new(UNSHARE, Errno::PERM)),
         ];
         assert_eq!(hints(&attempts).len(), 1);
+    }
+
+    #[test]
+    fn a_mode_is_named_once_with_all_that_failed() {
+        let attempts = [
+            attempt(
+                Mode::Ns,
+                Failure::with_detail("CAP_SYS_ADMIN", "not effective"),
+            ),
+            userns(Failure::new("write uid_map", Errno::PERM)),
+            userns(Failure::with_detail("/etc/subuid", "none")),
+        ];
+        let expected = "ns: CAP_SYS_ADMIN: not effective; userns: write uid_map: EPERM, \
+                        /etc/subuid: none";
+        assert_eq!(list(&attempts), expected);
+        assert_eq!(list(&[]), "");
     }
 
     #[test]

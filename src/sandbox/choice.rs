@@ -38,7 +38,7 @@ pub(super) fn choose(options: &EnterOptions, mounts: &[Mount]) -> Result<Choice,
         | Isolation::None) => std::slice::from_ref(named),
     };
     let start = std::time::Instant::now();
-    let mut attempts = Vec::new();
+    let mut attempts: Vec<Attempt> = Vec::new();
     for isolation in wanted {
         for mode in modes_of(*isolation) {
             match try_mode(mode, options, mounts) {
@@ -53,9 +53,9 @@ pub(super) fn choose(options: &EnterOptions, mounts: &[Mount]) -> Result<Choice,
                 }
                 Err(failure) => {
                     tracing::debug!(?mode, %failure, "isolation does not work");
-                    let attempt = Attempt { mode, failure };
+                    let attempt = Attempt::new(mode, failure);
                     // Where no user namespace can be made, each kind of ids fails alike.
-                    if !attempts.contains(&attempt) {
+                    if !attempts.iter().any(|other| attempt.repeats(other)) {
                         attempts.push(attempt);
                     }
                 }

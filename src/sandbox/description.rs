@@ -1,7 +1,7 @@
 //! What the user is told about the sandbox at the start: one line, and warnings.
 
 use super::Setting;
-use super::attempt::{Attempt, hints};
+use super::attempt::{hints, list};
 use super::enter::list_dirs;
 use super::isolation::{Ids, Mode};
 
@@ -17,9 +17,8 @@ pub(super) fn line(setting: &Setting) -> String {
             "files are compared after each RUN: no overlays ({tried})"
         ));
     }
-    let attempts: Vec<String> = setting.attempts.iter().map(Attempt::to_string).collect();
-    if !attempts.is_empty() {
-        parts.push(format!("not possible: {}", attempts.join(", ")));
+    if !setting.attempts.is_empty() {
+        parts.push(format!("not possible: {}", list(&setting.attempts)));
     }
     let hints = hints(&setting.attempts);
     if !hints.is_empty() {

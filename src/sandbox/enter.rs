@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use crate::fs::PathError;
+use crate::fs::{PathError, Root};
 use crate::sys;
 
-use super::attempt::{Attempt, hints};
+use super::attempt::{Attempt, hints, list};
 use super::choice::choose;
 use super::failure::Failure;
 use super::id_map::is_mapped;
 use super::isolation::{Isolation, Mode};
 use super::mountinfo::mounts_of_this_process;
-use super::own_root::{kept_paths, relative};
+use super::own_root::{RootLock, kept_paths, relative};
 use super::probe::enter_mode;
 use super::storage::StorageChoice;
+use super::swap::SwapError;
+use super::work_dir::recover_stale;
 use super::{Sandbox, Setting, state_dir};
 
 /// What to enter, and where to work. Paths are absolute.
@@ -93,14 +95,12 @@ pub enum EnterError {
     /// None of the candidates is of use.
     #[error("no directory for the build's files works ({})", list_dirs(.0))]
     NoStateDir(Vec<(PathBuf, Failure)>),
+    /// A killed build's files are in the root directory.
+    #[error("cannot put back this container's own files, which a killed build has set aside")]
+    Recover(#[from] SwapError),
     /// The work directory could not be filled.
     #[error(transparent)]
     WorkDir(#[from] PathError),
-}
-
-fn list(attempts: &[Attempt]) -> String {
-    let attempts: Vec<String> = attempts.iter().map(Attempt::to_string).collect();
-    attempts.join("; ")
 }
 
 /// Shows directories with what failed in each.
@@ -127,9 +127,29 @@ impl EnterError {
             | Self::Mounts(_)
             | Self::Enter { .. }
             | Self::NoOverlaysInMode(_)
+            | Self::Recover(_)
             | Self::WorkDir(_) => Vec::new(),
         }
     }
+}
+
+/// Puts this container's own files back into the root directory, where a build in mode `inplace` was
+/// killed while they were aside; first waits for one that lives. Comes before anything is read: the
+/// user's files are among them.
+pub fn recover_root(options: &EnterOptions) -> Result<(), EnterError> {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can have moved them, and only root can move them back.
+        return Ok(());
+    }
+    RootLock::wait_until_free()?;
+    let mounts = mounts_of_this_process().map_err(EnterError::Mounts)?;
+    let root = Root::open(Path::new("/"))?;
+    for parent in state_dir::possible_parents(options) {
+        let others = options.ignored.iter().cloned().chain([parent.clone()]);
+        let kept = kept_paths(&options.tool_dir, &mounts, others);
+        recover_stale(&parent, &root, &kept)?;
+    }
+    Ok(())
 }
 
 /// Moves this process into the strongest isolation that `options` allow and makes a work directory.
@@ -147,6 +167,10 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
     let choice = choose(options, &mounts).map_err(EnterError::Unavailable)?;
     let mode = choice.mode;
     enter_mode(mode).map_err(|failure| EnterError::Enter { mode, failure })?;
+    let root_lock = match mode {
+        Mode::Inplace => Some(RootLock::take()?),
+        Mode::Ns | Mode::Userns(_) | Mode::Chroot | Mode::None => None,
+    };
     let found = state_dir::find(options, mode, &mounts)?;
     let others = options.ignored.iter().cloned();
     let kept = kept_paths(
@@ -164,6 +188,7 @@ pub fn enter(options: &EnterOptions) -> Result<Sandbox, EnterError> {
         tool_dir: options.tool_dir.clone(),
         kept,
         ignored: options.ignored.iter().map(|path| relative(path)).collect(),
+        _root_lock: root_lock,
         has_tty_group: has_tty_group(),
         argument_area,
     })?;

@@ -21,9 +21,8 @@ mod mounts;
 mod network_files;
 mod overlay;
 mod overlay_step;
-#[allow(dead_code, reason = "the modes without mounts are not wired yet")]
-mod placed;
 mod own_root;
+mod placed;
 mod places;
 mod probe;
 mod program;
@@ -35,14 +34,9 @@ mod step;
 mod stop;
 mod storage;
 mod stubs;
+mod swap;
 mod tree;
 mod tree_run;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the mode `inplace` is not wired yet"
-)]
-mod swap;
 mod user;
 mod userns;
 mod view;
@@ -50,21 +44,22 @@ mod work_dir;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
-use crate::fs::{Dir, PathError};
+use crate::fs::{Dir, Ledger, PathError, Rights};
 use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
 use self::overlay::{Overlay, OverlayOptions};
+use self::own_root::RootLock;
 use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
 pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
-pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter};
+pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, recover_root};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
@@ -74,8 +69,8 @@ pub use self::run::RunError;
 pub use self::step::Step;
 pub use self::stop::{Stop, StopError};
 pub use self::storage::{StorageChoice, StorageKind, UnknownStorage};
-pub use self::tree::Tree;
 pub use self::swap::SwapError;
+pub use self::tree::Tree;
 pub use self::user::{ResolvedUser, UserError, resolve_user};
 pub use self::view::View;
 
@@ -98,6 +93,8 @@ mod room {
     pub(super) const TREES: &str = "t";
     /// The container's own files while a stage's are in their place.
     pub(super) const ASIDE: &str = "a";
+    /// A stage's files while something else is shown in their place.
+    pub(super) const PROPS: &str = "p";
 }
 
 /// The isolation that this process is in, and the directory it works in.
@@ -126,6 +123,8 @@ struct Setting {
     kept: Vec<PathBuf>,
     /// What the user wants left out of every layer; relative to the root directory.
     ignored: BTreeSet<PathBuf>,
+    /// In mode `inplace`, which only one build of a container can be in.
+    _root_lock: Option<RootLock>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
 }
@@ -133,7 +132,11 @@ struct Setting {
 #[derive(Debug)]
 struct Inner {
     setting: Setting,
+    /// What the files of trees are, where the kernel does not let this process make them so.
+    ledger: Option<Arc<Ledger>>,
     network_files: NetworkFiles,
+    /// Held while a stage's files are in the root directory.
+    root_directory: Mutex<()>,
     next_number: AtomicU32,
     is_removed: AtomicBool,
 }
@@ -141,8 +144,10 @@ struct Inner {
 impl Sandbox {
     fn new(setting: Setting) -> Result<Self, PathError> {
         let inner = Inner {
+            ledger: ledger_for(setting.mode).map(Arc::new),
             setting,
             network_files: NetworkFiles::of_this_machine(),
+            root_directory: Mutex::new(()),
             next_number: AtomicU32::new(0),
             is_removed: AtomicBool::new(false),
         };
@@ -156,6 +161,7 @@ impl Sandbox {
             room::FILES,
             room::TREES,
             room::ASIDE,
+            room::PROPS,
         ] {
             work.create_dir(room.as_ref(), 0o700)?;
         }
@@ -197,6 +203,14 @@ impl Sandbox {
         &self.inner.setting.ignored
     }
 
+    /// Says whether a command can have a network of its own.
+    pub fn can_isolate_network(&self) -> bool {
+        match self.mode() {
+            Mode::Ns | Mode::Userns(_) => true,
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
+        }
+    }
+
     /// Returns how the files of stages are kept here.
     pub fn storage(&self) -> StorageKind {
         match &self.inner.setting.storage {
@@ -225,6 +239,14 @@ impl Sandbox {
     /// step can be used after this.
     pub fn close(self) -> Result<(), PathError> {
         self.inner.remove()
+    }
+}
+
+fn ledger_for(mode: Mode) -> Option<Ledger> {
+    match mode {
+        Mode::None => Some(Ledger::new(Rights::PlainUser)),
+        Mode::Userns(Ids::Single) => Some(Ledger::new(Rights::OneId)),
+        Mode::Ns | Mode::Userns(Ids::Whole | Ids::Range) | Mode::Inplace | Mode::Chroot => None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::sys::{MountFlags, Operation, Task};
+use crate::sys::{MountFlags, Namespaces, Operation, Task};
 
 use super::command::{Command, Network, ShownFile};
 use super::places::{FilePlace, Places};
@@ -54,12 +54,38 @@ pub(super) fn shown_files(inner: &Inner, command: &Command) -> Vec<ShownFile> {
         mode: 0o644,
     };
     let network = &inner.network_files;
+    let hostname = match inner.setting.mode {
+        Mode::Ns | Mode::Userns(_) => &command.hostname,
+        // It takes a namespace to have another name than the machine.
+        Mode::Inplace | Mode::Chroot | Mode::None => network.hostname(),
+    };
     let mut files = vec![
         network_file("/etc/resolv.conf", network.resolv_conf()),
-        network_file("/etc/hosts", network.hosts(&command.hostname)),
+        network_file("/etc/hosts", network.hosts(hostname)),
     ];
     files.extend(command.files.iter().cloned());
     files
+}
+
+/// Returns the namespaces of a step that has mounts of its own. A step whose `/proc` must be the
+/// builder's is among the builder's processes: with others' numbers in it, nothing would work.
+pub(super) fn namespaces(inner: &Inner) -> Namespaces {
+    if inner.setting.facts.can_mount_proc {
+        Namespaces::All
+    } else {
+        Namespaces::AllButPids
+    }
+}
+
+/// Returns what makes a plain directory a mount, to be done before [`tasks`].
+pub(super) fn tree_tasks(root: &Path) -> Vec<Task> {
+    let mut list = List::default();
+    let purpose = "mount the root directory";
+    list.push(purpose, recursive_bind(root, root));
+    let target = c_path(root);
+    let purpose = "forbid devices in the root directory";
+    list.push(purpose, Operation::ForbidDevices { target });
+    list.tasks
 }
 
 /// Returns everything the step's first process does before it starts the command. `root` is where
@@ -80,16 +106,34 @@ pub(super) fn tasks(
             Operation::BringUpLoopback,
         ),
     }
-    list.mount_proc(&root.join(&places.proc));
+    list.mount_proc(inner, &root.join(&places.proc));
     list.mount_sys(inner, &root.join(&places.sys));
     let dev = root.join(&places.dev);
     list.mount_dev(inner, &dev);
     list.show_files(&inner.dir().path().join(room::FILES), root, &dev, places);
-    let enter = Operation::EnterRoot(c_path(root));
+    let enter = if inner.setting.facts.can_pivot_root {
+        Operation::EnterRoot(c_path(root))
+    } else {
+        Operation::CoverRoot(c_path(root))
+    };
     list.push("enter the root directory", enter);
-    let cwd = Path::new("/").join(&command.cwd);
-    let purpose = format!("enter the working directory `{}`", cwd.display());
-    list.push(purpose, Operation::ChangeDir(c_path(&cwd)));
+    list.change_dir(command);
+    list.tasks
+}
+
+/// Returns what is done before a command that has no more of its own than its root directory.
+pub(super) fn chroot_tasks(root: &Path, command: &Command) -> Vec<Task> {
+    let mut list = List::default();
+    let change = Operation::ChangeRoot(c_path(root));
+    list.push("change the root directory", change);
+    list.change_dir(command);
+    list.tasks
+}
+
+/// Returns what is done before a command whose root directory is the builder's own.
+pub(super) fn inplace_tasks(command: &Command) -> Vec<Task> {
+    let mut list = List::default();
+    list.change_dir(command);
     list.tasks
 }
 
@@ -115,13 +159,26 @@ impl List {
         }
     }
 
-    fn mount_proc(&mut self, proc: &Path) {
-        self.push("mount `/proc`", mount(c"proc", proc, INERT, c""));
+    fn change_dir(&mut self, command: &Command) {
+        let cwd = Path::new("/").join(&command.cwd);
+        let purpose = format!("enter the working directory `{}`", cwd.display());
+        self.push(purpose, Operation::ChangeDir(c_path(&cwd)));
+    }
+
+    fn mount_proc(&mut self, inner: &Inner, proc: &Path) {
+        if inner.setting.facts.can_mount_proc {
+            self.push("mount `/proc`", mount(c"proc", proc, INERT, c""));
+        } else {
+            self.push("show `/proc`", recursive_bind(Path::new("/proc"), proc));
+        }
         for name in PROC_READ_ONLY {
             let path = proc.join(name);
             let purpose = format!("make `/proc/{name}` read-only");
-            self.push_if_present(&purpose, bind(&path, &path));
-            self.push_if_present(purpose, read_only(&path));
+            // Recursive: a container may have masked something below it.
+            self.push_if_present(&purpose, recursive_bind(&path, &path));
+            let target = c_path(&path);
+            let recursive = true;
+            self.push_if_present(purpose, Operation::ReadOnly { target, recursive });
         }
         for name in PROC_MASKED_FILES {
             let purpose = format!("mask `/proc/{name}`");
@@ -145,12 +202,7 @@ impl List {
             let flags = INERT | MountFlags::RDONLY;
             self.push("mount `/sys`", mount(c"sysfs", sys, flags, c""));
         } else {
-            let operation = Operation::Bind {
-                source: c"/sys".to_owned(),
-                target: c_path(sys),
-                recursive: true,
-            };
-            self.push("show `/sys`", operation);
+            self.push("show `/sys`", recursive_bind(Path::new("/sys"), sys));
             let operation = Operation::ReadOnly {
                 target: c_path(sys),
                 recursive: true,
@@ -250,6 +302,15 @@ fn bind(source: &Path, target: &Path) -> Operation {
         source: c_path(source),
         target: c_path(target),
         recursive: false,
+    }
+}
+
+/// With what is mounted below: in a user namespace, nothing that is mounted may be uncovered.
+fn recursive_bind(source: &Path, target: &Path) -> Operation {
+    Operation::Bind {
+        source: c_path(source),
+        target: c_path(target),
+        recursive: true,
     }
 }
 

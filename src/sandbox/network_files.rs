@@ -8,6 +8,7 @@
 pub(super) struct NetworkFiles {
     resolv_conf: Vec<u8>,
     hosts: Vec<u8>,
+    hostname: String,
 }
 
 impl NetworkFiles {
@@ -17,11 +18,20 @@ impl NetworkFiles {
         Self {
             resolv_conf: read("/etc/resolv.conf"),
             hosts: read("/etc/hosts"),
+            hostname: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
         }
     }
 
     pub(super) fn resolv_conf(&self) -> Vec<u8> {
         self.resolv_conf.clone()
+    }
+
+    /// Returns the machine's own name.
+    pub(super) fn hostname(&self) -> &str {
+        &self.hostname
     }
 
     /// Returns the hosts file for a step with this host name.

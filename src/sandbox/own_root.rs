@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
-use crate::fs::{Dir, PathError};
+use crate::fs::{Dir, PathContext, PathError};
 use crate::sys::Errno;
 
 use super::failure::Failure;
@@ -111,6 +112,35 @@ pub(super) fn relative(path: &Path) -> PathBuf {
         }
     }
     relative
+}
+
+/// Held by the one build whose stages may be in the root directory.
+#[derive(Debug)]
+pub(super) struct RootLock {
+    _file: File,
+}
+
+impl RootLock {
+    /// Waits for its turn.
+    pub(super) fn take() -> Result<Self, PathError> {
+        // The directory itself: entries come and go, and a name would have to be kept out of stages.
+        let file = File::open("/").on("open directory", "/")?;
+        if file.try_lock().is_err() {
+            tracing::warn!("waiting for another build in this container");
+            file.lock().on("lock", "/")?;
+        }
+        Ok(Self { _file: file })
+    }
+
+    /// Waits until nobody has it.
+    pub(super) fn wait_until_free() -> Result<(), PathError> {
+        let file = File::open("/").on("open directory", "/")?;
+        if file.try_lock_shared().is_err() {
+            tracing::warn!("waiting for another build in this container");
+            file.lock_shared().on("lock", "/")?;
+        }
+        Ok(())
+    }
 }
 
 const PROBE: &str = "probe";

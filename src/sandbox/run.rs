@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::fs::Root;
-use crate::sys::{self, Capabilities, Errno, Launch, Program, Report, SetupStep, Task};
+use crate::fs::{PathError, Root};
+use crate::sys::{self, Capabilities, Errno, Launch, Namespaces, Program, Report, SetupStep, Task};
 
 use super::command::{Command, Exit, Network, Stream};
 use super::follow::follow;
@@ -16,6 +16,7 @@ use super::places::Places;
 use super::program::program_of;
 use super::rootfs::RootfsError;
 use super::stop::Stop;
+use super::swap::SwapError;
 use super::{Inner, Mode, mounts};
 
 /// What a root command may do: the fourteen capabilities that containerd gives to containers, so
@@ -41,9 +42,18 @@ pub enum RunError {
     /// The root directory could not be put together.
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
-    /// A way to run that is not there yet.
-    #[error("not yet supported: running a command in a plain tree in mode {}", .0.name())]
-    NotYetSupported(Mode),
+    /// A file operation in the root directory failed.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The root directory could not be put in the place of the container's, or back.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
+    /// There is no way to run anything.
+    #[error("no command can be run in isolation `{}`", .0.name())]
+    NoRun(Mode),
+    /// The command asks for what takes namespaces.
+    #[error("isolation `{}` cannot give a command a network of its own: that takes namespaces", .0.name())]
+    NoOwnNetwork(Mode),
     /// There is nothing to run.
     #[error("a command needs at least the program's name")]
     Empty,
@@ -53,8 +63,8 @@ pub enum RunError {
         /// Which one: "argument", "environment", "working directory".
         what: &'static str,
     },
-    /// No process could be started in new namespaces.
-    #[error("cannot start a process in new namespaces")]
+    /// No process could be started.
+    #[error("cannot start the step's first process")]
     Launch(#[source] io::Error),
     /// The sandbox around the command could not be prepared.
     #[error("cannot {purpose} in the sandbox")]
@@ -98,6 +108,78 @@ pub enum RunError {
     Wait(#[source] io::Error),
 }
 
+/// A command that can be started, with everything that is done around it.
+pub(super) struct Prepared<'a> {
+    command: &'a Command,
+    program: Program,
+    tasks: Vec<Task>,
+    namespaces: Namespaces,
+}
+
+impl<'a> Prepared<'a> {
+    /// Prepares `command`, which its first process starts after `tasks`.
+    pub(super) fn new(
+        command: &'a Command,
+        tasks: Vec<Task>,
+        namespaces: Namespaces,
+    ) -> Result<Self, RunError> {
+        Ok(Self {
+            command,
+            program: program_of(command)?,
+            tasks,
+            namespaces,
+        })
+    }
+
+    /// Starts it, passes its output on, and returns how it ended when no process of it is left;
+    /// `None` if its first process was killed.
+    pub(super) fn run(
+        &self,
+        inner: &Inner,
+        stop: &Stop,
+        output: &mut dyn FnMut(Stream, &[u8]),
+    ) -> Result<Option<Report>, RunError> {
+        if stop.is_requested() {
+            return Err(RunError::Stopped);
+        }
+        let running = sys::launch(&Launch {
+            tasks: &self.tasks,
+            program: &self.program,
+            capabilities: CAPABILITIES,
+            namespaces: self.namespaces,
+            own_network: match self.command.network {
+                Network::Host => false,
+                Network::None => true,
+            },
+            argument_area: inner.setting.argument_area,
+        })
+        .map_err(|errno| RunError::Launch(errno.into()))?;
+        let was_stopped = follow(&running, stop, output)?;
+        let report = running.wait();
+        if was_stopped {
+            return Err(RunError::Stopped);
+        }
+        Ok(report)
+    }
+
+    /// Translates what [`Self::run`] returned. `root` is what the command had as its root directory.
+    pub(super) fn exit(&self, root: &Root, report: Option<Report>) -> Result<Exit, RunError> {
+        match report {
+            Some(Report::Exited(code)) => Ok(Exit::Code(code)),
+            Some(Report::Signaled(signal)) => Ok(Exit::Signal(signal)),
+            Some(Report::TaskFailed(index, errno)) => Err(task_error(&self.tasks, index, errno)),
+            Some(Report::SetupFailed(step, errno)) => Err(RunError::Prepare {
+                purpose: purpose_of(step).to_owned(),
+                source: errno.into(),
+            }),
+            Some(Report::ExecFailed(errno)) => {
+                Err(exec_error(root, &self.program, self.command, errno))
+            }
+            None => Err(RunError::Killed),
+        }
+    }
+}
+
 /// Runs `command` in the tree mounted at `root`.
 pub(super) fn run(
     inner: &Inner,
@@ -107,38 +189,10 @@ pub(super) fn run(
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, RunError> {
-    let program = program_of(command)?;
-    if stop.is_requested() {
-        return Err(RunError::Stopped);
-    }
     let tasks = mounts::tasks(inner, root.path(), places, command);
-    let running = sys::launch(&Launch {
-        tasks: &tasks,
-        program: &program,
-        capabilities: CAPABILITIES,
-        own_network: match command.network {
-            Network::Host => false,
-            Network::None => true,
-        },
-        argument_area: inner.setting.argument_area,
-    })
-    .map_err(|errno| RunError::Launch(errno.into()))?;
-    let was_stopped = follow(&running, stop, output)?;
-    let report = running.wait();
-    if was_stopped {
-        return Err(RunError::Stopped);
-    }
-    match report {
-        Some(Report::Exited(code)) => Ok(Exit::Code(code)),
-        Some(Report::Signaled(signal)) => Ok(Exit::Signal(signal)),
-        Some(Report::TaskFailed(index, errno)) => Err(task_error(&tasks, index, errno)),
-        Some(Report::SetupFailed(step, errno)) => Err(RunError::Prepare {
-            purpose: purpose_of(step).to_owned(),
-            source: errno.into(),
-        }),
-        Some(Report::ExecFailed(errno)) => Err(exec_error(root, &program, command, errno)),
-        None => Err(RunError::Killed),
-    }
+    let prepared = Prepared::new(command, tasks, mounts::namespaces(inner))?;
+    let report = prepared.run(inner, stop, output)?;
+    prepared.exit(root, report)
 }
 
 fn task_error(tasks: &[Task], index: usize, errno: Errno) -> RunError {

@@ -25,6 +25,10 @@ impl Tree {
         let inner = Arc::clone(&sandbox.inner);
         let name = inner.new_dir(room::TREES)?;
         let dir = Dir::open(&inner.dir().path().join(name))?;
+        let dir = match &inner.ledger {
+            Some(ledger) => dir.with_ledger(Arc::clone(ledger)),
+            None => dir,
+        };
         dir.set_own_owner(0, 0)?;
         dir.set_own_mode(0o755)?;
         Ok(Self {

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::fs::{Dir, PathContext, PathError};
+use crate::fs::{Dir, PathContext, PathError, Root};
 
 use super::removal::remove_in_parallel;
+use super::room;
+use super::swap::{Swap, SwapError, recover};
 
 const PREFIX: &str = "sawagani-";
 const LOCK: &str = "lock";
@@ -79,6 +81,40 @@ impl WorkDir {
     }
 }
 
+/// Puts back into `root` what killed builds with work directories in `parent` have set aside of it.
+/// `kept` are the paths, relative to it, that stay where they are.
+pub(super) fn recover_stale(parent: &Path, root: &Root, kept: &[PathBuf]) -> Result<(), SwapError> {
+    let Ok(parent) = Dir::open(parent) else {
+        return Ok(());
+    };
+    for name in parent.names()? {
+        if !is_work_dir_name(&name) {
+            continue;
+        }
+        let Some((dir, _lock)) = open_if_stale(&parent, &name)? else {
+            continue;
+        };
+        let Some(aside) = aside_of(&dir)? else {
+            continue;
+        };
+        if Swap::is_pending(&aside)? {
+            tracing::warn!(aside = %aside.path().display(),
+                "putting back the files of this container that a killed build has set aside");
+        }
+        recover(root, &aside, kept)?;
+    }
+    Ok(())
+}
+
+/// Opens the room for the container's own files, where a work directory has one.
+fn aside_of(dir: &Dir) -> Result<Option<Dir>, PathError> {
+    let name = OsStr::new(room::ASIDE);
+    match dir.metadata_of(name)? {
+        Some(found) if found.is_dir() => Ok(Some(dir.open_dir(name)?)),
+        Some(_) | None => Ok(None),
+    }
+}
+
 /// Removes the work directories in `parent` that this user owns and no process holds. What cannot
 /// be removed is left with a warning: it is not this build's.
 pub(super) fn remove_stale(parent: &Path) {
@@ -105,29 +141,40 @@ fn is_work_dir_name(name: &OsStr) -> bool {
 }
 
 fn remove_if_stale(parent: &Dir, name: &OsStr) -> Result<(), PathError> {
-    if !is_own_directory(parent, name)? {
+    let Some((dir, _lock)) = open_if_stale(parent, name)? else {
         return Ok(());
+    };
+    if let Some(aside) = aside_of(&dir)?
+        && Swap::is_pending(&aside)?
+    {
+        tracing::warn!(path = %aside.path().display(), "a killed build's files of this container stay");
+        return Ok(());
+    }
+    tracing::info!(path = %dir.path().display(), "removing the files of a former build");
+    remove_in_parallel(parent, name)
+}
+
+/// Opens the work directory `name` and takes its lock, where it is this user's and nobody has it.
+fn open_if_stale(parent: &Dir, name: &OsStr) -> Result<Option<(Dir, File)>, PathError> {
+    if !is_own_directory(parent, name)? {
+        return Ok(None);
     }
     let Ok(dir) = parent.open_dir(name) else {
         // Removed, or replaced, by its owner just now.
-        return Ok(());
+        return Ok(None);
     };
     // Between the look and the opening, it may have been exchanged for another one.
     let metadata = dir.metadata()?;
     if metadata.uid != own_uid() {
-        return Ok(());
+        return Ok(None);
     }
     if dir.metadata_of(OsStr::new(LOCK))?.is_none() {
         // Not ours, or about to be locked, or its maker died before it could: only the last one is
         // empty for long, and taking it from a living one makes that take another name.
         let _ = parent.remove_dir(name);
-        return Ok(());
+        return Ok(None);
     }
-    let Some(_lock) = try_lock(&dir)? else {
-        return Ok(());
-    };
-    tracing::info!(path = %dir.path().display(), "removing the files of a former build");
-    remove_in_parallel(parent, name)
+    Ok(try_lock(&dir)?.map(|lock| (dir, lock)))
 }
 
 fn is_own_directory(parent: &Dir, name: &OsStr) -> Result<bool, PathError> {

@@ -11,7 +11,7 @@
 //!   them, has changed one file, and all its names are in the layer. Contents and owners under each name agree but
 //!   where the step wrote in place: there the other names have changed as well, as the step itself could see.
 //! - **Unknown contents.** A file whose change time alone is new (`chmod` to the mode it had) is unchanged if its
-//!   contents and attributes are: see [`KnownContents`]. Of a file from below that nobody hashed as it was written,
+//!   contents and attributes are: see [`KnownContents`](crate::fs::KnownContents). Of a file from below that nobody hashed as it was written,
 //!   that cannot be said, and it is in the layer once more. No change is ever lost, and from then on its contents are
 //!   known.
 //!
@@ -28,7 +28,6 @@ mod seal;
 mod walk;
 
 pub use index::Index;
-pub use seal::{ContentHasher, KnownContents};
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

@@ -17,7 +17,8 @@ pub fn may_gain_privileges() -> bool {
     !rustix::thread::no_new_privs().unwrap_or(false)
 }
 
-/// Takes everything but `kept` from the bounding set: no program run later can get it back.
+/// Takes everything but `kept` from the bounding set: no program run later can get it back. Needs no
+/// privilege where nothing else is in it, as in a container with few capabilities.
 /// Allocates nothing.
 pub(super) fn limit_bounding_set(kept: Capabilities) -> Result<(), Errno> {
     for number in 0..64 {
@@ -25,8 +26,9 @@ pub(super) fn limit_bounding_set(kept: Capabilities) -> Result<(), Errno> {
         if kept.contains(capability) {
             continue;
         }
-        match rustix::thread::remove_capability_from_bounding_set(capability) {
-            Ok(()) => {}
+        match rustix::thread::capability_is_in_bounding_set(capability) {
+            Ok(true) => rustix::thread::remove_capability_from_bounding_set(capability)?,
+            Ok(false) => {}
             // The kernel knows no capability with this number, nor a higher one.
             Err(Errno::INVAL) => break,
             Err(errno) => return Err(errno),

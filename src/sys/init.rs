@@ -1,7 +1,7 @@
 //! Runs in a child process forked from one with threads: no allocation, no lock, no panic.
 //!
-//! The first process of a step. It prepares its namespaces, starts the command as its child, collects
-//! the dead, and ends when the command ends; the kernel then kills what is left in its pid namespace.
+//! The first process of a step. It prepares its namespaces, where it has any, starts the command as
+//! its child, and watches over it until it ends.
 
 use std::ffi::{CString, c_char};
 use std::os::fd::{BorrowedFd, RawFd};
@@ -9,15 +9,14 @@ use std::os::fd::{BorrowedFd, RawFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{
-    DumpableBehavior, Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions, WaitStatus,
-};
+use rustix::process::{DumpableBehavior, Gid, Pid, Resource, Rlimit, Signal, Uid};
 
 use super::alone::last_errno;
 use super::arguments::{ArgumentArea, set_process_name};
 use super::capability::{Capabilities, keep_only, limit_bounding_set};
 use super::report::{Report, SetupStep};
 use super::task::Task;
+use super::watch::{KILL_REQUEST, Watch};
 
 /// Everything the first process needs, prepared by the parent.
 pub(super) struct Init<'a> {
@@ -25,6 +24,8 @@ pub(super) struct Init<'a> {
     pub(super) capabilities: Capabilities,
     pub(super) argument_area: Option<ArgumentArea>,
     pub(super) streams: Streams,
+    /// The builder, where the step is in its pid namespace.
+    pub(super) visible_builder: Option<Pid>,
     /// Paths to try to execute, in this order.
     pub(super) candidates: &'a [CString],
     /// Pointers to the arguments, with a null pointer at the end.
@@ -46,20 +47,22 @@ pub(super) struct Streams {
     pub(super) report: RawFd,
     /// A pipe whose other end only the parent holds.
     pub(super) life: RawFd,
+    /// The parent's `/proc`, or anything where it is not needed.
+    pub(super) proc: RawFd,
 }
 
-/// Where the report's and the life's descriptor are moved to.
+/// Where the report's, the life's and the process table's descriptor are moved to.
 const REPORT_FD: RawFd = 3;
 const LIFE_FD: RawFd = 4;
-const FIRST_UNUSED_FD: RawFd = 5;
+const PROC_FD: RawFd = 5;
+const FIRST_UNUSED_FD: RawFd = 6;
 
 impl Init<'_> {
     /// Is the first process. All signals are blocked when it starts.
     pub(super) fn run(&self) -> ! {
         match self.prepare_and_start() {
             Ok(command) => {
-                let report = wait_for(command);
-                send(report);
+                send(self.watch().until_end_of(command));
                 exit(0)
             }
             Err(report) => {
@@ -78,7 +81,8 @@ impl Init<'_> {
             write_report(self.streams.report, report);
             exit(1);
         }
-        die_with_parent().map_err(failed(SetupStep::ParentDeath))?;
+        self.hold_descendants()
+            .map_err(failed(SetupStep::ParentDeath))?;
         self.hide_memory().map_err(failed(SetupStep::Memory))?;
         rustix::process::umask(Mode::empty());
         for (index, task) in self.tasks.iter().enumerate() {
@@ -90,9 +94,38 @@ impl Init<'_> {
         // copy of the pipe's other end for a moment.
         exit_if_parent_is_gone();
         let command = self.fork_command().map_err(failed(SetupStep::Fork))?;
-        // It forwards signals to processes of any user, and needs nothing else.
-        keep_only(Capabilities::KILL).map_err(failed(SetupStep::Capabilities))?;
+        // It sends signals to processes of any user, and needs nothing else.
+        let needed = match self.watch() {
+            Watch::PidNamespace => Capabilities::KILL,
+            // Where it lacks the first, it helps itself with the second.
+            Watch::Descendants { .. } => Capabilities::KILL | Capabilities::SETUID,
+        };
+        keep_only(needed).map_err(failed(SetupStep::Capabilities))?;
         Ok(command)
+    }
+
+    fn watch(&self) -> Watch<'_> {
+        match self.visible_builder {
+            None => Watch::PidNamespace,
+            Some(builder) => Watch::Descendants {
+                // SAFETY: the descriptor was put in place by `take_descriptors` and is never closed.
+                proc: unsafe { BorrowedFd::borrow_raw(PROC_FD) },
+                builder,
+            },
+        }
+    }
+
+    /// Sees to it that nothing of the step outlives the builder's thread, and that nothing leaves
+    /// the step.
+    fn hold_descendants(&self) -> Result<(), Errno> {
+        match self.watch() {
+            Watch::PidNamespace => end_with_parent(Signal::KILL),
+            Watch::Descendants { .. } => {
+                rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+                // It has to kill the others first.
+                end_with_parent(KILL_REQUEST)
+            }
+        }
     }
 
     fn take_descriptors(&self) -> Result<(), Errno> {
@@ -103,11 +136,13 @@ impl Init<'_> {
         let stderr = move_up(streams.stderr)?;
         let report = move_up(streams.report)?;
         let life = move_up(streams.life)?;
+        let proc = move_up(streams.proc)?;
         put(stdin, 0, 0)?;
         put(stdout, 1, 0)?;
         put(stderr, 2, 0)?;
         put(report, REPORT_FD, libc::O_CLOEXEC)?;
         put(life, LIFE_FD, libc::O_CLOEXEC)?;
+        put(proc, PROC_FD, libc::O_CLOEXEC)?;
         close_from(FIRST_UNUSED_FD)
     }
 
@@ -183,51 +218,9 @@ impl Init<'_> {
     }
 }
 
-/// Collects dead processes until `command` is among them, and forwards the builder's SIGTERM.
-fn wait_for(command: Pid) -> Report {
-    loop {
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == command {
-                return end_of(status);
-            }
-        }
-        if wait_for_signal_from_outside() {
-            // SAFETY: a plain call. -1 means everything in this pid namespace but this process.
-            unsafe { libc::kill(-1, libc::SIGTERM) };
-        }
-    }
-}
-
-fn end_of(status: WaitStatus) -> Report {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Report::Exited(code),
-        (None, Some(signal)) => Report::Signaled(signal),
-        (None, None) => Report::Exited(127),
-    }
-}
-
-/// Waits for SIGCHLD or SIGTERM; says whether it is a SIGTERM that the builder sent.
-///
-/// Both are blocked, so that they are kept for this call although the first process of a pid
-/// namespace otherwise never sees a signal that it has no handler for.
-fn wait_for_signal_from_outside() -> bool {
-    // SAFETY: all bytes zero is a valid value of both types, and both outlive the calls.
-    unsafe {
-        let mut set: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigaddset(&raw mut set, libc::SIGCHLD);
-        libc::sigaddset(&raw mut set, libc::SIGTERM);
-        let mut info: libc::siginfo_t = std::mem::zeroed();
-        let signal = libc::sigwaitinfo(&raw const set, &raw mut info);
-        // A sender outside of this pid namespace has the number 0 in it; the step's own processes
-        // cannot stop it this way.
-        signal == libc::SIGTERM && info.si_pid() == 0
-    }
-}
-
-/// Asks the kernel for SIGKILL at the end of the thread that forked this process.
-fn die_with_parent() -> Result<(), Errno> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+/// Asks the kernel for a signal at the end of the thread that forked this process.
+fn end_with_parent(signal: Signal) -> Result<(), Errno> {
+    rustix::process::set_parent_process_death_signal(Some(signal))?;
     exit_if_parent_is_gone();
     Ok(())
 }

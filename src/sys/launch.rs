@@ -1,22 +1,35 @@
 //! Starting the first process of a step, and holding it: the parent's side of `init`.
 
+use std::cell::Cell;
 use std::ffi::{CString, c_char};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use rustix::process::{Gid, Pid, PidfdFlags, Signal, Uid, WaitOptions};
+use rustix::process::{DumpableBehavior, Gid, Pid, PidfdFlags, Signal, Uid, WaitOptions};
 
 use super::alone::last_errno;
 use super::arguments::ArgumentArea;
 use super::capability::Capabilities;
 use super::init::{Init, Streams};
+use super::processes::{Processes, open_proc};
 use super::report::{REPORT_BYTES, Report};
 use super::task::Task;
+use super::watch::KILL_REQUEST;
+
+/// How long a first process that is asked to kill its step may take, before it is killed itself:
+/// somebody may have stopped it.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// How often and for how long strays are looked for at most: one that the kernel does not let go of
+/// must not keep the builder for ever.
+const STRAY_ROUNDS_MAX: usize = 500;
+const STRAY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The program that the first process starts when everything is prepared.
 #[derive(Debug)]
@@ -44,10 +57,41 @@ pub struct Launch<'a> {
     pub program: &'a Program,
     /// What the program may at most have, and has if its user is root.
     pub capabilities: Capabilities,
+    /// What it has for itself.
+    pub namespaces: Namespaces,
     /// Gives the step a network of its own, with a loopback interface only, which is down.
     pub own_network: bool,
     /// Memory that the step must not read.
     pub argument_area: Option<ArgumentArea>,
+}
+
+/// The namespaces of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Namespaces {
+    /// Its own processes, mounts, message queues and host name.
+    All,
+    /// As `All`, but it sees the builder's processes, and may signal those of its user.
+    AllButPids,
+    /// Those of the builder.
+    Shared,
+}
+
+impl Namespaces {
+    fn flags(self) -> libc::c_int {
+        let without_pids = libc::CLONE_NEWNS | libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
+        match self {
+            Self::All => without_pids | libc::CLONE_NEWPID,
+            Self::AllButPids => without_pids,
+            Self::Shared => 0,
+        }
+    }
+
+    fn has_pids(self) -> bool {
+        match self {
+            Self::All => true,
+            Self::AllButPids | Self::Shared => false,
+        }
+    }
 }
 
 /// A step that was started, and dies with this value.
@@ -60,12 +104,19 @@ pub struct Running {
     report: File,
     /// Its end is what the first process looks at to see whether we live.
     _life: OwnedFd,
+    /// `/proc`, where no pid namespace holds the step's processes together.
+    proc: Option<OwnedFd>,
+    kill_asked: Cell<Option<Instant>>,
     is_reaped: bool,
 }
 
-/// Starts a step in new pid, mount, ipc and uts namespaces.
+/// Starts a step.
 ///
 /// The step dies with the calling thread, which must therefore stay until the step has ended.
+///
+/// Where the step sees this process, it must not read its memory: this process is no longer
+/// dumpable afterwards. It also becomes a subreaper, so that it gets what a step leaves whose first
+/// process was killed.
 pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
     let (stdout, stdout_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stderr, stderr_end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -80,12 +131,20 @@ pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
         OFlags::RDONLY | OFlags::CLOEXEC,
         Mode::empty(),
     )?;
+    let proc = if launch.namespaces.has_pids() {
+        None
+    } else {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        Some(open_proc()?)
+    };
     let streams = Streams {
         stdin: stdin.as_raw_fd(),
         stdout: stdout_end.as_raw_fd(),
         stderr: stderr_end.as_raw_fd(),
         report: report_end.as_raw_fd(),
         life: life_end.as_raw_fd(),
+        proc: proc.as_ref().map_or(stdin.as_raw_fd(), AsRawFd::as_raw_fd),
     };
     let pid = fork_init(launch, streams)?;
     let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -103,6 +162,8 @@ pub fn launch(launch: &Launch<'_>) -> Result<Running, Errno> {
         stderr: File::from(stderr),
         report: File::from(report),
         _life: life,
+        proc,
+        kill_asked: Cell::new(None),
         is_reaped: false,
     })
 }
@@ -121,6 +182,7 @@ fn fork_init(launch: &Launch<'_>, streams: Streams) -> Result<Pid, Errno> {
         capabilities: launch.capabilities,
         argument_area: launch.argument_area,
         streams,
+        visible_builder: (!launch.namespaces.has_pids()).then(rustix::process::getpid),
         candidates: &program.candidates,
         argv: &argv,
         envp: &envp,
@@ -128,11 +190,7 @@ fn fork_init(launch: &Launch<'_>, streams: Streams) -> Result<Pid, Errno> {
         gid: Gid::from_raw(program.gid),
         groups: &groups,
     };
-    let mut flags = libc::SIGCHLD
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS;
+    let mut flags = libc::SIGCHLD | launch.namespaces.flags();
     if launch.own_network {
         flags |= libc::CLONE_NEWNET;
     }
@@ -204,9 +262,19 @@ impl Running {
         rustix::process::pidfd_send_signal(&self.pidfd, Signal::TERM)
     }
 
-    /// Kills every process of the step.
+    /// Kills every process of the step. To be called again and again until the end is there.
     pub fn kill(&self) -> Result<(), Errno> {
-        rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL)
+        if self.proc.is_none() {
+            return rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        }
+        let asked = self.kill_asked.get().unwrap_or_else(Instant::now);
+        self.kill_asked.set(Some(asked));
+        if asked.elapsed() > KILL_PATIENCE {
+            return rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        }
+        // It may have been stopped by the step.
+        rustix::process::pidfd_send_signal(&self.pidfd, Signal::CONT)?;
+        rustix::process::pidfd_send_signal(&self.pidfd, KILL_REQUEST)
     }
 
     /// Waits for the end and returns what the first process said; `None` if it was killed before
@@ -215,17 +283,58 @@ impl Running {
         reap(self.pid);
         self.is_reaped = true;
         let mut bytes = [0; REPORT_BYTES];
-        self.report.read_exact(&mut bytes).ok()?;
-        Report::from_bytes(bytes)
+        let report = match self.report.read_exact(&mut bytes) {
+            Ok(()) => Report::from_bytes(bytes),
+            Err(_) => None,
+        };
+        if report.is_none() {
+            self.kill_strays();
+        }
+        report
+    }
+
+    /// Kills what is left of steps whose first process was killed: this process has it now.
+    fn kill_strays(&self) {
+        let Some(proc) = &self.proc else {
+            return;
+        };
+        let processes = Processes::new(proc.as_fd());
+        for _ in 0..STRAY_ROUNDS_MAX {
+            let mut strays = Vec::new();
+            processes.each_stray(&mut |pid| strays.push(pid));
+            if strays.is_empty() {
+                return;
+            }
+            for pid in &strays {
+                processes.signal(*pid, Signal::KILL);
+            }
+            std::thread::sleep(STRAY_PAUSE);
+            for pid in strays {
+                // Another thread may have been quicker.
+                let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+            }
+        }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if !self.is_reaped {
-            let _ = self.kill();
-            reap(self.pid);
+        if self.is_reaped {
+            return;
         }
+        let pause = Timespec {
+            tv_sec: 0,
+            tv_nsec: 50_000_000,
+        };
+        loop {
+            let _ = self.kill();
+            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+            if let Ok(1..) = rustix::event::poll(&mut fds, Some(&pause)) {
+                break;
+            }
+        }
+        reap(self.pid);
+        self.kill_strays();
     }
 }
 

@@ -14,14 +14,16 @@ mod init;
 mod launch;
 mod mount;
 mod namespace;
+mod processes;
 mod report;
 mod task;
+mod watch;
 
 pub use alone::{Child, is_single_threaded, start_child};
 pub use arguments::ArgumentArea;
 pub use capability::{Capabilities, has_capability, may_gain_privileges};
 pub use errno::{errno_from, errno_name};
-pub use launch::{Launch, Program, Running, launch};
+pub use launch::{Launch, Namespaces, Program, Running, launch};
 pub use mount::{
     change_dir_of_this_thread, change_root, cover_root, make_all_private, mount,
     mount_kernel_files, mount_recursive_bind, pivot_root, unmount,

@@ -77,9 +77,33 @@ pub fn change_dir_of_this_thread(dir: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Makes the mount at `target` read-only, with all mounts below it if `recursive`. Its other
 /// attributes stay as they are. Allocates nothing.
 pub(super) fn make_read_only(target: &CStr, recursive: bool) -> Result<(), Errno> {
+    match set_attributes(target, libc::MOUNT_ATTR_RDONLY, 0, recursive) {
+        // Before Linux 5.12, which sets all attributes at once, and refuses to drop those that are
+        // locked.
+        Err(Errno::NOSYS) => remount(target, MountFlags::RDONLY | attributes(target)?),
+        other => other,
+    }
+}
+
+/// Forbids devices in the mount at `target`, and allows programs and their setuid bits where this
+/// process may do so. Allocates nothing.
+pub(super) fn forbid_devices(target: &CStr) -> Result<(), Errno> {
+    let allowed = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+    match set_attributes(target, libc::MOUNT_ATTR_NODEV, allowed, false) {
+        // What a user namespace found, it may not take off.
+        Err(Errno::PERM) => set_attributes(target, libc::MOUNT_ATTR_NODEV, 0, false),
+        Err(Errno::NOSYS) => match remount(target, MountFlags::NODEV) {
+            Err(Errno::PERM) => remount(target, MountFlags::NODEV | attributes(target)?),
+            other => other,
+        },
+        other => other,
+    }
+}
+
+fn set_attributes(target: &CStr, set: u64, clear: u64, recursive: bool) -> Result<(), Errno> {
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_RDONLY,
-        attr_clr: 0,
+        attr_set: set,
+        attr_clr: clear,
         propagation: 0,
         userns_fd: 0,
     };
@@ -99,17 +123,13 @@ pub(super) fn make_read_only(target: &CStr, recursive: bool) -> Result<(), Errno
     if result == 0 {
         return Ok(());
     }
-    match super::alone::last_errno() {
-        // Before Linux 5.12.
-        Errno::NOSYS => remount_read_only(target),
-        errno => Err(errno),
-    }
+    Err(super::alone::last_errno())
 }
 
-/// The older call sets all attributes at once, and refuses to drop those that are locked.
-fn remount_read_only(target: &CStr) -> Result<(), Errno> {
+/// Returns the attributes that the mount at `target` has.
+fn attributes(target: &CStr) -> Result<MountFlags, Errno> {
     let now = rustix::fs::statvfs(target)?.f_flag;
-    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
+    let mut flags = MountFlags::empty();
     for (is_set, flag) in [
         (rustix::fs::StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
         (rustix::fs::StatVfsMountFlags::NODEV, MountFlags::NODEV),
@@ -120,5 +140,9 @@ fn remount_read_only(target: &CStr) -> Result<(), Errno> {
             flags |= flag;
         }
     }
-    rustix::mount::mount_remount(target, flags, c"")
+    Ok(flags)
+}
+
+fn remount(target: &CStr, flags: MountFlags) -> Result<(), Errno> {
+    rustix::mount::mount_remount(target, MountFlags::BIND | flags, c"")
 }

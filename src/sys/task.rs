@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::mount::make_read_only;
+use super::mount::{forbid_devices, make_read_only};
 
 /// One step of the preparation, with the words for the parent's error message.
 #[derive(Debug)]
@@ -52,6 +52,12 @@ pub enum Operation {
         /// With all mounts below it.
         recursive: bool,
     },
+    /// Makes the devices in a mount useless, and programs in it usable, whatever the file system
+    /// below is mounted with.
+    ForbidDevices {
+        /// Where it is mounted.
+        target: CString,
+    },
     /// Creates a directory; one that exists is left as it is.
     CreateDir {
         /// Its parent must exist.
@@ -81,6 +87,10 @@ pub enum Operation {
     BringUpLoopback,
     /// Makes the mount at this path the root directory, and the former root unreachable.
     EnterRoot(CString),
+    /// As `EnterRoot`, where a seccomp profile forbids pivot_root(2).
+    CoverRoot(CString),
+    /// Makes this directory the root directory of this process, and nothing more.
+    ChangeRoot(CString),
     /// Changes the working directory.
     ChangeDir(CString),
 }
@@ -115,6 +125,7 @@ impl Operation {
                 recursive: false,
             } => rustix::mount::mount_bind(source.as_c_str(), target.as_c_str()),
             Self::ReadOnly { target, recursive } => make_read_only(target, *recursive),
+            Self::ForbidDevices { target } => forbid_devices(target),
             Self::CreateDir { path, mode } => create_dir(path, *mode),
             Self::WriteFile {
                 path,
@@ -127,6 +138,8 @@ impl Operation {
             Self::SetHostname(name) => rustix::system::sethostname(name),
             Self::BringUpLoopback => bring_up_loopback(),
             Self::EnterRoot(path) => enter_root(path),
+            Self::CoverRoot(path) => cover_root(path),
+            Self::ChangeRoot(path) => change_root(path),
             Self::ChangeDir(path) => rustix::process::chdir(path.as_c_str()),
         }
     }
@@ -158,6 +171,17 @@ fn enter_root(path: &CStr) -> Result<(), Errno> {
     // no directory is needed to put it in; what is on top is then taken off.
     rustix::process::pivot_root(c".", c".")?;
     rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
+    rustix::process::chdir(c"/")
+}
+
+fn cover_root(path: &CStr) -> Result<(), Errno> {
+    rustix::process::chdir(path)?;
+    rustix::mount::mount_move(c".", c"/")?;
+    change_root(c".")
+}
+
+fn change_root(path: &CStr) -> Result<(), Errno> {
+    rustix::process::chroot(path)?;
     rustix::process::chdir(c"/")
 }
 

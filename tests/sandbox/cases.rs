@@ -1,45 +1,99 @@
-//! The list of cases, by what they are about.
+//! The list of cases, by what they are about and what they need.
 
 mod changes;
 mod commands;
 mod endings;
 mod surroundings;
+mod trees;
+
+use crate::setup::Setup;
 
 /// One case: a function that panics if it fails, run in a process of its own.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) run: fn(),
+    pub(crate) needs: Needs,
+}
+
+/// What a case is about, that not every mode has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Nothing,
+    /// A `/proc` that the command can read.
+    Proc,
+    /// Mounts and a host name of the step's own.
+    Namespaces,
+    /// Processes of the step's own.
+    PidNamespace,
+    /// Each step's changes in a directory of their own.
+    Layers,
+    /// One directory that every step changes.
+    Trees,
+    /// A tree, and no processes of the step's own.
+    SharedPids,
+    /// A tree, and neither mounts nor a host name of the step's own.
+    SharedMounts,
+}
+
+impl Needs {
+    /// Returns what of it `setup` lacks; `None` where the case can be tried.
+    pub(crate) fn missing_in(self, setup: &Setup) -> Option<&'static str> {
+        let (has, what) = match self {
+            Self::Nothing => return None,
+            Self::Proc => (setup.has_proc, "needs /proc"),
+            Self::Namespaces => (setup.has_mounts, "needs mounts of the step's own"),
+            Self::PidNamespace => (setup.has_pids, "needs a pid namespace"),
+            Self::Layers => (!setup.is_tree, "needs overlays"),
+            Self::Trees => (setup.is_tree, "is about plain trees"),
+            Self::SharedPids => (
+                setup.is_tree && !setup.has_pids,
+                "is about steps without a pid namespace",
+            ),
+            Self::SharedMounts => (
+                setup.is_tree && !setup.has_mounts,
+                "is about steps without mounts of their own",
+            ),
+        };
+        (!has).then_some(what)
+    }
 }
 
 macro_rules! cases {
-    ($($module:ident: $($name:ident)+;)+) => {
-        &[$($(Case { name: stringify!($name), run: $module::$name },)+)+]
+    ($($module:ident, $needs:ident: $($name:ident)+;)+) => {
+        &[$($(Case {
+            name: stringify!($name),
+            run: $module::$name,
+            needs: Needs::$needs,
+        },)+)+]
     };
 }
 
 pub(crate) const CASES: &[Case] = cases! {
-    commands:
+    commands, Nothing:
         exit_codes_and_signals_are_told_apart
         output_arrives_in_pieces_and_by_stream
         large_output_arrives_whole
         the_environment_is_exactly_what_was_given
         the_program_is_searched_in_the_steps_path
         what_cannot_be_run_says_why
-        umask_core_limit_and_descriptors_are_clean
         the_working_directory_is_entered_and_a_missing_one_is_named
         users_and_groups_are_switched
-        a_setuid_program_works_for_an_ordinary_user
+        a_setuid_program_works_for_an_ordinary_user;
+    commands, Proc:
+        umask_core_limit_and_descriptors_are_clean
         capabilities_are_those_of_a_container;
-    surroundings:
+    surroundings, PidNamespace:
         proc_sys_and_dev_are_those_of_a_container
+        the_builder_is_not_seen_by_the_step;
+    surroundings, Namespaces:
         masked_and_read_only_paths_hold
         a_device_made_by_a_step_cannot_be_opened
-        the_builder_is_not_seen_by_the_step
         hostname_and_network_files_are_in_place
-        linked_network_files_are_followed_inside
-        shown_files_are_read_only_and_can_be_executed
         a_step_without_network_has_loopback_only;
-    changes:
+    surroundings, Nothing:
+        linked_network_files_are_followed_inside
+        shown_files_can_be_read_and_executed_and_leave_nothing;
+    changes, Layers:
         a_step_that_changes_nothing_leaves_an_empty_upper_directory
         stubs_are_in_no_diff_and_their_parents_look_as_before
         frozen_steps_stay_what_they_were
@@ -50,20 +104,35 @@ pub(crate) const CASES: &[Case] = cases! {
         an_empty_root_and_two_hundred_layers_work
         deep_trees_go_with_the_sandbox
         the_roots_own_metadata_is_kept;
-    endings:
+    trees, Trees:
+        a_tree_has_exactly_what_the_command_did
+        a_failed_start_leaves_the_tree_as_it_was
+        an_empty_tree_gets_a_root_directory_like_any_other
+        a_command_may_wreck_its_tree
+        trees_run_side_by_side;
+    trees, SharedPids:
+        a_killed_first_process_leaves_nothing_running
+        a_stopped_first_process_is_killed_in_the_end
+        the_builders_secrets_cannot_be_read
+        a_builders_own_children_are_left_alone;
+    trees, SharedMounts:
+        the_machines_name_is_in_hosts_and_a_network_cannot_be_had;
+    endings, Nothing:
         what_a_command_leaves_running_is_killed
+        what_other_users_leave_running_is_killed
         a_killed_builder_takes_the_step_with_it
         a_stop_ends_a_step_that_obeys
         a_stop_kills_a_step_that_does_not_obey
         a_step_cannot_ask_for_its_own_stop
-        a_panic_while_a_step_runs_leaves_nothing
+        a_panic_while_a_step_runs_leaves_nothing;
+    endings, Layers:
         steps_run_side_by_side
         the_sandbox_cannot_be_entered_late_or_by_what_is_not_there;
 };
 
 /// Processes that cases start.
 pub(crate) const HELPERS: &[Case] = cases! {
-    endings:
+    endings, Nothing:
         helper_that_sleeps_in_a_step
         helper_that_enters_and_leaves;
 };

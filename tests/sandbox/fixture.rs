@@ -4,11 +4,13 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use sawagani::sandbox::{
-    Command, EnterError, EnterOptions, Exit, FrozenStep, Isolation, LayerDir, Rootfs, RunError,
-    Sandbox, Step, Stop, Stream, enter,
+    Command, EnterError, EnterOptions, Exit, FrozenStep, Isolation, ResolvedUser, Rootfs, RunError,
+    Sandbox, Step, Stop, StorageKind, Stream, Tree, enter, resolve_user,
 };
 
-use crate::runner::{ISOLATION_VARIABLE, STATE_VARIABLE};
+use crate::runner::STATE_VARIABLE;
+use crate::setup::Setup;
+use crate::tree::listing;
 
 /// The directory in which this case's sandbox works; empty before and after.
 pub(crate) fn state_dir() -> PathBuf {
@@ -17,7 +19,7 @@ pub(crate) fn state_dir() -> PathBuf {
 
 /// The isolation that this case is about.
 pub(crate) fn isolation() -> Isolation {
-    std::env::var(ISOLATION_VARIABLE).unwrap().parse().unwrap()
+    Setup::of_this_process().isolation
 }
 
 /// Enters the case's isolation in the case's directory.
@@ -33,7 +35,9 @@ pub(crate) fn enter_here() -> Result<Sandbox, EnterError> {
 /// `/etc/hosts`.
 pub(crate) struct Fixture {
     pub(crate) sandbox: Sandbox,
+    /// Without a layer where stages are trees.
     pub(crate) rootfs: Rootfs,
+    tree: Option<Tree>,
     pub(crate) stop: Stop,
 }
 
@@ -48,31 +52,49 @@ pub(crate) struct Outcome {
 impl Fixture {
     pub(crate) fn new() -> Self {
         let sandbox = enter_here().unwrap_or_else(|error| panic!("{error} {:?}", error.hints()));
-        let layer = sandbox.new_layer_dir().unwrap();
-        fill_with_busybox(&layer);
-        let mut rootfs = Rootfs::new(&sandbox);
-        rootfs.push_layer(layer);
-        Self {
+        let mut fixture = Self {
+            rootfs: Rootfs::new(&sandbox),
+            tree: match sandbox.storage() {
+                StorageKind::Layers(_) => None,
+                StorageKind::Trees => Some(Tree::new(&sandbox).unwrap()),
+            },
             sandbox,
-            rootfs,
             stop: Stop::new().unwrap(),
-        }
+        };
+        fixture.push(fill_with_busybox);
+        fixture
     }
 
     /// Makes a layer of files on top of the image.
     pub(crate) fn push(&mut self, fill: impl FnOnce(&Path)) {
+        if let Some(tree) = &self.tree {
+            return fill(tree.root().path());
+        }
         let layer = self.sandbox.new_layer_dir().unwrap();
         fill(layer.path());
         self.rootfs.push_layer(layer);
     }
 
-    /// Runs `command` in a step and discards what it changed.
-    pub(crate) fn try_run(&mut self, command: &Command) -> Result<Outcome, RunError> {
-        let mut step = self.rootfs.begin_step()?;
-        run_in(&mut step, command, &self.stop)
+    /// Begins a step.
+    pub(crate) fn step(&mut self) -> Step<'_> {
+        match &mut self.tree {
+            Some(tree) => Step::Tree(tree),
+            None => Step::Overlay(self.rootfs.begin_step().unwrap()),
+        }
     }
 
-    /// Runs a shell script as root in a step and discards what it changed.
+    /// Returns the plain tree.
+    pub(crate) fn tree(&self) -> &Tree {
+        self.tree.as_ref().expect("stages are trees here")
+    }
+
+    /// Runs `command` in a step. What it changed is discarded, but for trees.
+    pub(crate) fn try_run(&mut self, command: &Command) -> Result<Outcome, RunError> {
+        let stop = self.stop.clone();
+        run_in(&mut self.step(), command, &stop)
+    }
+
+    /// Runs a shell script as root in a step. What it changed is discarded, but for trees.
     pub(crate) fn run(&mut self, script: &str) -> Outcome {
         self.try_run(&shell(script)).unwrap()
     }
@@ -82,11 +104,38 @@ impl Fixture {
         succeeded(self.run(script))
     }
 
+    /// Runs a command that must not change anything.
+    pub(crate) fn run_without_a_trace(&mut self, command: &Command) -> Outcome {
+        let stop = self.stop.clone();
+        if let Some(tree) = &mut self.tree {
+            let before = listing(tree.root().path());
+            let outcome = run_in(&mut Step::Tree(tree), command, &stop).unwrap();
+            assert_eq!(listing(tree.root().path()), before);
+            return outcome;
+        }
+        let mut step = Step::Overlay(self.rootfs.begin_step().unwrap());
+        let outcome = run_in(&mut step, command, &stop).unwrap();
+        let Step::Overlay(step) = step else {
+            unreachable!("it was begun as one")
+        };
+        let frozen = step.freeze().unwrap();
+        assert_eq!(listing(frozen.upper.path()), [""; 0]);
+        outcome
+    }
+
     /// Runs a shell script that must succeed, and keeps what it changed.
     pub(crate) fn keep(&mut self, script: &str) -> FrozenStep {
-        let mut step = self.rootfs.begin_step().unwrap();
+        let mut step = Step::Overlay(self.rootfs.begin_step().unwrap());
         succeeded(run_in(&mut step, &shell(script), &self.stop).unwrap());
-        step.freeze().unwrap()
+        match step {
+            Step::Overlay(step) => step.freeze().unwrap(),
+            Step::Tree(_) => unreachable!("it was begun as the other"),
+        }
+    }
+
+    /// Looks a user up in the image.
+    pub(crate) fn user(&mut self, name: &str) -> ResolvedUser {
+        resolve_user(self.step().root().unwrap(), name).unwrap()
     }
 }
 
@@ -121,8 +170,8 @@ pub(crate) fn shell(script: &str) -> Command {
     command
 }
 
-fn fill_with_busybox(layer: &LayerDir) {
-    let path = |name: &str| layer.path().join(name);
+pub(crate) fn fill_with_busybox(root: &Path) {
+    let path = |name: &str| root.join(name);
     for name in ["bin", "etc", "home", "tmp"] {
         std::fs::create_dir(path(name)).unwrap();
         std::fs::set_permissions(path(name), PermissionsExt::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! The sandbox, tried for real: as root, and as an ordinary user with a subordinate id range.
+//! The sandbox, tried for real in every mode and with every way to keep files.
 //!
 //! Entering needs a process without threads, which no test of the usual harness is. This one starts
 //! itself once for each case: `main` is the runner, or the case that the environment names.
@@ -6,6 +6,8 @@
 mod cases;
 mod fixture;
 mod runner;
+mod setup;
+mod tree;
 
 fn main() {
     match std::env::var(runner::CASE_VARIABLE) {

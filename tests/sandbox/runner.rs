@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, exit};
 
 use crate::cases::{CASES, Case, HELPERS};
+use crate::setup::{Account, Place, SETUPS, Setup};
+use crate::tree::listing;
 
 /// Names the case that a process is.
 pub(crate) const CASE_VARIABLE: &str = "SAWAGANI_TEST_CASE";
-/// The isolation that a case enters.
-pub(crate) const ISOLATION_VARIABLE: &str = "SAWAGANI_TEST_ISOLATION";
+/// Names the setup that a case is in.
+pub(crate) const SETUP_VARIABLE: &str = "SAWAGANI_TEST_SETUP";
 /// The directory for a case's files.
 pub(crate) const STATE_VARIABLE: &str = "SAWAGANI_TEST_STATE";
 
@@ -18,6 +20,42 @@ pub(crate) const STATE_VARIABLE: &str = "SAWAGANI_TEST_STATE";
 const SECONDS_MAX: &str = "60";
 
 const USER: &str = "sawagani-test";
+
+/// What is left to a builder by those who drop all capabilities and add what it complains about.
+const FEW_CAPABILITIES: &str = "-all,+chown,+dac_override,+fowner,+setgid,+setuid,+sys_chroot";
+
+/// As container runtimes do: a part of `/proc` is covered. Then becomes the user.
+const MASK_PROC: &str = r#"
+set -e
+mount --make-rprivate /
+mount --bind /dev/null /proc/kcore
+exec setpriv --reuid "$1" --regid "$2" --clear-groups "$0"
+"#;
+
+/// Makes `$1` the root directory, with the mounts of a container, and the programs of this machine
+/// for the builder, which is one of them.
+const ENTER_CONTAINER: &str = r#"
+set -e
+root=$1
+mount --make-rprivate /
+mount --bind "$root" "$root"
+cd "$root"
+mount -t proc proc proc
+mount -t tmpfs -o mode=755 tmpfs dev
+for device in null zero full random urandom tty; do
+    touch "dev/$device"
+    mount --bind "/dev/$device" "dev/$device"
+done
+mount --bind -o ro /usr usr
+for file in hosts resolv.conf; do
+    mount --bind "etc/container/$file" "etc/$file"
+done
+mkdir .old
+pivot_root . .old
+umount -l /.old
+rmdir /.old
+exec /kaniko/case
+"#;
 
 /// Is the case `name`.
 pub(crate) fn run_case(name: &str) {
@@ -42,17 +80,16 @@ pub(crate) fn run_all() {
                 false => name.contains(filter.as_str()),
             })
     };
-    let isolations = ["ns", "userns"];
-    let tests: Vec<(&str, &Case)> = isolations
-        .into_iter()
-        .flat_map(|isolation| CASES.iter().map(move |case| (isolation, case)))
-        .filter(|(isolation, case)| is_wanted(&format!("{isolation}::{}", case.name)))
-        .collect();
+    let all = SETUPS
+        .iter()
+        .flat_map(|setup| CASES.iter().map(move |case| (setup, case)));
+    let wanted = all.filter(|(setup, case)| is_wanted(&full_name(setup, case)));
+    let (tests, ignored): (Vec<_>, Vec<_>) =
+        wanted.partition(|(setup, case)| case.needs.missing_in(setup).is_none());
     if has("--list") {
-        if !has("--ignored") {
-            tests
-                .iter()
-                .for_each(|(isolation, case)| println!("{isolation}::{}: test", case.name));
+        let listed = if has("--ignored") { &ignored } else { &tests };
+        for (setup, case) in listed {
+            println!("{}: test", full_name(setup, case));
         }
         return;
     }
@@ -60,15 +97,20 @@ pub(crate) fn run_all() {
     let stage = Stage::set();
     let failed = tests
         .iter()
-        .filter(|(isolation, case)| !stage.passes(isolation, case))
+        .filter(|(setup, case)| !stage.passes(setup, case))
         .count();
+    for (setup, case) in &ignored {
+        let reason = case.needs.missing_in(setup).unwrap_or_default();
+        println!("test {} ... ignored, {reason}", full_name(setup, case));
+    }
     stage.clear();
     let passed = tests.len() - failed;
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     // As the usual harness closes, for those who read its last line.
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s",
-        isolations.len() * CASES.len() - tests.len(),
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {} ignored; 0 measured; {} filtered out; finished in {:.2}s",
+        ignored.len(),
+        SETUPS.len() * CASES.len() - tests.len() - ignored.len(),
         start.elapsed().as_secs_f64()
     );
     exit(i32::from(failed > 0));
@@ -118,22 +160,13 @@ impl Stage {
         std::fs::remove_dir_all(&self.dir).unwrap();
     }
 
-    fn passes(&self, isolation: &str, case: &Case) -> bool {
-        let name = format!("{isolation}::{}", case.name);
-        let state = self.dir.join(isolation).join(case.name);
-        std::fs::create_dir_all(&state).unwrap();
-        let mut command = Command::new("timeout");
-        command
-            .args(["--signal=KILL", SECONDS_MAX])
-            .arg(&self.program)
-            .env(CASE_VARIABLE, case.name)
-            .env(ISOLATION_VARIABLE, isolation)
-            .env(STATE_VARIABLE, &state)
-            .current_dir("/");
-        if isolation == "userns" {
-            chown(&state, Some(self.uid), Some(self.gid)).unwrap();
-            command.uid(self.uid).gid(self.gid);
-        }
+    fn passes(&self, setup: &Setup, case: &Case) -> bool {
+        let name = full_name(setup, case);
+        let place = self.dir.join(setup.name).join(case.name);
+        std::fs::create_dir_all(&place).unwrap();
+        let (mut command, state) = self.command(setup, &place);
+        command.env(CASE_VARIABLE, case.name).current_dir("/");
+        let before = listing(&place);
         let output = command.output().unwrap();
         let mut complaints = Vec::new();
         if !output.status.success() {
@@ -142,6 +175,10 @@ impl Stage {
         let left = names_in(&state);
         if !left.is_empty() {
             complaints.push(format!("left in its directory: {left:?}"));
+        }
+        if setup.place == Place::Container && listing(&place) != before {
+            let after = listing(&place);
+            complaints.push(format!("the container changed: {before:#?} {after:#?}"));
         }
         let mounts = mounts_below(&self.dir);
         if !mounts.is_empty() {
@@ -157,6 +194,83 @@ impl Stage {
         }
         complaints.is_empty()
     }
+}
+
+impl Stage {
+    /// Returns the command that is the builder of a case, and the directory for its files.
+    fn command(&self, setup: &Setup, place: &Path) -> (Command, PathBuf) {
+        let state = match setup.place {
+            Place::Machine | Place::MaskedProc => place.to_path_buf(),
+            Place::Container => place.join("kaniko/state"),
+        };
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", SECONDS_MAX]);
+        command.env(SETUP_VARIABLE, setup.name);
+        command.env(STATE_VARIABLE, &state);
+        let (uid, gid) = (self.uid.to_string(), self.gid.to_string());
+        match (setup.place, setup.account) {
+            (Place::Machine, Account::Root) => {
+                command.arg(&self.program);
+            }
+            (Place::Machine, Account::User) => {
+                command.arg(&self.program).uid(self.uid).gid(self.gid);
+            }
+            (Place::Machine, Account::FewCapabilities) => {
+                command.args(["setpriv", "--bounding-set", FEW_CAPABILITIES]);
+                command.arg(&self.program);
+            }
+            (Place::MaskedProc, _) => {
+                command.args(["unshare", "--mount", "sh", "-c", MASK_PROC]);
+                command.arg(&self.program).args([uid, gid]);
+            }
+            (Place::Container, _) => {
+                self.make_container(place);
+                command.args(["unshare", "--mount", "sh", "-c", ENTER_CONTAINER, "sh"]);
+                command.arg(place).env(STATE_VARIABLE, "/kaniko/state");
+            }
+        }
+        match setup.account {
+            Account::User => chown(&state, Some(self.uid), Some(self.gid)).unwrap(),
+            Account::Root | Account::FewCapabilities => {}
+        }
+        (command, state)
+    }
+
+    /// Makes a container's root directory: mount points, the tool, and some files of its own.
+    fn make_container(&self, root: &Path) {
+        for name in [
+            "proc",
+            "dev",
+            "usr",
+            "kaniko/state",
+            "etc/container",
+            "own/files",
+        ] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+        }
+        for (link, target) in [
+            ("lib", "usr/lib"),
+            ("lib64", "usr/lib64"),
+            ("bin", "usr/bin"),
+        ] {
+            std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+        }
+        std::fs::hard_link(&self.program, root.join("kaniko/case")).unwrap();
+        for (name, contents) in [
+            ("etc/hosts", ""),
+            ("etc/resolv.conf", ""),
+            ("etc/container/hosts", "127.0.0.1 localhost the-container\n"),
+            ("etc/container/resolv.conf", "nameserver 127.0.0.1\n"),
+            ("etc/passwd", "root:x:0:0:the container's::\n"),
+            ("own/files/one", "of the container\n"),
+        ] {
+            std::fs::write(root.join(name), contents).unwrap();
+        }
+    }
+}
+
+fn full_name(setup: &Setup, case: &Case) -> String {
+    format!("{}::{}", setup.name, case.name)
 }
 
 fn owner(metadata: &std::fs::Metadata) -> u32 {

@@ -8,7 +8,9 @@ use rustix::io::Errno;
 use super::entry_path::{self, EntryPath};
 use super::metadata::{Attributes, Node};
 use super::{EntryError, Form, Parent, Place, Unpacker};
-use crate::fs::{Dir, FileKind, NewFile, PathError, Root, device_number, remove_tree};
+use crate::fs::{
+    ContentHasher, Dir, FileKind, NewFile, PathError, Root, device_number, remove_tree,
+};
 use crate::image::archive::{ArchiveReader, Entry, Segment, display};
 
 /// Something made in place of what had its name.
@@ -30,10 +32,16 @@ impl Unpacker<'_> {
         let mode = entry.mode & 0o777;
         let create = |dir, name| Dir::create_new_file(dir, name, mode);
         let mut file = self.create(at.parent, at.name, at.real_path, create)?.made;
+        let mut hasher = self.known.as_ref().map(|known| known.hasher());
         self.unpacked.bytes += match contents {
-            (_, None) => write_contents(&mut file, archive)?,
-            (size, Some(segments)) => write_segments(&file, size, segments, archive)?,
+            (_, None) => write_contents(&mut file, archive, hasher.as_mut())?,
+            (size, Some(segments)) => {
+                write_segments(&file, size, segments, archive, hasher.as_mut())?
+            }
         };
+        if let (Some(known), Some(hasher)) = (&mut self.known, hasher) {
+            known.insert(&file.metadata()?, hasher);
+        }
         self.apply_attributes(&file, entry, at.real_path)?;
         Ok(file.set_mtime(entry.mtime)?)
     }
@@ -258,6 +266,7 @@ fn open_target_dir(root: &Root, parent: &[u8]) -> Result<(Option<Dir>, Vec<u8>),
 fn write_contents<R: BufRead>(
     file: &mut NewFile<'_>,
     archive: &mut ArchiveReader<R>,
+    mut hasher: Option<&mut ContentHasher>,
 ) -> Result<u64, EntryError> {
     let mut written = 0;
     loop {
@@ -266,30 +275,45 @@ fn write_contents<R: BufRead>(
             return Ok(written);
         }
         file.write_all(contents)?;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(contents);
+        }
         let count = contents.len();
         archive.consume(count);
         written += count as u64;
     }
 }
 
+/// Writes what is stored of a sparse file, whose segments ascend.
 fn write_segments<R: BufRead>(
     file: &NewFile<'_>,
     size: u64,
     segments: &[Segment],
     archive: &mut ArchiveReader<R>,
+    mut hasher: Option<&mut ContentHasher>,
 ) -> Result<u64, EntryError> {
-    let mut written = 0;
+    let (mut written, mut position) = (0, 0);
     for segment in segments {
         let (mut offset, end) = (segment.offset, segment.offset + segment.length);
+        if let Some(hasher) = &mut hasher {
+            hasher.update_with_hole(offset - position);
+        }
         while offset < end {
             let contents = archive.contents()?;
             let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX);
             let count = contents.len().min(wanted);
             file.write_all_at(&contents[..count], offset)?;
+            if let Some(hasher) = &mut hasher {
+                hasher.update(&contents[..count]);
+            }
             archive.consume(count);
             offset += count as u64;
         }
         written += segment.length;
+        position = end;
+    }
+    if let Some(hasher) = hasher {
+        hasher.update_with_hole(size - position);
     }
     file.set_size(size)?;
     Ok(written)

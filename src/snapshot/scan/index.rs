@@ -9,9 +9,9 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::listing::{Cursor, Listing};
 use super::mask::Mask;
-use super::seal::{KnownContents, Sealer};
+use super::seal::Sealer;
 use super::walk::Walk;
-use crate::fs::{Root, Timestamp};
+use crate::fs::{KnownContents, Root, Timestamp};
 use crate::snapshot::change::{DiffError, Excluded};
 
 /// A change time further in the future than this is from before the clock was set back, and no reason to wait. One

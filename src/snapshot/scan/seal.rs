@@ -5,14 +5,13 @@
 //! that `stat` tells but another change time (`chmod` to the mode it had, a file unpacked again, one renamed away and
 //! back), only the seal from before says whether the layer needs it again.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::hash::{BuildHasher, DefaultHasher, Hasher, RandomState};
-use std::io::{self, Read, Write};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Read};
 use std::num::NonZeroU64;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::fs::{Dir, FileKind, Metadata, PathContext, PathError};
+use crate::fs::{Dir, FileKind, KnownContents, Metadata, PathContext, PathError};
 use crate::snapshot::change::is_kept_xattr;
 
 /// A file is read this much at a time.
@@ -22,49 +21,6 @@ const READ_BYTES: usize = 128 * 1024;
 /// the same once in 2^64 comparisons, and nobody can make two such files on purpose. Never written anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seal(NonZeroU64);
-
-/// Contents of regular files that were hashed while they were written, so that nobody need read them again: filled
-/// by whoever unpacks the tree, used once by [`Index::take`](super::Index::take).
-///
-/// It goes by inodes: from the first insertion to the index, nobody may write regular files in the tree without
-/// inserting them. Files that are missing here are no error; see [`ScanDiff`](super::ScanDiff) for what they cost.
-#[derive(Debug, Default)]
-pub struct KnownContents {
-    key: RandomState,
-    hashes: HashMap<(u64, u64), u64>,
-}
-
-impl KnownContents {
-    /// Returns the key under which the contents are hashed.
-    pub(super) fn key(&self) -> &RandomState {
-        &self.key
-    }
-
-    /// Begins the hash of one file's contents.
-    pub fn hasher(&self) -> ContentHasher {
-        ContentHasher(self.key.build_hasher())
-    }
-
-    /// Notes what `file` contains: everything that went through `hasher`, in order.
-    pub fn insert(&mut self, file: &Metadata, hasher: ContentHasher) {
-        self.hashes.insert((file.dev, file.ino), hasher.0.finish());
-    }
-}
-
-/// The hash of contents in the making. Write the file's bytes to it as they pass, in pieces of any size.
-#[derive(Debug)]
-pub struct ContentHasher(DefaultHasher);
-
-impl Write for ContentHasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Makes seals.
 pub(super) struct Sealer<'a> {
@@ -82,7 +38,7 @@ impl<'a> Sealer<'a> {
     /// Seals files without reading them: those with known contents only.
     pub(super) fn of_known(known: &'a KnownContents) -> Self {
         Self {
-            key: &known.key,
+            key: known.key(),
             contents: Contents::Known(known),
         }
     }
@@ -129,10 +85,7 @@ impl<'a> Sealer<'a> {
             return Ok(Some(self.hash_of(b"")));
         }
         match self.contents {
-            Contents::Known(known) => {
-                let inode = (metadata.dev, metadata.ino);
-                Ok(known.hashes.get(&inode).copied())
-            }
+            Contents::Known(known) => Ok(known.hash_of(metadata)),
             Contents::Read => self.read(dir, name).map(Some),
         }
     }
@@ -161,6 +114,7 @@ impl<'a> Sealer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     fn known(pieces: &[&str], dir: &Dir, name: &OsStr) -> (KnownContents, Metadata) {
         let mut known = KnownContents::default();
@@ -182,14 +136,14 @@ mod tests {
         for pieces in [&["one two three"][..], &["o", "ne two", "", " three"]] {
             let (known, metadata) = known(pieces, &dir, name);
             let told = Sealer::of_known(&known).seal(&dir, name, &metadata);
-            let read = Sealer::reading(&known.key).seal(&dir, name, &metadata);
+            let read = Sealer::reading(known.key()).seal(&dir, name, &metadata);
             let told = told.unwrap();
             assert!(told.is_some());
             assert_eq!(told, read.unwrap(), "{pieces:?}");
         }
         let (other, metadata) = known(&["one two tree!"], &dir, name);
         let told = Sealer::of_known(&other).seal(&dir, name, &metadata);
-        let read = Sealer::reading(&other.key).seal(&dir, name, &metadata);
+        let read = Sealer::reading(other.key()).seal(&dir, name, &metadata);
         assert_ne!(told.unwrap(), read.unwrap());
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FileType;
 
 use super::*;
+use crate::fs::KnownContents;
 use crate::snapshot::overlay::tests::step::{age, line, set_mtime};
 use crate::snapshot::overlay::tests::{mknod, write};
 

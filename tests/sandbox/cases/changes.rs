@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use sawagani::fs::Root;
-use sawagani::sandbox::{Rootfs, View};
+use sawagani::sandbox::{FrozenStep, Rootfs, Step, View};
 
 use crate::fixture::{Fixture, run_in, shell, state_dir, succeeded};
 
@@ -31,6 +31,13 @@ fn tree(root: &Root) -> Vec<String> {
     let mut found = BTreeSet::new();
     walk(root, Path::new(""), &mut found);
     found.into_iter().collect()
+}
+
+fn freeze(step: Step<'_>) -> FrozenStep {
+    match step {
+        Step::Overlay(step) => step.freeze().unwrap(),
+        Step::Tree(_) => panic!("a tree's steps are not kept apart"),
+    }
 }
 
 fn read(root: &Root, path: &str) -> String {
@@ -97,9 +104,9 @@ pub(crate) fn stubs_are_in_no_diff_and_their_parents_look_as_before() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(busybox.path().join("bin/sh"), mode).unwrap();
     scratch.push_layer(busybox);
-    let mut step = scratch.begin_step().unwrap();
+    let mut step = Step::Overlay(scratch.begin_step().unwrap());
     succeeded(run_in(&mut step, &shell("echo x > /etc/foo"), &fixture.stop).unwrap());
-    let frozen = step.freeze().unwrap();
+    let frozen = freeze(step);
     assert_eq!(tree(&frozen.upper), ["etc", "etc/foo"]);
     assert!(!has(&frozen.lower, "etc"));
     assert_eq!(
@@ -140,7 +147,7 @@ pub(crate) fn deletions_and_replacements_are_marked() {
 
 pub(crate) fn files_written_before_a_command_are_seen_by_it() {
     let mut fixture = Fixture::new();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let mut step = Step::Overlay(fixture.rootfs.begin_step().unwrap());
     let root = step.root().unwrap();
     assert_eq!(root.metadata(Path::new("proc")).unwrap(), None);
     root.dir().create_dir(OsStr::new("proc"), 0o555).unwrap();
@@ -160,15 +167,15 @@ pub(crate) fn files_written_before_a_command_are_seen_by_it() {
     );
     let output = succeeded(run_in(&mut step, &shell("cat /ran"), &fixture.stop).unwrap());
     assert_eq!(output, "run\n");
-    let frozen = step.freeze().unwrap();
+    let frozen = freeze(step);
     assert_eq!(tree(&frozen.upper), ["copied", "proc", "ran"]);
 }
 
 pub(crate) fn a_discarded_step_changes_nothing() {
     let mut fixture = Fixture::new();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let mut step = Step::Overlay(fixture.rootfs.begin_step().unwrap());
     succeeded(run_in(&mut step, &shell("rm -r /home; echo x > /x"), &fixture.stop).unwrap());
-    step.discard();
+    drop(step);
     let view = fixture.rootfs.view().unwrap();
     assert!(has(&view, "home") && !has(&view, "x"));
     assert_eq!(fixture.rootfs.layer_count(), 1);
@@ -179,7 +186,7 @@ pub(crate) fn stages_share_layers_and_part_ways() {
     fixture.keep("echo base > /base");
     let mut other = fixture.rootfs.clone();
     fixture.keep("echo one > /one");
-    let mut step = other.begin_step().unwrap();
+    let mut step = Step::Overlay(other.begin_step().unwrap());
     succeeded(
         run_in(
             &mut step,
@@ -188,7 +195,7 @@ pub(crate) fn stages_share_layers_and_part_ways() {
         )
         .unwrap(),
     );
-    step.freeze().unwrap();
+    freeze(step);
     let (one, two) = (fixture.rootfs.view().unwrap(), other.view().unwrap());
     assert!(has(&one, "base") && has(&one, "one") && !has(&one, "two"));
     assert!(has(&two, "base") && has(&two, "two") && !has(&two, "one"));
@@ -205,13 +212,13 @@ pub(crate) fn an_empty_root_and_two_hundred_layers_work() {
     let mut fixture = Fixture::new();
     let mut empty = Rootfs::new(&fixture.sandbox);
     assert_eq!(tree(empty.view().unwrap().root()), [""; 0]);
-    let mut step = empty.begin_step().unwrap();
+    let mut step = Step::Overlay(empty.begin_step().unwrap());
     step.root()
         .unwrap()
         .dir()
         .create_dir(OsStr::new("d"), 0o755)
         .unwrap();
-    assert_eq!(tree(&step.freeze().unwrap().upper), ["d"]);
+    assert_eq!(tree(&freeze(step).upper), ["d"]);
     assert_eq!(tree(empty.view().unwrap().root()), ["d"]);
 
     for number in 0..220 {
@@ -225,7 +232,7 @@ pub(crate) fn deep_trees_go_with_the_sandbox() {
     let mut fixture = Fixture::new();
     fixture.keep("mkdir -m 0 /locked; for i in 1 2 3; do mkdir -p /wide/$i/a/b; done");
     // Deeper than a path can be long.
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let mut step = Step::Overlay(fixture.rootfs.begin_step().unwrap());
     let name = OsStr::new("directory");
     let mut dir = step.root().unwrap().dir().try_clone().unwrap();
     for _ in 0..3000 {
@@ -233,7 +240,7 @@ pub(crate) fn deep_trees_go_with_the_sandbox() {
         dir = dir.open_dir(name).unwrap();
     }
     drop(dir);
-    step.freeze().unwrap();
+    freeze(step);
     fixture.sandbox.close().unwrap();
     assert_eq!(crate::runner::names_in(&state_dir()), [""; 0]);
 }

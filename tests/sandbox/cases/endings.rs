@@ -5,18 +5,18 @@ use std::panic::AssertUnwindSafe;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use sawagani::sandbox::{EnterError, EnterOptions, Exit, Isolation, RunError, Stop, enter};
+use sawagani::sandbox::{EnterError, EnterOptions, Exit, Isolation, RunError, Step, Stop, enter};
 
 use crate::fixture::{Fixture, enter_here, isolation, run_in, shell, state_dir};
 use crate::runner::{CASE_VARIABLE, names_in};
 
 /// Longer than any test may take, in seconds, and a number that nobody else sleeps for.
-fn marker() -> String {
+pub(super) fn marker() -> String {
     format!("86{}", std::process::id())
 }
 
 /// Returns the processes of the machine that have `text` among their arguments, but for ours.
-fn processes_with(text: &str) -> Vec<String> {
+pub(super) fn processes_with(text: &str) -> Vec<String> {
     let pids = names_in("/proc".as_ref()).into_iter();
     pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit()))
         .filter(|pid| *pid != std::process::id().to_string())
@@ -49,6 +49,24 @@ pub(crate) fn what_a_command_leaves_running_is_killed() {
         (outcome.exit, outcome.stdout.as_str()),
         (Exit::Code(42), "started\n")
     );
+    assert_eq!(processes_with(&marker), [""; 0]);
+}
+
+pub(crate) fn what_other_users_leave_running_is_killed() {
+    let mut fixture = Fixture::new();
+    let marker = marker();
+    let mut command = shell(&format!(
+        "setsid sleep {marker} & (setsid sleep {marker} &); sleep 0.1; exit 3"
+    ));
+    command.user = fixture.user("app");
+    assert_eq!(fixture.try_run(&command).unwrap().exit, Exit::Code(3));
+    assert_eq!(processes_with(&marker), [""; 0]);
+    // A stop reaches them as well.
+    let stop = fixture.stop.clone();
+    command.argv[2] = format!("echo ready; sleep {marker}").into();
+    let mut step = fixture.step();
+    let error = step.run(&command, &stop.clone(), &mut |_, _| stop.request());
+    assert!(matches!(error, Err(RunError::Stopped)), "{error:?}");
     assert_eq!(processes_with(&marker), [""; 0]);
 }
 
@@ -111,9 +129,10 @@ fn start_helper(marker: &str) -> Child {
 pub(crate) fn helper_that_sleeps_in_a_step() {
     let marker = std::env::args().nth(1).unwrap();
     let mut fixture = Fixture::new();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let stop = fixture.stop.clone();
+    let mut step = fixture.step();
     let script = format!("setsid sleep {marker} & echo sleeping; sleep {marker}");
-    let exit = step.run(&shell(&script), &fixture.stop, &mut |_, bytes| {
+    let exit = step.run(&shell(&script), &stop, &mut |_, bytes| {
         print!("{}", String::from_utf8_lossy(bytes));
     });
     panic!("the step ended: {exit:?}");
@@ -123,14 +142,15 @@ pub(crate) fn a_stop_ends_a_step_that_obeys() {
     let mut fixture = Fixture::new();
     let stop = fixture.stop.clone();
     let marker = marker();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let given = fixture.stop.clone();
+    let mut step = fixture.step();
     // Everybody is asked, not only the command.
     let script = format!(
         "trap 'echo asked; exit 3' TERM; (trap 'echo child asked' TERM; sleep {marker}; true) & \
          echo ready; wait; exit 4"
     );
     let mut said = String::new();
-    let error = step.run(&shell(&script), &fixture.stop, &mut |_, bytes| {
+    let error = step.run(&shell(&script), &given, &mut |_, bytes| {
         said.push_str(&String::from_utf8_lossy(bytes));
         if said.contains("ready") {
             stop.request();
@@ -140,7 +160,7 @@ pub(crate) fn a_stop_ends_a_step_that_obeys() {
     assert!(said.contains("\nasked\n"), "{said}");
     assert_eq!(processes_with(&marker), [""; 0]);
     // A request is for good: nothing more is started.
-    let error = run_in(&mut step, &shell("true"), &fixture.stop);
+    let error = run_in(&mut step, &shell("true"), &given);
     assert!(matches!(error, Err(RunError::Stopped)), "{error:?}");
 }
 
@@ -150,10 +170,11 @@ pub(crate) fn a_stop_kills_a_step_that_does_not_obey() {
     fixture.stop = Stop::with_grace(grace).unwrap();
     let stop = fixture.stop.clone();
     let marker = marker();
-    let mut step = fixture.rootfs.begin_step().unwrap();
+    let given = fixture.stop.clone();
+    let mut step = fixture.step();
     let script = format!("trap '' TERM; echo ready; sleep {marker}; sleep {marker}");
     let mut asked = None;
-    let error = step.run(&shell(&script), &fixture.stop, &mut |_, _| {
+    let error = step.run(&shell(&script), &given, &mut |_, _| {
         asked = Some(Instant::now());
         stop.request();
     });
@@ -167,8 +188,10 @@ pub(crate) fn a_stop_kills_a_step_that_does_not_obey() {
 
 pub(crate) fn a_step_cannot_ask_for_its_own_stop() {
     let mut fixture = Fixture::new();
-    // Process 1 forwards the builder's SIGTERM to everybody; one of the step's own does nothing.
-    let outcome = fixture.run("sh -c 'sleep 0.3; echo untouched' & kill -TERM 1; wait");
+    // The first process forwards the builder's requests to everybody; one of the step's own does
+    // nothing.
+    let script = "sh -c 'sleep 0.3; echo untouched' & kill -TERM $PPID; kill -HUP $PPID; wait";
+    let outcome = fixture.run(script);
     assert_eq!(
         (outcome.exit, outcome.stdout.as_str()),
         (Exit::Code(0), "untouched\n")
@@ -180,10 +203,9 @@ pub(crate) fn a_panic_while_a_step_runs_leaves_nothing() {
     let marker = marker();
     let script = format!("echo go; sleep {marker}");
     let panicked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        let mut step = fixture.rootfs.begin_step().unwrap();
-        let _ = step.run(&shell(&script), &fixture.stop, &mut |_, _| {
-            panic!("on purpose")
-        });
+        let stop = fixture.stop.clone();
+        let mut step = fixture.step();
+        let _ = step.run(&shell(&script), &stop, &mut |_, _| panic!("on purpose"));
     }));
     assert!(panicked.is_err());
     assert_eq!(processes_with(&marker), [""; 0]);
@@ -197,10 +219,13 @@ pub(crate) fn steps_run_side_by_side() {
             let (mut rootfs, stop) = (fixture.rootfs.clone(), fixture.stop.clone());
             std::thread::spawn(move || {
                 for round in 0..10 {
-                    let mut step = rootfs.begin_step().unwrap();
+                    let mut step = Step::Overlay(rootfs.begin_step().unwrap());
                     let script = format!("echo {number} {round} >> /log; cat /log | wc -l");
                     let outcome = run_in(&mut step, &shell(&script), &stop).unwrap();
                     assert_eq!(outcome.stdout, format!("{}\n", round + 1), "{outcome:?}");
+                    let Step::Overlay(step) = step else {
+                        unreachable!("it was begun as one")
+                    };
                     step.freeze().unwrap();
                 }
                 rootfs.layer_count()
@@ -218,7 +243,7 @@ pub(crate) fn the_sandbox_cannot_be_entered_late_or_by_what_is_not_there() {
         state_dir: Some(state_dir()),
         state_dir_candidates: Vec::new(),
     };
-    for name in [Isolation::Inplace, Isolation::Chroot, Isolation::None] {
+    for name in [Isolation::Inplace, Isolation::None] {
         let error = enter(&options(name)).unwrap_err();
         assert_eq!(
             error.to_string(),

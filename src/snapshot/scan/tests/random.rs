@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::Command;
 
 use super::{Tree, contents_of};
+use crate::fs::KnownContents;
 use crate::fs::Root;
 use crate::image::layer_writer::{Compression, LayerOptions, LayerWriter};
 use crate::snapshot::change::{Change, DiffError};
 use crate::snapshot::overlay::tests::BOTH;
 use crate::snapshot::overlay::tests::random::{Dice, apply, compare, copy, tree, work_at_random};
 use crate::snapshot::overlay::tests::step::{Step, line};
-use crate::snapshot::{Diff, KnownContents, write_layer};
+use crate::snapshot::{Diff, write_layer};
 
 /// Enough that each kind of work meets each kind of file in most rounds.
 const OPERATIONS: usize = 120;
