@@ -2,15 +2,24 @@
 //!
 //! ```text
 //! inputs of a step ──▶ Fingerprint ──▶ CacheKey ──look_up──▶ CacheEntry: the layer, and where its bytes are
+//!                                                ◀──store─── the layer that the step made
 //! ```
 //!
 //! What a cache holds is checked before it is believed, and whatever is wrong with it is a miss and a warning: a cache
 //! never fails a build. This room runs nothing, and knows neither Dockerfiles nor the order of a build.
 
 mod encoding;
+mod entry;
 mod fingerprint;
 pub mod inputs;
 mod key;
+pub mod local_cache;
+mod lookup;
+mod registry_cache;
 
+pub use entry::{CacheEntry, EntryError, EntryLooks};
 pub use fingerprint::{Difference, Fingerprint, Part};
 pub use key::{CacheKey, InvalidKey};
+pub use local_cache::LocalCache;
+pub use lookup::{Lookup, Miss};
+pub use registry_cache::{RegistryCache, StoreError};

@@ -243,7 +243,7 @@ impl Walk<'_> {
         let mut digests = self.contents.of_files(self.root, &files)?.into_iter();
         for found in &batch {
             self.hash_field(&found.record);
-            // One number tells a hard link, whose record has a field more, from a file: the length of what follows.
+            // What has no bytes is followed by an empty field, which no size is.
             let contents = match &found.file {
                 Some(_) => digests.next(),
                 None => None,
