@@ -159,15 +159,27 @@ impl LocalCache {
         manifest_bytes: Vec<u8>,
         stored: Timestamp,
     ) -> Result<CachedImage, Unusable> {
-        let config = self.hold(&manifest.config)?.read()?;
+        // All are held before anything is read through, which may take a while.
+        let opened = {
+            let _lock = self.lock_shared()?;
+            let config = self.open_blob(&manifest.config);
+            let layers = manifest.layers.iter().map(|layer| self.open_if_here(layer));
+            config.and_then(|config| Ok((config, layers.collect::<Result<Vec<_>, _>>()?)))
+        };
+        let whole = opened.and_then(|(config, layers)| {
+            let layers = layers.into_iter();
+            let layers = layers.map(|layer| layer.map(|layer| self.checked(layer)).transpose());
+            Ok((config.read()?, layers.collect::<Result<Vec<_>, _>>()?))
+        });
+        let (config, layers) = match whole {
+            Ok(whole) => whole,
+            Err(problem) => {
+                self.discard_if_damaged(&problem)?;
+                return Err(problem.into());
+            }
+        };
         let config = ImageConfig::parse(&config)?;
         config.check_layer_count(manifest.layers.len())?;
-        let layers = manifest.layers.iter();
-        let layers = layers.map(|layer| match layer.media_type.is_foreign_layer() {
-            true => Ok(None),
-            false => self.hold(layer).map(Some),
-        });
-        let layers = layers.collect::<Result<_, BlobProblem>>()?;
         Ok(CachedImage {
             descriptor,
             manifest_bytes,
@@ -176,6 +188,14 @@ impl LocalCache {
             layers,
             stored,
         })
+    }
+
+    /// Opens a layer, if it is none of those that are fetched from elsewhere.
+    fn open_if_here(&self, layer: &Descriptor) -> Result<Option<HeldBlob>, BlobProblem> {
+        match layer.media_type.is_foreign_layer() {
+            true => Ok(None),
+            false => self.open_blob(layer).map(Some),
+        }
     }
 
     /// Stores an image whose layers are in the cache already, from [`add_file`](Self::add_file) or one of its kind, which

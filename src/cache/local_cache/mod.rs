@@ -33,7 +33,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tracing::debug;
 
-use crate::fs::{PathContext, PathError, replace_file};
+use crate::fs::{PathContext, PathError};
 use crate::image::Digest;
 
 mod blob;
@@ -210,16 +210,18 @@ fn prepare(dir: &Path) -> Result<(), PathError> {
     let lock = dir.join(LOCK_FILE);
     let file = open_lock(&lock)?;
     file.lock_shared().on("lock", &lock)?;
-    // A file of our own in the directory shows what a mode does not: a read-only mount, a full quota.
-    temp::TempFile::create(&dir.join("tmp"))?;
     let documents = [
         ("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#),
         ("index.json", r#"{"schemaVersion":2,"manifests":[]}"#),
     ];
     for (name, text) in documents {
+        // A file of our own in the directory shows what a mode does not: a read-only mount, a full quota.
+        let mut temp = temp::TempFile::create(&dir.join("tmp"))?;
         let path = dir.join(name);
         if !path.exists() {
-            replace_file(&path, |file| file.write_all(text.as_bytes()))?;
+            let written = temp.file().write_all(text.as_bytes());
+            written.on("write", temp.path())?;
+            temp.rename(&path)?;
         }
     }
     Ok(())

@@ -34,14 +34,19 @@ pub(super) struct Named {
 
 impl Survey {
     pub(super) fn take(cache: &LocalCache) -> Result<Self, PathError> {
-        let blobs = blobs(cache)?;
-        let mut all = Vec::new();
+        let mut found = Vec::new();
         for kind in NameKind::ALL {
             for (name, path) in files(&cache.dir().join(kind.dir()))? {
-                all.extend(Named::read(cache, &blobs, kind, name, path)?);
+                found.extend(Found::read(cache, kind, name, path)?);
             }
         }
-        Ok(Self { names: all, blobs })
+        // After the names: others may add to the directory meanwhile, blobs first.
+        let blobs = blobs(cache)?;
+        let names = found.into_iter().map(|found| found.judged(&blobs));
+        Ok(Self {
+            names: names.collect(),
+            blobs,
+        })
     }
 
     /// Returns the blobs that the chosen names lead to.
@@ -51,11 +56,20 @@ impl Survey {
     }
 }
 
-impl Named {
+/// A name, and what it says.
+struct Found {
+    kind: NameKind,
+    name: String,
+    path: PathBuf,
+    times: NameTimes,
+    /// The blobs that it leads to, or why it leads nowhere.
+    needs: Result<Vec<Descriptor>, String>,
+}
+
+impl Found {
     /// `None` if it is gone.
     fn read(
         cache: &LocalCache,
-        blobs: &BTreeMap<Digest, u64>,
         kind: NameKind,
         name: String,
         path: PathBuf,
@@ -70,28 +84,38 @@ impl Named {
                 None => Err("it cannot be read".to_owned()),
             },
         };
-        let (needs, mut problem) = match needs {
+        Ok(Some(Self {
+            kind,
+            name,
+            path,
+            times,
+            needs,
+        }))
+    }
+
+    /// Finds out whether all is there.
+    fn judged(self, blobs: &BTreeMap<Digest, u64>) -> Named {
+        let (needs, mut problem) = match self.needs {
             Ok(needs) => (needs, None),
             Err(problem) => (Vec::new(), Some(problem)),
         };
         for needed in &needs {
             match blobs.get(&needed.digest) {
                 Some(size) if *size == needed.size => {}
-                Some(_) | None => {
-                    problem = Some(format!("it leads to blob `{}`", needed.digest));
-                }
+                Some(_) => problem = Some(format!("blob `{}` is damaged", needed.digest)),
+                None => problem = Some(format!("blob `{}` is missing", needed.digest)),
             }
         }
         let needs: BTreeSet<Digest> = needs.into_iter().map(|needed| needed.digest).collect();
-        Ok(Some(Self {
-            kind,
-            name,
-            path,
-            times,
+        Named {
+            kind: self.kind,
+            name: self.name,
+            path: self.path,
+            times: self.times,
             size: needs.iter().filter_map(|digest| blobs.get(digest)).sum(),
             needs,
             problem,
-        }))
+        }
     }
 }
 
