@@ -5,6 +5,7 @@ mod registry_server;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -269,37 +270,68 @@ async fn what_is_no_entry_is_unusable_and_its_neighbours_are_found() {
     assert!(cache.look_up(&[key("moved")]).await[0].is_hit());
 }
 
-/// Answers every request with one status, and counts them.
-fn server_that_says(status: u16) -> (String, Arc<AtomicUsize>) {
+/// A server that answers every request by its first line, and counts them.
+fn server_that_answers(
+    reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static,
+) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = format!("localhost:{}", listener.local_addr().unwrap().port());
     let count = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&count);
+    let (counted, reply) = (Arc::clone(&count), Arc::new(reply));
     // Ends with the test's process.
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let counted = Arc::clone(&counted);
-            std::thread::spawn(move || answer(stream.unwrap(), status, &counted));
+            let (counted, reply) = (Arc::clone(&counted), Arc::clone(&reply));
+            std::thread::spawn(move || answer(stream.unwrap(), &*reply, &counted));
         }
     });
     (host, count)
 }
 
-fn answer(mut stream: TcpStream, status: u16, counted: &AtomicUsize) {
+fn answer(mut stream: TcpStream, reply: &dyn Fn(&str) -> Vec<u8>, counted: &AtomicUsize) {
     let mut seen = Vec::new();
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = stream.read(&mut buffer) {
         seen.extend_from_slice(&buffer[..length]);
         // Lookups have no bodies: a request ends with its headers.
         while let Some(end) = seen.windows(4).position(|window| window == b"\r\n\r\n") {
-            seen.drain(..end + 4);
+            let request = String::from_utf8(seen.drain(..end + 4).collect()).unwrap();
             counted.fetch_add(1, Ordering::Relaxed);
-            let reply = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
-            if stream.write_all(reply.as_bytes()).is_err() {
+            let answer = reply(request.lines().next().unwrap());
+            if stream.write_all(&answer).is_err() {
                 return;
             }
         }
     }
+}
+
+fn server_that_says(status: u16) -> (String, Arc<AtomicUsize>) {
+    let reply = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n");
+    server_that_answers(move |_| reply.clone().into_bytes())
+}
+
+#[tokio::test]
+async fn a_lookup_is_one_request_whatever_comes_of_it() {
+    let server = Server::start("").await;
+    let real = repository(&server.host(), "app/cache");
+    store(&cache_in(&real), "step").await;
+    let stored = real.fetch_manifest(key("step").as_str()).await.unwrap();
+    let (media_type, length) = (stored.descriptor.media_type, stored.bytes.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let wanted = format!("GET /v2/app/cache/manifests/{} HTTP/1.1", key("step"));
+    let (host, count) = server_that_answers(move |line| match line == wanted {
+        true => [head.as_bytes(), &stored.bytes].concat(),
+        false => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+    });
+    let cache = cache_in(&repository(&host, "app/cache"));
+    let found = cache
+        .look_up(&["step", "other", "step", "third"].map(key))
+        .await;
+    let hits: Vec<bool> = found.iter().map(Lookup::is_hit).collect();
+    assert_eq!(hits, [true, false, true, false]);
+    assert_eq!(count.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]
@@ -434,6 +466,9 @@ async fn a_layer_that_cannot_be_kept_is_no_error() {
     assert!(matches!(found[0], Lookup::Miss(Miss::Unreachable { .. })));
 }
 
+/// Whom root becomes to be nobody special.
+const NOBODY: u32 = 65534;
+
 /// Names the directory that a process which this test starts works on.
 const DIR: &str = "SAWAGANI_TEST_CACHE_DIR";
 /// What it writes differs by this.
@@ -509,6 +544,56 @@ fn child_that_uses_a_cache_directory() {
             cache.prune(&rules).unwrap();
         }
     }
+}
+
+/// Not a test of its own: what a process may do that can write nothing.
+#[test]
+#[ignore = "started by the test of a directory that is only read"]
+fn child_that_may_only_read() {
+    let Ok(dir) = std::env::var(DIR) else {
+        return;
+    };
+    let cache = LocalCache::open(Path::new(&dir), Timestamp::UNIX_EPOCH).unwrap();
+    assert!(!cache.is_writable());
+    let (_, held) = cache.look_up(&step_entry(0).keys[0]).hit().unwrap();
+    held.check().unwrap();
+    assert!(cache.write_blob(held.digest()).is_err());
+    assert!(cache.prune(&PruneRules::default()).is_err());
+    assert_eq!(cache.verify(false).unwrap(), []);
+    assert_eq!(cache.list().unwrap().len(), 1);
+}
+
+#[test]
+fn a_directory_of_somebody_else_is_only_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("cache");
+    use_step(&LocalCache::open(&dir, Timestamp::UNIX_EPOCH).unwrap(), 0);
+    let readable = |path: &Path| {
+        let changed = Command::new("chmod")
+            .args(["-R", "a-w,a+rX"])
+            .arg(path)
+            .status();
+        assert!(changed.unwrap().success());
+    };
+    readable(temp.path());
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child
+        .args(["--ignored", "--exact", "child_that_may_only_read"])
+        .env(DIR, &dir);
+    if rustix::process::geteuid().is_root() {
+        child.uid(NOBODY).gid(NOBODY);
+    }
+    let output = child.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+    let changed = Command::new("chmod")
+        .args(["-R", "u+w"])
+        .arg(temp.path())
+        .status();
+    assert!(changed.unwrap().success());
 }
 
 /// A process that works on the directory; killed when dropped.

@@ -174,8 +174,16 @@ impl Write for NewBlob<'_> {
 }
 
 impl NewBlob<'_> {
-    /// Puts the blob into the cache, if its bytes have the digest that was announced.
+    /// Puts the blob into the cache, if its bytes have the digest that was announced. Waits until they are on the disk.
     pub fn commit(self) -> Result<HeldBlob, LocalCacheError> {
+        let cache = self.cache;
+        let held = self.commit_unstamped()?;
+        cache.stamp(&held.file, &held.digest)?;
+        Ok(held)
+    }
+
+    /// As [`commit`](Self::commit) for what is hashed whenever it is read.
+    fn commit_unstamped(self) -> Result<HeldBlob, LocalCacheError> {
         let found = self.hasher.finish();
         if found != self.expected {
             let expected = self.expected;
@@ -188,7 +196,6 @@ impl NewBlob<'_> {
             let _lock = self.cache.lock_shared()?;
             temp.rename(&path)?
         };
-        self.cache.stamp(&file, &found)?;
         Ok(HeldBlob {
             file,
             path,
@@ -231,37 +238,34 @@ impl LocalCache {
         match self.link(file, descriptor)? {
             Some(held) => Ok(held),
             None => {
-                let source = File::open(file).on("open", file)?;
-                self.copy_in(source, file, &descriptor.digest)
+                let mut source = File::open(file).on("open", file)?;
+                let mut blob = self.write_blob(&descriptor.digest)?;
+                io::copy(&mut source, &mut blob).on("copy", file)?;
+                blob.commit()
             }
         }
     }
 
-    /// Adds a blob that is at hand as bytes.
-    pub fn add_bytes(
+    /// Adds a document, which is hashed whenever it is read.
+    pub fn add_document(
         &self,
         bytes: &[u8],
         descriptor: &Descriptor,
     ) -> Result<HeldBlob, LocalCacheError> {
-        if let Some(held) = self.hold_if_whole(descriptor)? {
+        self.check_writable()?;
+        let opened = {
+            let _lock = self.lock_shared()?;
+            self.open_blob(descriptor)
+        };
+        if let Ok(held) = opened
+            && held.check().is_ok()
+        {
             return Ok(held);
         }
-        self.copy_in(
-            bytes,
-            &self.blob_path(&descriptor.digest),
-            &descriptor.digest,
-        )
-    }
-
-    fn copy_in(
-        &self,
-        mut source: impl Read,
-        path: &Path,
-        digest: &Digest,
-    ) -> Result<HeldBlob, LocalCacheError> {
-        let mut blob = self.write_blob(digest)?;
-        io::copy(&mut source, &mut blob).on("copy", path)?;
-        blob.commit()
+        let mut blob = self.write_blob(&descriptor.digest)?;
+        let path = self.blob_path(&descriptor.digest);
+        blob.write_all(bytes).on("write", path)?;
+        blob.commit_unstamped()
     }
 
     /// Gives a file another name, that of the blob. `None` where that is not possible.

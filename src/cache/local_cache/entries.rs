@@ -96,8 +96,8 @@ impl LocalCache {
         }
         let documents = entry.documents(looks)?;
         // Held until the names lead to them.
-        let _config = self.add_bytes(&documents.config, &documents.config_descriptor)?;
-        let _manifest = self.add_bytes(&documents.manifest, &documents.manifest_descriptor)?;
+        let _config = self.add_document(&documents.config, &documents.config_descriptor)?;
+        let _manifest = self.add_document(&documents.manifest, &documents.manifest_descriptor)?;
         let _lock = self.lock_shared()?;
         for key in &entry.keys {
             self.write_name(

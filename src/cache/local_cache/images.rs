@@ -215,7 +215,7 @@ impl LocalCache {
                 return Err(BlobProblem::Missing(layer.digest.clone()).into());
             }
         }
-        let _config = self.add_bytes(config, &parsed.config)?;
+        let _config = self.add_document(config, &parsed.config)?;
         self.store_document(manifest)
     }
 
@@ -226,7 +226,7 @@ impl LocalCache {
 
     fn store_document(&self, document: &ImageDocument) -> Result<(), LocalCacheError> {
         let descriptor = &document.descriptor;
-        let _held = self.add_bytes(&document.bytes, descriptor)?;
+        let _held = self.add_document(&document.bytes, descriptor)?;
         let _lock = self.lock_shared()?;
         self.write_name(NameKind::Image, descriptor.digest.hex(), descriptor)
     }

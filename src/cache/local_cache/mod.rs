@@ -234,5 +234,15 @@ fn open_lock(path: &Path) -> Result<File, PathError> {
     options.open(path).on("open", path)
 }
 
+/// Opens a file to lock it for this process alone: network file systems want it writable for that.
+fn open_to_lock(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    match options.clone().write(true).open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => options.open(path),
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests;

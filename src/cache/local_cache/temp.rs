@@ -90,7 +90,7 @@ pub(super) fn remove_stale(dir: &Path) -> u64 {
 }
 
 fn remove_if_stale(path: &Path) -> Result<u64, PathError> {
-    let file = match File::open(path) {
+    let file = match super::open_to_lock(path) {
         Ok(file) => file,
         // Finished meanwhile.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),

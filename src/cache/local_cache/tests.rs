@@ -39,7 +39,9 @@ impl Site {
     }
 
     fn add(&self, text: &str) -> HeldBlob {
-        self.cache.add_bytes(text.as_bytes(), &layer(text)).unwrap()
+        let mut blob = self.cache.write_blob(&layer(text).digest).unwrap();
+        blob.write_all(text.as_bytes()).unwrap();
+        blob.commit().unwrap()
     }
 
     fn store(&self, name: &str, text: &str) {
@@ -255,6 +257,23 @@ fn a_finished_file_is_linked_and_a_wrong_one_refused() {
 }
 
 #[test]
+fn a_file_on_another_file_system_is_copied() {
+    let site = Site::new();
+    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
+        return;
+    };
+    let file = elsewhere.path().join("blob");
+    fs::write(&file, "contents").unwrap();
+    let held = site.cache.add_file(&file, &layer("contents")).unwrap();
+    assert_eq!(text_of(&held), "contents");
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    assert_ne!(inode(held.path().unwrap()), inode(&file));
+    let error = site.cache.add_file(&file, &layer("contento")).unwrap_err();
+    assert!(matches!(error, LocalCacheError::Mismatch { .. }), "{error}");
+    assert!(temp::is_empty(&site.cache.temp_dir()));
+}
+
+#[test]
 fn a_blob_with_other_bytes_than_announced_is_not_kept() {
     let site = Site::new();
     let mut blob = site.cache.write_blob(&Digest::of(b"abc")).unwrap();
@@ -371,7 +390,7 @@ fn a_directory_that_cannot_be_written_is_read() {
     damage(&blob);
     assert!(!cache.look_up(&key("a")).is_hit());
     assert!(blob.exists());
-    let refused = cache.add_bytes(b"new", &layer("new")).unwrap_err();
+    let refused = cache.add_document(b"new", &layer("new")).unwrap_err();
     assert!(matches!(refused, LocalCacheError::ReadOnly(_)), "{refused}");
     fs::remove_file(site.cache.dir().join(LOCK_FILE)).unwrap();
     assert!(cache.find_image(digest, &platform()).is_hit());

@@ -3,7 +3,6 @@
 //! What kaniko's warmer has put there is its own business: it is neither counted nor removed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -141,7 +140,7 @@ impl LocalCache {
     /// Removes a blob that nobody holds; the directory must be locked for this process alone.
     fn remove_unused(&self, digest: &Digest) -> Result<bool, PathError> {
         let path = self.blob_path(digest);
-        let file = File::open(&path).on("open", &path)?;
+        let file = super::open_to_lock(&path).on("open", &path)?;
         if file.try_lock().is_err() {
             return Ok(false);
         }
