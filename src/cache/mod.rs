@@ -8,6 +8,7 @@
 //! What a cache holds is checked before it is believed, and whatever is wrong with it is a miss and a warning: a cache
 //! never fails a build. This room runs nothing, and knows neither Dockerfiles nor the order of a build.
 
+mod base_images;
 mod encoding;
 mod entry;
 mod fingerprint;
@@ -18,6 +19,7 @@ pub mod local_cache;
 mod lookup;
 mod registry_cache;
 
+pub use base_images::{BaseImageCache, ImageLayers, ResolvedImage};
 pub use entry::{CacheEntry, EntryError, EntryLooks};
 pub use fingerprint::{Difference, Fingerprint, Part};
 pub use key::{CacheKey, InvalidKey};
