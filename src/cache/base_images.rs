@@ -46,7 +46,7 @@ pub enum ImageLayers {
     /// In the local directory, base first, as long as these are held. `None` for a layer that is fetched from elsewhere.
     Here(Vec<Option<HeldBlob>>),
     /// In the repository only.
-    Registry(PulledDocuments),
+    Registry(Box<PulledDocuments>),
 }
 
 /// What was pulled to find out what the image is: kept with the layers once these are here.
@@ -198,11 +198,11 @@ async fn pull(
         manifest,
         config,
         origin: origin_of(repository),
-        layers: ImageLayers::Registry(PulledDocuments {
+        layers: ImageLayers::Registry(Box::new(PulledDocuments {
             manifest: document,
             config: config_bytes.to_vec(),
             index,
-        }),
+        })),
     })
 }
 

@@ -85,7 +85,7 @@ pub enum EntryError {
 #[derive(Debug)]
 pub(super) enum Told {
     /// Everything.
-    Entry(CacheEntry),
+    Entry(Box<CacheEntry>),
     /// The config must be read too.
     LooksFine,
 }
@@ -147,7 +147,7 @@ impl Told {
         let (Some(diff_id), Some(created)) = (diff_id, created) else {
             return Ok(Self::LooksFine);
         };
-        Ok(Self::Entry(CacheEntry {
+        Ok(Self::Entry(Box::new(CacheEntry {
             keys,
             layer: layer.clone(),
             diff_id: DiffId::parse(diff_id)
@@ -155,7 +155,7 @@ impl Told {
             created: created
                 .parse()
                 .map_err(|_| EntryError::Says("when it was made"))?,
-        }))
+        })))
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
                 let mut manifest = manifest(&documents);
                 for key in &entry.keys {
                     let told = Told::by(&manifest, key).unwrap();
-                    assert!(matches!(told, Told::Entry(read) if read == entry));
+                    assert!(matches!(told, Told::Entry(read) if *read == entry));
                 }
                 assert_eq!(manifest.media_type, Some(MediaType::Manifest(format)));
                 let config = ImageConfig::parse(&documents.config).unwrap();

@@ -112,7 +112,7 @@ impl RegistryCache {
             ManifestDocument::Index(_) => return Err(EntryError::Index.into()),
         };
         match Told::by(&manifest, key)? {
-            Told::Entry(entry) => Ok(entry),
+            Told::Entry(entry) => Ok(*entry),
             Told::LooksFine => {
                 let config = self.repository.fetch_config(&manifest.config).await?;
                 Ok(entry_by_config(&manifest, &config, key)?)

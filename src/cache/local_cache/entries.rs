@@ -58,7 +58,7 @@ impl LocalCache {
         let manifest = self.open_blob(&descriptor)?.read()?;
         let manifest: Manifest = serde_json::from_slice(&manifest)?;
         let entry = match Told::by(&manifest, key)? {
-            Told::Entry(entry) => entry,
+            Told::Entry(entry) => *entry,
             Told::LooksFine => {
                 let config = self.open_blob(&manifest.config)?.read()?;
                 let config: ImageConfig = serde_json::from_slice(&config)?;

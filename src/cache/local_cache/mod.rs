@@ -41,13 +41,15 @@ mod entries;
 mod images;
 mod kaniko;
 mod names;
+mod new_blob;
 mod stamp;
 mod steps;
 mod temp;
 mod upkeep;
 
-pub use blob::{BlobBytes, BlobProblem, HeldBlob, NewBlob};
+pub use blob::{BlobBytes, BlobProblem, HeldBlob};
 pub use images::{CachedImage, ImageDocument};
+pub use new_blob::NewBlob;
 pub use steps::LastTime;
 pub use upkeep::{DiskUse, Listed, ListedKind, Problem, PruneRules, Pruned};
 

@@ -126,8 +126,8 @@ impl LocalCache {
             tv_nsec: nanos,
         };
         let times = Timestamps {
-            last_access: omitted(UTIME_NOW.into()),
-            last_modification: omitted(UTIME_OMIT.into()),
+            last_access: omitted(UTIME_NOW),
+            last_modification: omitted(UTIME_OMIT),
         };
         let touched = rustix::fs::utimensat(
             rustix::fs::CWD,

@@ -1,5 +1,7 @@
 //! Listing, measuring, pruning and verifying.
 
+use std::time::{Duration, SystemTime};
+
 use super::*;
 use crate::cache::local_cache::{DiskUse, ListedKind, PruneRules};
 
