@@ -7,9 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sawagani::cache::local_cache::PruneRules;
-use sawagani::cache::{CacheEntry, LocalCache};
-use sawagani::image::{Descriptor, ImageFormat, LayerCompression, MediaType};
+use sawagani::cache::local_cache::{HeldBlob, ImageDocument, PruneRules};
+use sawagani::cache::{CacheEntry, LocalCache, Lookup, Miss};
+use sawagani::image::{
+    Descriptor, Digest, ImageConfig, ImageFormat, LayerCompression, Manifest, MediaType, Platform,
+};
 
 use super::steps::{gzip_entry, looks};
 
@@ -47,23 +49,73 @@ fn step_entry(step: u64) -> CacheEntry {
     }
 }
 
-/// Looks for a step, checks what is found, and stores it if there is nothing.
+/// Looks for a step, checks what is found, and stores it if there is nothing. What is there is always whole.
 fn use_step(cache: &LocalCache, step: u64) {
     let entry = step_entry(step);
-    if let Some((found, held)) = cache.look_up(&entry.keys[0]).hit() {
-        assert_eq!(found, entry);
-        held.check().expect("what is found is whole");
-        return;
+    match cache.look_up(&entry.keys[0]) {
+        Lookup::Hit((found, held)) => {
+            assert_eq!(found, entry);
+            held.check().expect("what is found is whole");
+        }
+        Lookup::Miss(miss) => {
+            assert_eq!(miss, Miss::Absent);
+            let held = write_layer(cache, step);
+            // A build has other things to do before its layer gets a name.
+            std::thread::sleep(Duration::from_millis(step));
+            cache
+                .store(&entry, &looks(ImageFormat::Oci), &held)
+                .unwrap();
+        }
     }
+}
+
+fn write_layer(cache: &LocalCache, step: u64) -> HeldBlob {
     let layer = content(step);
-    let mut blob = cache.write_blob(&entry.layer.digest).unwrap();
+    let mut blob = cache.write_blob(&Digest::of(&layer)).unwrap();
     for piece in layer.chunks(10_000) {
         blob.write_all(piece).unwrap();
     }
-    let held = blob.commit().unwrap();
-    cache
-        .store(&entry, &looks(ImageFormat::Oci), &held)
-        .unwrap();
+    blob.commit().unwrap()
+}
+
+/// Does the same with a base image of two layers.
+fn use_image(cache: &LocalCache, number: u64) {
+    let layers = [number, (number + 1) % STEPS];
+    let layers = layers.map(|step| (step, step_entry(step)));
+    let mut config = ImageConfig::scratch(&amd64());
+    config.rootfs.diff_ids = layers
+        .iter()
+        .map(|(_, entry)| entry.diff_id.clone())
+        .collect();
+    let config = config.to_json().unwrap();
+    let described = Descriptor::of(MediaType::Config(ImageFormat::Oci), &config);
+    let descriptors = layers.each_ref().map(|(_, entry)| entry.layer.clone());
+    let manifest = Manifest::new(ImageFormat::Oci, &described, &descriptors);
+    let bytes = manifest.to_json().unwrap();
+    let document = ImageDocument {
+        descriptor: Descriptor::of(MediaType::Manifest(ImageFormat::Oci), &bytes),
+        bytes,
+    };
+    match cache.find_image(&document.descriptor.digest, &amd64()) {
+        Lookup::Hit(found) => {
+            assert_eq!(found.manifest, manifest);
+            for layer in found.layers.iter().flatten() {
+                layer.check().expect("what is found is whole");
+            }
+        }
+        Lookup::Miss(miss) => {
+            assert_eq!(miss, Miss::Absent);
+            let held = layers.map(|(step, entry)| match cache.hold(&entry.layer) {
+                Ok(held) => held,
+                Err(_) => write_layer(cache, step),
+            });
+            cache.store_image(&document, &config, &held).unwrap();
+        }
+    }
+}
+
+fn amd64() -> Platform {
+    Platform::new("linux", "amd64")
 }
 
 /// Not a test of its own: what the racing processes do, for ever.
@@ -81,15 +133,17 @@ fn child_that_uses_a_cache_directory() {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            use_step(&cache, (state >> 33) % STEPS);
+            let number = (state >> 33) % STEPS;
+            match (state >> 40) % 3 {
+                0 => use_image(&cache, number),
+                _ => use_step(&cache, number),
+            }
         }
-        if (state >> 40) % 3 == 0 {
-            let rules = PruneRules {
-                unused_since: None,
-                keep_size: Some(LAYER_BYTES * STEPS / 4),
-            };
-            cache.prune(&rules).unwrap();
-        }
+        let rules = PruneRules {
+            unused_since: None,
+            keep_size: Some(LAYER_BYTES * ((state >> 50) % (STEPS / 2))),
+        };
+        cache.prune(&rules).unwrap();
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) enum Unusable {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Platform(#[from] NoMatchingPlatform),
+    #[error("its name is that of another image")]
+    OtherName,
     #[error("an index lists an index")]
     NestedIndex,
     #[error("it is not of the kind that kaniko's warmer writes: {0}")]
@@ -95,98 +97,86 @@ impl LocalCache {
         digest: &Digest,
         platform: &Platform,
     ) -> Result<Option<CachedImage>, Unusable> {
-        let (descriptor, document, stored) = match self.image_document(digest)? {
-            Some(found) => found,
-            None => return Ok(None),
+        let opened = {
+            // Given up only when everything is held: nothing is removed in between.
+            let _lock = self.lock_shared()?;
+            self.open_image(digest, platform)
         };
-        let index = match document {
-            Document::Image(manifest, bytes) => {
-                return self
-                    .whole_image(descriptor, *manifest, bytes, stored)
-                    .map(Some);
-            }
-            Document::Index(index) => index,
+        let whole = match opened {
+            Ok(None) => return Ok(None),
+            Ok(Some(opened)) => self.whole_image(opened),
+            Err(error) => Err(error),
         };
-        let chosen = index.manifest_for(platform)?;
-        match self.image_document(&chosen.digest)? {
-            // The index may have been stored when only another platform's image was.
-            None => Ok(None),
-            Some((descriptor, Document::Image(manifest, bytes), stored)) => self
-                .whole_image(descriptor, *manifest, bytes, stored)
-                .map(Some),
-            Some((_, Document::Index(_), _)) => Err(Unusable::NestedIndex),
+        if let Err(Unusable::Blob(problem)) = &whole {
+            self.discard_if_damaged(problem)?;
         }
+        whole.map(Some)
+    }
+
+    /// Opens all that belongs to an image; the directory must be locked.
+    fn open_image(
+        &self,
+        digest: &Digest,
+        platform: &Platform,
+    ) -> Result<Option<OpenedImage>, Unusable> {
+        let Some(mut found) = self.open_document(digest)? else {
+            return Ok(None);
+        };
+        if let ManifestDocument::Index(index) = &found.document {
+            let chosen = index.manifest_for(platform)?;
+            found = match self.open_document(&chosen.digest)? {
+                Some(found) => found,
+                // The index may have been stored when only another platform's image was.
+                None => return Ok(None),
+            };
+        }
+        let manifest = match found.document {
+            ManifestDocument::Image(manifest) => *manifest,
+            ManifestDocument::Index(_) => return Err(Unusable::NestedIndex),
+        };
+        let layers = manifest.layers.iter().map(|layer| self.open_if_here(layer));
+        Ok(Some(OpenedImage {
+            layers: layers.collect::<Result<_, _>>()?,
+            config: self.open_blob(&manifest.config)?,
+            descriptor: found.descriptor,
+            manifest_bytes: found.bytes,
+            manifest,
+            stored: found.stored,
+        }))
     }
 
     /// Reads the manifest or index that is stored under a digest.
-    fn image_document(
-        &self,
-        digest: &Digest,
-    ) -> Result<Option<(Descriptor, Document, Timestamp)>, Unusable> {
+    fn open_document(&self, digest: &Digest) -> Result<Option<StoredDocument>, Unusable> {
         let path = self.name_path(NameKind::Image, digest.hex());
-        let held = {
-            let _lock = self.lock_shared()?;
-            let Some((descriptor, times)) = names::read::<Descriptor>(&path)? else {
-                return Ok(None);
-            };
-            if descriptor.digest != *digest {
-                return Err(BlobProblem::Damaged(digest.clone()).into());
-            }
-            let opened = self.open_blob(&descriptor);
-            opened.map(|held| (descriptor, held, times.stored))
+        let Some((descriptor, times)) = names::read::<Descriptor>(&path)? else {
+            return Ok(None);
         };
-        let read =
-            held.and_then(|(descriptor, held, stored)| Ok((descriptor, held.read()?, stored)));
-        let (descriptor, bytes, stored) = match read {
-            Ok(read) => read,
-            Err(problem) => {
-                self.discard_if_damaged(&problem)?;
-                return Err(problem.into());
-            }
-        };
+        if descriptor.digest != *digest {
+            return Err(Unusable::OtherName);
+        }
+        let bytes = self.open_blob(&descriptor)?.read()?;
         self.touch(&path);
-        let document = match ManifestDocument::parse(&bytes, Some(&descriptor.media_type))? {
-            ManifestDocument::Image(manifest) => Document::Image(manifest, bytes),
-            ManifestDocument::Index(index) => Document::Index(index),
-        };
-        Ok(Some((descriptor, document, stored)))
+        Ok(Some(StoredDocument {
+            document: ManifestDocument::parse(&bytes, Some(&descriptor.media_type))?,
+            descriptor,
+            bytes,
+            stored: times.stored,
+        }))
     }
 
-    fn whole_image(
-        &self,
-        descriptor: Descriptor,
-        manifest: Manifest,
-        manifest_bytes: Vec<u8>,
-        stored: Timestamp,
-    ) -> Result<CachedImage, Unusable> {
-        // All are held before anything is read through, which may take a while.
-        let opened = {
-            let _lock = self.lock_shared()?;
-            let config = self.open_blob(&manifest.config);
-            let layers = manifest.layers.iter().map(|layer| self.open_if_here(layer));
-            config.and_then(|config| Ok((config, layers.collect::<Result<Vec<_>, _>>()?)))
-        };
-        let whole = opened.and_then(|(config, layers)| {
-            let layers = layers.into_iter();
-            let layers = layers.map(|layer| layer.map(|layer| self.checked(layer)).transpose());
-            Ok((config.read()?, layers.collect::<Result<Vec<_>, _>>()?))
-        });
-        let (config, layers) = match whole {
-            Ok(whole) => whole,
-            Err(problem) => {
-                self.discard_if_damaged(&problem)?;
-                return Err(problem.into());
-            }
-        };
-        let config = ImageConfig::parse(&config)?;
-        config.check_layer_count(manifest.layers.len())?;
+    /// Makes sure that an image is whole; this may take a while.
+    fn whole_image(&self, opened: OpenedImage) -> Result<CachedImage, Unusable> {
+        let config = ImageConfig::parse(&opened.config.read()?)?;
+        config.check_layer_count(opened.manifest.layers.len())?;
+        let layers = opened.layers.into_iter();
+        let layers = layers.map(|layer| layer.map(|layer| self.checked(layer)).transpose());
         Ok(CachedImage {
-            descriptor,
-            manifest_bytes,
-            manifest,
+            layers: layers.collect::<Result<_, _>>()?,
+            descriptor: opened.descriptor,
+            manifest_bytes: opened.manifest_bytes,
+            manifest: opened.manifest,
             config,
-            layers,
-            stored,
+            stored: opened.stored,
         })
     }
 
@@ -240,7 +230,20 @@ impl LocalCache {
     }
 }
 
-enum Document {
-    Image(Box<Manifest>, Vec<u8>),
-    Index(Box<crate::image::Index>),
+/// A manifest or index, with when it was stored.
+struct StoredDocument {
+    descriptor: Descriptor,
+    bytes: Vec<u8>,
+    document: ManifestDocument,
+    stored: Timestamp,
+}
+
+/// An image all of which is held, and not yet read through.
+struct OpenedImage {
+    descriptor: Descriptor,
+    manifest_bytes: Vec<u8>,
+    manifest: Manifest,
+    config: HeldBlob,
+    layers: Vec<Option<HeldBlob>>,
+    stored: Timestamp,
 }
