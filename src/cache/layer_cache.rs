@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tracing::warn;
 
 use super::entry::{CacheEntry, EntryLooks};
@@ -10,8 +11,11 @@ use super::key::CacheKey;
 use super::local_cache::{HeldBlob, LocalCache, LocalCacheError};
 use super::lookup::{Lookup, Miss};
 use super::registry_cache::{RegistryCache, StoreError, with_causes};
-use crate::image::BlobOrigin;
+use crate::fs::PathError;
+use crate::image::reference::ReferenceError;
+use crate::image::{BlobOrigin, Reference};
 use crate::registry::push::BlobSource;
+use crate::registry::{Purpose, Registries, RegistryError};
 
 /// The caches of a build. Either may be missing, and then nothing is found or kept there.
 #[derive(Debug, Default)]
@@ -112,7 +116,45 @@ impl LayerCache {
     }
 }
 
+/// Why a cache repository cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenCacheError {
+    /// It is no name of a repository.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// It has a tag or a digest: tags are made of keys.
+    #[error("the cache repository `{0}` must have neither tag nor digest")]
+    NotARepository(String),
+    /// A client for it cannot be made.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] PathError),
+}
+
 impl CacheRepository {
+    /// What begins the name of a directory, in `--cache-repo` as kaniko has it.
+    const DIRECTORY: &str = "oci:";
+
+    /// Opens what `--cache-repo` names: a repository, or with `oci:` before it a directory. Nobody is asked anything yet.
+    pub fn open(
+        name: &str,
+        registries: &Registries,
+        oldest: Timestamp,
+    ) -> Result<Self, OpenCacheError> {
+        if let Some(dir) = name.strip_prefix(Self::DIRECTORY) {
+            let directory = LocalCache::open(Path::new(dir), oldest)?;
+            return Ok(Self::Directory(Arc::new(directory)));
+        }
+        let reference = Reference::parse(name)?;
+        if reference.tag().is_some() || reference.digest().is_some() {
+            return Err(OpenCacheError::NotARepository(name.to_owned()));
+        }
+        let repository = registries.repository(&reference, Purpose::Push)?;
+        Ok(Self::Registry(RegistryCache::new(repository, oldest)))
+    }
+
     async fn look_up(&self, keys: &[CacheKey]) -> Vec<Lookup<FoundLayer>> {
         match self {
             Self::Directory(directory) => look_up_here(directory, keys).await,

@@ -1,11 +1,13 @@
 //! Layers in a directory and a repository at the same time.
 
+use jiff::Timestamp;
 use sawagani::cache::{CacheRepository, LayerCache, LayerPlace, Lookup, Miss};
 use sawagani::image::ImageFormat;
+use sawagani::registry::Registries;
 
 use super::registry_server::Server;
 use super::scripted::server_that_says;
-use super::steps::{cache_in, gzip_entry, key, local_cache, looks, repository, store};
+use super::steps::{cache_in, gzip_entry, key, local_cache, looks, options, repository, store};
 
 #[tokio::test]
 async fn the_directory_is_asked_first_and_the_repository_for_the_rest() {
@@ -90,4 +92,38 @@ async fn a_layer_that_cannot_be_kept_is_no_error() {
     cache.store(&gzip_entry("step"), &looks, &file, None).await;
     let found = cache.look_up(&[key("step")]).await;
     assert!(matches!(found[0], Lookup::Miss(Miss::Unreachable { .. })));
+}
+
+#[tokio::test]
+async fn a_cache_repository_is_opened_by_its_name() {
+    let server = Server::start("").await;
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("blob");
+    std::fs::write(&file, "step").unwrap();
+    let registries = Registries::new(options());
+    let open = |name: &str| CacheRepository::open(name, &registries, Timestamp::UNIX_EPOCH);
+    let in_registry = format!("{}/app/cache", server.host());
+    let in_directory = format!("oci:{}", temp.path().join("shared").display());
+    for name in [&in_registry, &in_directory] {
+        let cache = || LayerCache {
+            local: None,
+            repository: Some(open(name).unwrap()),
+        };
+        let looks = looks(ImageFormat::Oci);
+        cache()
+            .store(&gzip_entry("step"), &looks, &file, None)
+            .await;
+        assert!(cache().look_up(&[key("step")]).await[0].is_hit(), "{name}");
+    }
+    let here = local_cache(&temp.path().join("shared"));
+    assert!(here.look_up(&key("step")).is_hit());
+    assert!(
+        cache_in(&repository(&server.host(), "app/cache"))
+            .look_up(&[key("step")])
+            .await[0]
+            .is_hit()
+    );
+    for name in ["", "Not A Name", "app/cache:tag", "oci:/dev/null/x"] {
+        assert!(open(name).is_err(), "{name}");
+    }
 }

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use thiserror::Error;
-use tracing::debug;
+use tracing::info;
 
 use crate::fs::{PathContext, PathError};
 use crate::image::Digest;
@@ -111,7 +111,7 @@ impl LocalCache {
         let is_writable = match prepare(&dir) {
             Ok(()) => true,
             Err(error) if dir.is_dir() => {
-                debug!(
+                info!(
                     "the cache directory is only read: {error}: {}",
                     error.source
                 );

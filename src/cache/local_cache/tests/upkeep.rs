@@ -155,3 +155,40 @@ fn damage_is_found_told_and_repaired() {
     assert!(site.find("b").is_hit());
     assert!(matches!(site.find("a"), Lookup::Miss(Miss::Absent)));
 }
+
+/// Starts `work` while a lock is held, and says whether it waits for that.
+fn waits_for(lock: DirLock, work: impl FnOnce() + Send) -> bool {
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(work);
+        std::thread::sleep(Duration::from_millis(300));
+        let waits = !worker.is_finished();
+        drop(lock);
+        worker.join().unwrap();
+        waits
+    })
+}
+
+#[test]
+fn whoever_reads_or_writes_names_and_whoever_removes_things_wait_for_each_other() {
+    let site = Site::new();
+    site.store("a", "layer");
+    let image = site.store_image(&["one"]);
+    let digest = &image.document.descriptor.digest;
+    let held = site.add("new");
+    let cache = &site.cache;
+    let shared = || cache.lock_shared().unwrap();
+    let exclusive = || cache.lock_exclusive().unwrap();
+    let prune = || drop(cache.prune(&PruneRules::default()).unwrap());
+    assert!(waits_for(shared(), prune));
+    assert!(waits_for(shared(), || drop(cache.verify(true).unwrap())));
+    assert!(waits_for(exclusive(), || drop(cache.look_up(&key("a")))));
+    assert!(waits_for(exclusive(), || drop(
+        cache.find_image(digest, &platform())
+    )));
+    assert!(waits_for(exclusive(), || drop(cache.hold(&layer("one")))));
+    assert!(waits_for(exclusive(), || {
+        cache.store(&entry("new", "new"), &looks(), &held).unwrap();
+    }));
+    assert!(waits_for(exclusive(), || drop(site.add("newer"))));
+    assert!(waits_for(exclusive(), || drop(cache.list().unwrap())));
+}
