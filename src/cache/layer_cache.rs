@@ -148,7 +148,9 @@ impl CacheRepository {
             return Ok(Self::Directory(Arc::new(directory)));
         }
         let reference = Reference::parse(name)?;
-        if reference.tag().is_some() || reference.digest().is_some() {
+        // A port stands before the last slash.
+        let last = name.rsplit('/').next().unwrap_or(name);
+        if last.contains([':', '@']) {
             return Err(OpenCacheError::NotARepository(name.to_owned()));
         }
         let repository = registries.repository(&reference, Purpose::Push)?;
