@@ -17,6 +17,7 @@ pub mod cli;
 
 pub mod build;
 
+pub mod cache;
 pub mod output;
 
 pub mod context;

@@ -2,6 +2,7 @@
 //!
 //! This room knows files and patterns. It must not know instructions, stages or registries.
 
+pub mod digest;
 mod dir;
 pub mod dockerignore;
 pub mod glob;

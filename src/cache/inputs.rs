@@ -1,0 +1,236 @@
+//! What the steps of a build depend on. The table in `key` says which of it counts for which step.
+//!
+//! Everything here is plain: expanded, resolved and made absolute by the caller. What may not count has no field.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use super::encoding::Encoder;
+use super::fingerprint::Fingerprint;
+use super::key::CacheKey;
+use crate::image::layer_writer::Compression;
+use crate::image::{DiffId, Digest, Platform};
+
+mod source;
+
+pub use source::{NetworkIdentity, SourceInputs};
+
+/// What a stage starts with, or what files are copied from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseInputs {
+    /// The machine that the stage is built for.
+    pub platform: Platform,
+    /// The layers, base first. Empty for `scratch`.
+    pub layers: Vec<DiffId>,
+    /// How the layers above it are written.
+    pub form: LayerForm,
+}
+
+/// How layers are written, as far as it shows in their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerForm {
+    /// Compression of the blobs.
+    pub compression: Compression,
+    /// No file is newer than this second of the Unix epoch. `None` where times are left as they are, or where a layer
+    /// that was made with another limit will do.
+    pub clamp_mtime: Option<i64>,
+}
+
+/// A RUN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunInputs {
+    /// Key of the step before, or of the base.
+    pub parent: CacheKey,
+    /// The words that are executed, the shell's included.
+    pub argv: Vec<String>,
+    /// Text of the here document that the words name. Empty if there is none.
+    pub script: String,
+    /// What ENV and declared ARGs give the command. Neither proxies nor secrets.
+    pub environment: BTreeMap<String, String>,
+    /// Absolute.
+    pub working_dir: String,
+    /// As the config names it. Empty for root.
+    pub user: String,
+    /// Further options that show in what the command can do, by name.
+    pub options: BTreeMap<String, String>,
+    /// In the order in which they are mounted.
+    pub mounts: Vec<MountInputs>,
+}
+
+/// A mount of a RUN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountInputs {
+    /// `bind`, `cache`, `tmpfs`, `secret` or `ssh`.
+    pub kind: String,
+    /// All that was asked for, defaults filled in, by name.
+    pub options: BTreeMap<String, String>,
+    /// The files that a bind mount shows; `None` for mounts whose contents do not count.
+    pub files: Option<SourceInputs>,
+}
+
+/// A COPY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopyInputs {
+    /// Key of the step before, or of the base.
+    pub parent: CacheKey,
+    /// In their order: a later one replaces what an earlier one wrote.
+    pub sources: Vec<SourceInputs>,
+    /// Absolute, with a slash at its end if it is a directory.
+    pub destination: String,
+    /// `--chown`; `None` if it is not there.
+    pub chown: Option<String>,
+    /// `--chmod`; `None` if it is not there.
+    pub chmod: Option<String>,
+    /// Further options that show in the layer, by name.
+    pub options: BTreeMap<String, String>,
+}
+
+/// An ADD.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddInputs {
+    /// What it has in common with COPY.
+    pub copy: CopyInputs,
+    /// Whether a file that is an archive is unpacked.
+    pub unpacks: bool,
+}
+
+/// A WORKDIR.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkdirInputs {
+    /// Key of the step before, or of the base.
+    pub parent: CacheKey,
+    /// Absolute.
+    pub path: String,
+    /// Who owns what is created, as the config names it. Empty for root.
+    pub user: String,
+}
+
+impl BaseInputs {
+    /// Returns what the key of the first step goes back to.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let platform = self.platform.normalised();
+        Fingerprint::new("FROM")
+            .part("platform", |value| encode_platform(value, &platform))
+            .part("layers of the base", |value| {
+                value.list(self.layers.iter(), |value, id| {
+                    value.text(id.as_digest().as_str())
+                })
+            })
+            .part("compression", |value| {
+                encode_compression(value, self.form.compression)
+            })
+            .part("latest file time", |value| match self.form.clamp_mtime {
+                Some(seconds) => value.number(seconds),
+                None => value.optional(None),
+            })
+    }
+}
+
+impl RunInputs {
+    /// Returns what the key is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut whole = Fingerprint::new("RUN")
+            .part("the step before", |value| value.text(self.parent.as_str()))
+            .part("command", |value| {
+                value.list(self.argv.iter(), |value, word| value.text(word))
+            })
+            .part("here document", |value| value.text(&self.script))
+            .part("working directory", |value| value.text(&self.working_dir))
+            .part("user", |value| value.text(&self.user))
+            .part("options", |value| encode_map(value, &self.options));
+        for (name, text) in &self.environment {
+            whole = whole.part(format!("variable {name}"), |value| value.text(text));
+        }
+        for (index, mount) in self.mounts.iter().enumerate() {
+            let name = format!("mount {} ({})", index + 1, mount.kind);
+            whole = whole.part(name, |value| mount.encode(value));
+        }
+        whole
+    }
+}
+
+impl MountInputs {
+    fn encode(&self, value: Encoder) -> Encoder {
+        let value = encode_map(value.text(&self.kind), &self.options);
+        match &self.files {
+            Some(files) => files.encode(value.flag(true)),
+            None => value.flag(false),
+        }
+    }
+}
+
+impl CopyInputs {
+    /// Returns what the key is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.begin("COPY")
+    }
+
+    fn begin(&self, kind: &str) -> Fingerprint {
+        let mut whole = Fingerprint::new(kind)
+            .part("the step before", |value| value.text(self.parent.as_str()))
+            .part("destination", |value| value.text(&self.destination))
+            .part("--chown", |value| value.optional(self.chown.as_deref()))
+            .part("--chmod", |value| value.optional(self.chmod.as_deref()))
+            .part("options", |value| encode_map(value, &self.options));
+        for (index, source) in self.sources.iter().enumerate() {
+            let name = format!("source {} ({})", index + 1, source.shown());
+            whole = whole.part(name, |value| source.encode(value));
+        }
+        whole
+    }
+}
+
+impl AddInputs {
+    /// Returns what the key is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let whole = self.copy.begin("ADD");
+        whole.part("unpacking", |value| value.flag(self.unpacks))
+    }
+}
+
+impl WorkdirInputs {
+    /// Returns what the key is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new("WORKDIR")
+            .part("the step before", |value| value.text(self.parent.as_str()))
+            .part("path", |value| value.text(&self.path))
+            .part("user", |value| value.text(&self.user))
+    }
+}
+
+fn encode_map(value: Encoder, map: &BTreeMap<String, String>) -> Encoder {
+    value.list(map.iter(), |value, (name, text)| {
+        value.text(name).text(text)
+    })
+}
+
+fn encode_platform(value: Encoder, platform: &Platform) -> Encoder {
+    value
+        .text(&platform.os)
+        .text(&platform.architecture)
+        .optional(platform.variant.as_deref())
+        .optional(platform.os_version.as_deref())
+        .list(platform.os_features.iter(), |value, feature| {
+            value.text(feature)
+        })
+}
+
+fn encode_compression(value: Encoder, compression: Compression) -> Encoder {
+    match compression {
+        Compression::None => value.text("none"),
+        Compression::Gzip { level } => value.text("gzip").number(level.into()),
+        Compression::Zstd { level } => value.text("zstd").number(level.into()),
+    }
+}
+
+fn encode_name(value: Encoder, name: &OsString) -> Encoder {
+    value.bytes(name.as_bytes())
+}
+
+fn encode_digest(value: Encoder, digest: &Digest) -> Encoder {
+    value.text(digest.as_str())
+}
+
+#[cfg(test)]
+mod tests;
