@@ -83,11 +83,11 @@ impl<'a> Processes<'a> {
     /// have got there as its children: they were started by a step's process that is dead.
     pub(super) fn each_stray(&self, visit: &mut dyn FnMut(Pid)) {
         let own = rustix::process::getpid();
-        let Ok(session) = rustix::process::getsid(None) else {
+        let Some(own_session) = session(own) else {
             return;
         };
         self.each(&mut |pid| {
-            let is_stray = || rustix::process::getsid(Some(pid)).is_ok_and(|its| its != session);
+            let is_stray = || session(pid).is_some_and(|its| its != own_session);
             if self.parent(pid) == Some(own) && is_stray() {
                 visit(pid);
             }
@@ -233,6 +233,14 @@ impl ProcPath {
     fn text(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
+}
+
+/// Returns the number of a process's session: 0 for one that was begun outside of this pid namespace, as
+/// that of a command which a runtime started in a container that was there before. `None` where it ended.
+fn session(pid: Pid) -> Option<i32> {
+    // SAFETY: a plain call. rustix's takes the answer for a process's number, which is never 0.
+    let session = unsafe { libc::getsid(pid.as_raw_pid()) };
+    (session >= 0).then_some(session)
 }
 
 /// Reads a number that is all there is.
