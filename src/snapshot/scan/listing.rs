@@ -100,6 +100,11 @@ impl Listing {
         OsStr::from_bytes(&self.names[start..self.records[position].name_end])
     }
 
+    /// Returns the names of all entries, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &OsStr> {
+        (0..self.len()).map(|position| self.name(position))
+    }
+
     /// Returns how much memory the listing takes, in bytes.
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {

@@ -4,6 +4,7 @@
 //! are short of work it hands over directories instead of entering them. Threads hold a bounded number of directories
 //! open, whatever the tree.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
 use std::sync::Arc;
@@ -46,6 +47,9 @@ struct Place<'a> {
     number: usize,
     /// Number of the directory that was at this path before.
     before: Option<usize>,
+    /// It is that one, with the change time that it had: whatever makes, removes or renames something in a directory
+    /// changes that.
+    has_same_names: bool,
     mask: Option<&'a Mask>,
 }
 
@@ -72,6 +76,7 @@ impl<'a> Walk<'a> {
         let place = Place {
             number: 0,
             before: (!before.is_empty()).then_some(0),
+            has_same_names: false,
             mask: Some(skipped),
         };
         let dir = root.try_clone()?;
@@ -151,19 +156,20 @@ impl<'a> Walk<'a> {
         let mut listing = Listing::default();
         let mut below = Vec::new();
         let mut same = 0;
-        for entry in dir.entries()? {
-            let name = entry.name.as_os_str();
+        for name in names(dir, before.filter(|_| place.has_same_names))? {
+            let name = name.as_ref();
             let mask = Mask::at(place.mask, name);
             if Mask::hides(mask) {
                 continue;
             }
             let old = olds.as_mut().and_then(|olds| olds.seek(name));
             let (metadata, seal) = self.look_at(dir, name, old.as_ref())?;
-            same += usize::from(old.is_some_and(|old| old.metadata == metadata));
+            let is_same = old.is_some_and(|old| old.metadata == metadata);
+            same += usize::from(is_same);
             found.latest.add(metadata.ctime);
             if metadata.is_dir() {
                 let before = old.and_then(|old| old.child);
-                below.push((listing.len(), before, mask));
+                below.push((listing.len(), before, is_same, mask));
             }
             if !listing.push(name, &metadata, seal) {
                 return Err(too_many_file_systems(dir, name).into());
@@ -186,10 +192,11 @@ impl<'a> Walk<'a> {
         found.dirs.push((place.number, indexed));
         let numbered = below.into_iter().zip(first_child..);
         let below: Vec<_> = numbered
-            .map(|((position, before, mask), number)| {
+            .map(|((position, before, has_same_names, mask), number)| {
                 let place = Place {
                     number,
                     before,
+                    has_same_names,
                     mask,
                 };
                 (position, place)
@@ -217,6 +224,15 @@ impl<'a> Walk<'a> {
         };
         Ok((metadata, seal))
     }
+}
+
+/// Returns the names in a directory, sorted by their bytes: from `before`, without a look at the directory, where it
+/// still has those.
+fn names<'b>(dir: &Dir, before: Option<&'b IndexedDir>) -> Result<Vec<Cow<'b, OsStr>>, PathError> {
+    Ok(match before {
+        Some(before) => before.listing.names().map(Cow::Borrowed).collect(),
+        None => dir.names()?.into_iter().map(Cow::Owned).collect(),
+    })
 }
 
 fn threads() -> usize {
