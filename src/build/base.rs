@@ -1,13 +1,11 @@
 //! Images that a build starts from or copies from: found in their registry, fetched and unpacked only
 //! when a step needs their files, and each layer once.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
-use tokio::io::AsyncRead;
 use tokio_util::io::SyncIoBridge;
 
 use crate::fs::Root;
@@ -41,7 +39,7 @@ pub(super) struct BaseImage {
 impl BaseImage {
     /// Returns the image as a stage starts with it. One without layers is as good as `scratch`.
     pub(super) fn draft(&self) -> ImageDraft {
-        ImageDraft::from_base(self.config.clone(), self.layers.clone())
+        ImageDraft::from_base(self.config.clone())
     }
 }
 
@@ -141,6 +139,22 @@ impl BaseImages {
         }
     }
 
+    /// Fetches layers, several at a time, and puts them on top of files that may be no image's.
+    pub(super) async fn apply(
+        self: &Arc<Self>,
+        files: StageFiles,
+        layers: &[StageLayer],
+    ) -> Result<StageFiles> {
+        let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        match files {
+            StageFiles::Layers(rootfs) => Ok(StageFiles::Layers(self.pile(rootfs, layers).await?)),
+            StageFiles::Tree(tree) => {
+                let tree = self.unpack_all(*tree, layers).await?;
+                Ok(StageFiles::Tree(Box::new(tree)))
+            }
+        }
+    }
+
     /// Fetches and unpacks the layers that are not here yet, to be read.
     pub(super) async fn view(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageView> {
         let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
@@ -157,8 +171,18 @@ impl BaseImages {
         }
     }
 
-    /// Fetches the layers, several at a time, and applies them to a directory, one after the other.
+    /// Makes a directory of the layers.
     async fn tree(self: &Arc<Self>, layers: Vec<&Arc<StoredLayer>>) -> Result<StageTree> {
+        self.unpack_all(StageTree::new(&self.sandbox)?, layers)
+            .await
+    }
+
+    /// Fetches the layers, several at a time, and applies them to a directory, one after the other.
+    async fn unpack_all(
+        self: &Arc<Self>,
+        mut tree: StageTree,
+        layers: Vec<&Arc<StoredLayer>>,
+    ) -> Result<StageTree> {
         let fetch = |layer: &Arc<StoredLayer>| {
             let (images, layer) = (Arc::clone(self), Arc::clone(layer));
             // A task each: a layer that waits for its turn must not hold up the others.
@@ -172,7 +196,6 @@ impl BaseImages {
             })
         };
         let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
-        let mut tree = StageTree::new(&self.sandbox)?;
         for task in tasks {
             let layer = task.await.context("fetching stopped")??;
             let images = Arc::clone(self);
@@ -185,11 +208,13 @@ impl BaseImages {
         Ok(tree)
     }
 
-    /// Fetches the blob of a layer.
+    /// Fetches the blob of a layer, unless it is here.
     async fn fetch_blob(&self, layer: &StoredLayer) -> Result<()> {
+        if self.blobs.contains(&layer.descriptor.digest) {
+            return Ok(());
+        }
         let failed = || format!("cannot fetch layer {}", layer.name());
-        let reader = self.open_blob(layer).await.with_context(failed)?;
-        let mut source = SyncIoBridge::new(reader);
+        let mut source = self.open_remote(layer).await.with_context(failed)?;
         let mut blob = self.blobs.writer_for(&layer.descriptor.digest)?;
         let digest = layer.descriptor.digest.clone();
         let task = tokio::task::spawn_blocking(move || -> Result<()> {
@@ -243,6 +268,29 @@ impl BaseImages {
         Ok(rootfs)
     }
 
+    /// Fetches and unpacks layers, several at a time, and puts them on top of a stack which may have layers of this build.
+    async fn pile(
+        self: &Arc<Self>,
+        mut rootfs: Rootfs,
+        layers: Vec<&Arc<StoredLayer>>,
+    ) -> Result<Rootfs> {
+        let fetch = |layer: &Arc<StoredLayer>| {
+            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
+            tokio::spawn(async move { images.fetch_layer(&layer).await })
+        };
+        let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
+        for task in tasks {
+            let layer = task.await.context("unpacking stopped")??;
+            if layer.unpacked.is_root_opaque {
+                rootfs = Rootfs::new(&self.sandbox);
+            }
+            let below = rootfs.layers().to_vec();
+            self.complete(Arc::clone(&layer), below).await?;
+            rootfs.push_layer(layer.dir.clone());
+        }
+        Ok(rootfs)
+    }
+
     async fn unpacked(
         self: Arc<Self>,
         id: Digest,
@@ -252,16 +300,24 @@ impl BaseImages {
         self.unpacked.get(id, fetch).await
     }
 
-    /// Fetches a layer, keeps its blob and unpacks it into a directory of its own, all in one pass.
+    /// Unpacks a layer into a directory of its own. One that is not here is fetched and its blob kept, all in one pass.
     async fn fetch_layer(&self, layer: &StoredLayer) -> Result<Arc<UnpackedLayer>> {
         let start = Instant::now();
         let failed = || format!("cannot unpack layer {}", layer.name());
-        let reader = self.open_blob(layer).await.with_context(failed)?;
-        let source = SyncIoBridge::new(reader);
+        let digest = &layer.descriptor.digest;
+        let is_here = self.blobs.contains(digest);
+        let source: Box<dyn Read + Send> = match is_here {
+            true => Box::new(self.halt.file(self.blobs.read(digest)?)),
+            false => Box::new(self.open_remote(layer).await.with_context(failed)?),
+        };
+        let copy = match is_here {
+            true => None,
+            false => Some(self.blobs.writer_for(digest)?),
+        };
         let work = LayerWork {
             dir: self.sandbox.new_layer_dir()?,
-            blob: self.blobs.writer_for(&layer.descriptor.digest)?,
-            digest: layer.descriptor.digest.clone(),
+            copy,
+            digest: digest.clone(),
             diff_id: layer.diff_id.clone(),
             xattrs: overlay_xattrs(&self.sandbox),
         };
@@ -275,23 +331,21 @@ impl BaseImages {
     }
 
     /// Asks the registry for a layer.
-    async fn open_blob(&self, layer: &StoredLayer) -> Result<impl AsyncRead + Unpin + use<>> {
-        let registry = self
-            .registries
-            .registry(&layer.origin.registry, Purpose::Pull)?;
-        let repository = registry.repository(&layer.origin.repository);
+    async fn open_remote(&self, layer: &StoredLayer) -> Result<impl Read + Send + use<>> {
+        let Some(origin) = &layer.origin else {
+            bail!("it is neither here nor in a registry");
+        };
+        let registry = self.registries.registry(&origin.registry, Purpose::Pull)?;
+        let repository = registry.repository(&origin.repository);
         let opening = repository.open_blob(&layer.descriptor);
         let reader = self.halt.or_halt(opening).await??;
-        Ok(self.halt.reader(reader.into_async_read()))
+        let reader = self.halt.reader(reader.into_async_read());
+        Ok(SyncIoBridge::new(reader))
     }
 
     fn tell_unpacked(&self, layer: &StoredLayer, start: Instant) {
-        let BlobOrigin {
-            registry,
-            repository,
-        } = &layer.origin;
         (self.progress)(Event::Unpacked {
-            image: &format!("{registry}/{repository}"),
+            image: &layer.place(),
             digest: layer.descriptor.digest.as_str(),
             size: layer.descriptor.size,
             duration: start.elapsed(),
@@ -352,12 +406,13 @@ fn stored_layers(
         .map(|(descriptor, diff_id)| StoredLayer {
             descriptor: descriptor.clone(),
             diff_id: diff_id.clone(),
-            origin: origin.clone(),
+            origin: Some(origin.clone()),
         });
     stored
         .map(|layer| StageLayer {
-            created: Timestamp::UNIX_EPOCH,
+            created: None,
             content: LayerContent::Stored(Arc::new(layer)),
+            keeping: None,
         })
         .collect()
 }

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use crate::image::layer_writer::Layer;
 use crate::image::{BlobOrigin, Descriptor, DiffId};
 
+use super::step_cache::Keeping;
+
 /// An error that several parts of a build come across.
 #[derive(Debug, Clone)]
 pub struct SharedError(Arc<anyhow::Error>);
@@ -57,16 +59,18 @@ pub(super) fn pending(
 /// A layer of a stage.
 #[derive(Debug, Clone)]
 pub(super) struct StageLayer {
-    /// When it was made, as the history tells.
-    pub(super) created: Timestamp,
+    /// When it was made, as the history tells. `None` for a layer of the base, whose history tells it.
+    pub(super) created: Option<Timestamp>,
     /// What it is.
     pub(super) content: LayerContent,
+    /// On its way to a cache. `None` for one that is in a cache or an image already, or goes into no cache.
+    pub(super) keeping: Option<Keeping>,
 }
 
 /// What a layer is.
 #[derive(Debug, Clone)]
 pub(super) enum LayerContent {
-    /// A layer of an image in a registry.
+    /// A layer that was there before this build: of an image, or kept from a former build.
     Stored(Arc<StoredLayer>),
     /// A layer of this build.
     New(PendingLayer),
@@ -74,24 +78,31 @@ pub(super) enum LayerContent {
     Unwritten,
 }
 
-/// A layer of an image in a registry.
+/// A layer that was there before this build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredLayer {
     /// Media type, digest and size of the stored bytes.
     pub(super) descriptor: Descriptor,
     /// Digest of the tar.
     pub(super) diff_id: DiffId,
-    /// A repository that has it.
-    pub(super) origin: BlobOrigin,
+    /// A repository that has it; `None` for a layer that only the blob store has.
+    pub(super) origin: Option<BlobOrigin>,
 }
 
 impl StoredLayer {
     /// Returns how messages name it.
     pub(super) fn name(&self) -> String {
-        let BlobOrigin {
-            registry,
-            repository,
-        } = &self.origin;
-        format!("{} of `{registry}/{repository}`", self.descriptor.digest)
+        format!("{} of `{}`", self.descriptor.digest, self.place())
+    }
+
+    /// Returns how messages name where it comes from.
+    pub(super) fn place(&self) -> String {
+        match &self.origin {
+            Some(BlobOrigin {
+                registry,
+                repository,
+            }) => format!("{registry}/{repository}"),
+            None => "the cache".to_owned(),
+        }
     }
 }

@@ -37,6 +37,28 @@ pub struct LayerForm {
     pub clamp_mtime: Option<i64>,
 }
 
+/// The files of a stage after a RUN, which is not bound to make the same of the same inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultInputs {
+    /// Key of the files before it.
+    pub before: CacheKey,
+    /// The layer that it made.
+    pub layer: DiffId,
+}
+
+/// What a step depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepInputs {
+    /// RUN
+    Run(RunInputs),
+    /// COPY
+    Copy(CopyInputs),
+    /// ADD
+    Add(AddInputs),
+    /// WORKDIR
+    Workdir(WorkdirInputs),
+}
+
 /// A RUN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunInputs {
@@ -124,6 +146,52 @@ impl BaseInputs {
                 Some(seconds) => value.number(seconds),
                 None => value.optional(None),
             })
+    }
+}
+
+impl ResultInputs {
+    /// Returns what the key of the files is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new("RESULT")
+            .part("the files before", |value| value.text(self.before.as_str()))
+            .part("layer", |value| value.text(self.layer.as_digest().as_str()))
+    }
+}
+
+impl StepInputs {
+    /// Returns what the key is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Run(run) => run.fingerprint(),
+            Self::Copy(copy) => copy.fingerprint(),
+            Self::Add(add) => add.fingerprint(),
+            Self::Workdir(workdir) => workdir.fingerprint(),
+        }
+    }
+
+    /// Returns the same step on other files.
+    pub fn on(mut self, parent: CacheKey) -> Self {
+        *self.parent_mut() = parent;
+        self
+    }
+
+    /// Returns the key of the step before.
+    pub fn parent(&self) -> &CacheKey {
+        match self {
+            Self::Run(run) => &run.parent,
+            Self::Copy(copy) => &copy.parent,
+            Self::Add(add) => &add.copy.parent,
+            Self::Workdir(workdir) => &workdir.parent,
+        }
+    }
+
+    fn parent_mut(&mut self) -> &mut CacheKey {
+        match self {
+            Self::Run(run) => &mut run.parent,
+            Self::Copy(copy) => &mut copy.parent,
+            Self::Add(add) => &mut add.copy.parent,
+            Self::Workdir(workdir) => &mut workdir.parent,
+        }
     }
 }
 

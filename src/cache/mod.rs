@@ -23,7 +23,9 @@ pub use base_images::{BaseImageCache, ImageLayers, ResolvedImage};
 pub use entry::{CacheEntry, EntryError, EntryLooks};
 pub use fingerprint::{Difference, Fingerprint, Part};
 pub use key::{CacheKey, InvalidKey};
-pub use layer_cache::{CacheRepository, FoundLayer, LayerCache, LayerPlace, OpenCacheError};
+pub use layer_cache::{
+    CacheRepository, FoundLayer, LayerCache, LayerPlace, OpenCacheError, Wanted,
+};
 pub use local_cache::LocalCache;
 pub use lookup::{Lookup, Miss};
 pub use registry_cache::{RegistryCache, StoreError};

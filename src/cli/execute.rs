@@ -220,6 +220,7 @@ async fn build_and_deliver(
     );
     let tools = Tools {
         images: Arc::new(images),
+        cache: None,
         sandbox,
         halt,
         progress,
