@@ -43,7 +43,7 @@ async fn finished(layer: &StageLayer, options: &BuildOptions) -> Result<Assemble
         LayerContent::Stored(stored) => Ok(AssembledLayer {
             descriptor: stored.descriptor.clone(),
             diff_id: stored.diff_id.clone(),
-            origin: Some(stored.origin.clone()),
+            origin: stored.origin.clone(),
         }),
         LayerContent::New(pending) => {
             let layer = pending.clone().await?;

@@ -1,13 +1,12 @@
 //! Images that a build starts from or copies from: found in their registry, fetched and unpacked only
 //! when a step needs their files, and each layer once.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
-use tokio::io::AsyncRead;
 use tokio_util::io::SyncIoBridge;
 
 use crate::fs::Root;
@@ -185,11 +184,13 @@ impl BaseImages {
         Ok(tree)
     }
 
-    /// Fetches the blob of a layer.
+    /// Fetches the blob of a layer, unless it is here.
     async fn fetch_blob(&self, layer: &StoredLayer) -> Result<()> {
+        if self.blobs.contains(&layer.descriptor.digest) {
+            return Ok(());
+        }
         let failed = || format!("cannot fetch layer {}", layer.name());
-        let reader = self.open_blob(layer).await.with_context(failed)?;
-        let mut source = SyncIoBridge::new(reader);
+        let mut source = self.open_remote(layer).await.with_context(failed)?;
         let mut blob = self.blobs.writer_for(&layer.descriptor.digest)?;
         let digest = layer.descriptor.digest.clone();
         let task = tokio::task::spawn_blocking(move || -> Result<()> {
@@ -252,16 +253,24 @@ impl BaseImages {
         self.unpacked.get(id, fetch).await
     }
 
-    /// Fetches a layer, keeps its blob and unpacks it into a directory of its own, all in one pass.
+    /// Unpacks a layer into a directory of its own. One that is not here is fetched and its blob kept, all in one pass.
     async fn fetch_layer(&self, layer: &StoredLayer) -> Result<Arc<UnpackedLayer>> {
         let start = Instant::now();
         let failed = || format!("cannot unpack layer {}", layer.name());
-        let reader = self.open_blob(layer).await.with_context(failed)?;
-        let source = SyncIoBridge::new(reader);
+        let digest = &layer.descriptor.digest;
+        let is_here = self.blobs.contains(digest);
+        let source: Box<dyn Read + Send> = match is_here {
+            true => Box::new(self.halt.file(self.blobs.read(digest)?)),
+            false => Box::new(self.open_remote(layer).await.with_context(failed)?),
+        };
+        let copy = match is_here {
+            true => None,
+            false => Some(self.blobs.writer_for(digest)?),
+        };
         let work = LayerWork {
             dir: self.sandbox.new_layer_dir()?,
-            blob: self.blobs.writer_for(&layer.descriptor.digest)?,
-            digest: layer.descriptor.digest.clone(),
+            copy,
+            digest: digest.clone(),
             diff_id: layer.diff_id.clone(),
             xattrs: overlay_xattrs(&self.sandbox),
         };
@@ -275,23 +284,21 @@ impl BaseImages {
     }
 
     /// Asks the registry for a layer.
-    async fn open_blob(&self, layer: &StoredLayer) -> Result<impl AsyncRead + Unpin + use<>> {
-        let registry = self
-            .registries
-            .registry(&layer.origin.registry, Purpose::Pull)?;
-        let repository = registry.repository(&layer.origin.repository);
+    async fn open_remote(&self, layer: &StoredLayer) -> Result<impl Read + Send + use<>> {
+        let Some(origin) = &layer.origin else {
+            bail!("it is neither here nor in a registry");
+        };
+        let registry = self.registries.registry(&origin.registry, Purpose::Pull)?;
+        let repository = registry.repository(&origin.repository);
         let opening = repository.open_blob(&layer.descriptor);
         let reader = self.halt.or_halt(opening).await??;
-        Ok(self.halt.reader(reader.into_async_read()))
+        let reader = self.halt.reader(reader.into_async_read());
+        Ok(SyncIoBridge::new(reader))
     }
 
     fn tell_unpacked(&self, layer: &StoredLayer, start: Instant) {
-        let BlobOrigin {
-            registry,
-            repository,
-        } = &layer.origin;
         (self.progress)(Event::Unpacked {
-            image: &format!("{registry}/{repository}"),
+            image: &layer.place(),
             digest: layer.descriptor.digest.as_str(),
             size: layer.descriptor.size,
             duration: start.elapsed(),
@@ -352,7 +359,7 @@ fn stored_layers(
         .map(|(descriptor, diff_id)| StoredLayer {
             descriptor: descriptor.clone(),
             diff_id: diff_id.clone(),
-            origin: origin.clone(),
+            origin: Some(origin.clone()),
         });
     stored
         .map(|layer| StageLayer {

@@ -66,7 +66,7 @@ pub(super) struct StageLayer {
 /// What a layer is.
 #[derive(Debug, Clone)]
 pub(super) enum LayerContent {
-    /// A layer of an image in a registry.
+    /// A layer that was there before this build: of an image, or kept from a former build.
     Stored(Arc<StoredLayer>),
     /// A layer of this build.
     New(PendingLayer),
@@ -74,24 +74,31 @@ pub(super) enum LayerContent {
     Unwritten,
 }
 
-/// A layer of an image in a registry.
+/// A layer that was there before this build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct StoredLayer {
     /// Media type, digest and size of the stored bytes.
     pub(super) descriptor: Descriptor,
     /// Digest of the tar.
     pub(super) diff_id: DiffId,
-    /// A repository that has it.
-    pub(super) origin: BlobOrigin,
+    /// A repository that has it; `None` for a layer that only the blob store has.
+    pub(super) origin: Option<BlobOrigin>,
 }
 
 impl StoredLayer {
     /// Returns how messages name it.
     pub(super) fn name(&self) -> String {
-        let BlobOrigin {
-            registry,
-            repository,
-        } = &self.origin;
-        format!("{} of `{registry}/{repository}`", self.descriptor.digest)
+        format!("{} of `{}`", self.descriptor.digest, self.place())
+    }
+
+    /// Returns how messages name where it comes from.
+    pub(super) fn place(&self) -> String {
+        match &self.origin {
+            Some(BlobOrigin {
+                registry,
+                repository,
+            }) => format!("{registry}/{repository}"),
+            None => "the cache".to_owned(),
+        }
     }
 }

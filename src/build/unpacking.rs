@@ -1,4 +1,4 @@
-//! Unpacking one layer alone into a directory of its own, while its blob is kept.
+//! Unpacking one layer alone into a directory of its own, while its blob is kept if it comes from elsewhere.
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +21,8 @@ pub(super) struct UnpackedLayer {
 /// What unpacking one layer takes. Runs on a thread of its own.
 pub(super) struct LayerWork {
     pub(super) dir: LayerDir,
-    pub(super) blob: BlobWriter,
+    /// Gets a copy of what is read. `None` for a blob that is here already.
+    pub(super) copy: Option<BlobWriter>,
     pub(super) digest: Digest,
     pub(super) diff_id: DiffId,
     pub(super) xattrs: OverlayXattrs,
@@ -29,14 +30,26 @@ pub(super) struct LayerWork {
 
 impl LayerWork {
     /// Unpacks, and keeps the blob.
-    pub(super) fn unpack(self, source: impl Read + Send + 'static) -> Result<UnpackedLayer> {
+    pub(super) fn unpack(mut self, source: impl Read + Send + 'static) -> Result<UnpackedLayer> {
+        let Some(copy) = self.copy.take() else {
+            return self.unpack_only(source);
+        };
         // The blob is written by the thread that decompresses it, and finished by this one.
-        let blob = Arc::new(Mutex::new(self.blob));
+        let copy = Arc::new(Mutex::new(copy));
         let tee = Tee {
             source,
-            copy: Arc::clone(&blob),
+            copy: Arc::clone(&copy),
         };
-        let (compression, source) = Compression::detect(tee)?;
+        let digest = self.digest.clone();
+        let unpacked = self.unpack_only(tee)?;
+        let copy = Arc::into_inner(copy).context("the layer is still being read")?;
+        let copy = copy.into_inner().unwrap_or_else(PoisonError::into_inner);
+        copy.commit(Some(&digest))?;
+        Ok(unpacked)
+    }
+
+    fn unpack_only(self, source: impl Read + Send + 'static) -> Result<UnpackedLayer> {
+        let (compression, source) = Compression::detect(source)?;
         let mut tar = LayerDecompressor::spawn(source, compression)?;
         let options = UnpackOptions {
             form: Form::OverlayLayer(self.xattrs),
@@ -45,9 +58,6 @@ impl LayerWork {
         let unpacked = unpack(&mut tar, &root_of(&self.dir)?, &options)?;
         let diff_id = tar.finish()?;
         check_diff_id(&diff_id, &self.diff_id)?;
-        let blob = Arc::into_inner(blob).context("the layer is still being read")?;
-        let blob = blob.into_inner().unwrap_or_else(PoisonError::into_inner);
-        blob.commit(Some(&self.digest))?;
         Ok(UnpackedLayer {
             dir: self.dir,
             unpacked,

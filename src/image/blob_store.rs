@@ -5,10 +5,16 @@
 //! all: it is written under a temporary name, hashed on the way, and renamed. Nothing is synced to
 //! the disk: a store lives as long as a build or can be filled again, and a machine that crashes
 //! loses no more than time.
+//!
+//! A store can be lent blobs that lie elsewhere: they are found like its own, and never written to.
 
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 use thiserror::Error;
@@ -45,6 +51,23 @@ pub struct BlobStore {
     blobs_dir: PathBuf,
     /// Where blobs are written; on the same file system.
     temp_dir: PathBuf,
+    /// Blobs that lie elsewhere.
+    lent: Arc<Mutex<BTreeMap<Digest, LentBlob>>>,
+}
+
+/// Keeps a lent blob where it is for as long as this value lives.
+pub type LentGuard = Arc<dyn Any + Send + Sync>;
+
+/// A blob that lies elsewhere.
+struct LentBlob {
+    path: PathBuf,
+    _guard: LentGuard,
+}
+
+impl fmt::Debug for LentBlob {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.fmt(formatter)
+    }
 }
 
 /// A blob that is in a store.
@@ -63,6 +86,7 @@ impl BlobStore {
         let store = Self {
             blobs_dir: dir.join("blobs"),
             temp_dir: dir.join("tmp"),
+            lent: Arc::default(),
         };
         let dirs = [&store.blobs_dir.join("sha256"), &store.temp_dir];
         for dir in dirs {
@@ -71,8 +95,27 @@ impl BlobStore {
         Ok(store)
     }
 
+    /// Makes a blob known that lies elsewhere, under a path that leads to exactly its bytes as long as `guard` lives.
+    /// That is until the store is dropped, and all writers of it. One that is lent already stays as it is.
+    pub fn lend(&self, digest: &Digest, path: &Path, guard: LentGuard) {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        lent.entry(digest.clone()).or_insert_with(|| LentBlob {
+            path: path.to_path_buf(),
+            _guard: guard,
+        });
+    }
+
     /// Returns where the blob is, or would be.
     pub fn path(&self, digest: &Digest) -> PathBuf {
+        let lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        match lent.get(digest) {
+            Some(blob) => blob.path.clone(),
+            None => self.own_path(digest),
+        }
+    }
+
+    /// Returns where a blob is written.
+    fn own_path(&self, digest: &Digest) -> PathBuf {
         let algorithm_dir = self.blobs_dir.join(digest.algorithm().name());
         algorithm_dir.join(digest.hex())
     }
@@ -145,7 +188,7 @@ impl BlobStore {
     /// Moves a finished file of ours, whose digest is known, into the store. It must lie on the same
     /// file system.
     pub fn adopt(&self, file: &Path, digest: &Digest) -> Result<(), PathError> {
-        let path = self.path(digest);
+        let path = self.own_path(digest);
         std::fs::rename(file, &path).on("rename", file)
     }
 }
@@ -194,7 +237,7 @@ impl BlobWriter {
             });
         }
         // Who wrote the same blob at the same time wrote the same bytes: either may win.
-        let path = self.store.path(&digest);
+        let path = self.store.own_path(&digest);
         hashing
             .temp
             .persist(&path)
@@ -319,6 +362,32 @@ mod tests {
         );
         assert!(store.contains(&digest));
         assert!(store.write(&b"abd"[..], Some(&digest)).is_err());
+    }
+
+    #[test]
+    fn a_lent_blob_is_found_like_an_own_one_and_held_until_the_store_goes() {
+        let (temp, store) = store();
+        let digest = Digest::of(b"abc");
+        let elsewhere = temp.path().join("elsewhere");
+        std::fs::write(&elsewhere, "abc").unwrap();
+        let guard: Arc<()> = Arc::default();
+        store.lend(&digest, &elsewhere, guard.clone());
+        // Who comes second has nothing to hold.
+        store.lend(&digest, &temp.path().join("other"), Arc::new(()));
+        assert!(store.contains(&digest));
+        assert_eq!(store.path(&digest), elsewhere);
+        assert_eq!(
+            std::io::read_to_string(store.read(&digest).unwrap()).unwrap(),
+            "abc"
+        );
+        // What is written goes into the store and leaves the lent file alone.
+        let mut file = store.clone().writer().unwrap();
+        file.write_all(b"abc").unwrap();
+        file.commit(Some(&digest)).unwrap();
+        assert!(elsewhere.exists() && store.own_path(&digest).is_file());
+        assert_eq!(Arc::strong_count(&guard), 2);
+        drop(store);
+        assert_eq!(Arc::strong_count(&guard), 1);
     }
 
     #[test]
