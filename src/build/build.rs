@@ -19,6 +19,7 @@ use super::assemble::assemble;
 use super::built::{BuiltStage, BuiltStages};
 use super::evaluate::evaluate;
 use super::forecast::forecast;
+use super::halt::Halted;
 use super::plan::{Plan, PlannedStage, StageBase, plan};
 use super::stage::{StageJob, build_stage};
 use super::workshop::{Tools, Workshop};
@@ -68,7 +69,14 @@ pub async fn build(
     };
     let result = result.await;
     if let Some(caching) = &workshop.caching {
-        caching.finish(result.is_err()).await;
+        match &result {
+            Ok(_) => caching.finish().await,
+            // What has been made until then is found by the next build.
+            Err(error) if !error.chain().any(|cause| cause.is::<Halted>()) => {
+                caching.finish_soon().await;
+            }
+            Err(_) => {}
+        }
     }
     result
 }

@@ -250,8 +250,8 @@ impl StepCaching {
         keeping
     }
 
-    /// Waits until everything is kept that is to be kept; not forever if the build has failed.
-    pub(super) async fn finish(&self, has_failed: bool) {
+    /// Waits until everything is kept that is to be kept.
+    pub(super) async fn finish(&self) {
         let under_way = {
             let mut under_way = self
                 .under_way
@@ -259,13 +259,12 @@ impl StepCaching {
                 .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *under_way)
         };
-        let all = futures_util::future::join_all(under_way);
-        if has_failed {
-            // What has not arrived by then is made again the next time.
-            let _ = tokio::time::timeout(PATIENCE_AFTER_FAILURE, all).await;
-        } else {
-            all.await;
-        }
+        futures_util::future::join_all(under_way).await;
+    }
+
+    /// As [`Self::finish`], but not for long: what has not arrived by then is made again the next time.
+    pub(super) async fn finish_soon(&self) {
+        let _ = tokio::time::timeout(PATIENCE_AFTER_FAILURE, self.finish()).await;
     }
 }
 

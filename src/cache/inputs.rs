@@ -32,8 +32,7 @@ pub struct BaseInputs {
 pub struct LayerForm {
     /// Compression of the blobs.
     pub compression: Compression,
-    /// No file is newer than this second of the Unix epoch. `None` where times are left as they are, or where a layer
-    /// that was made with another limit will do.
+    /// No file is newer than this second of the Unix epoch. `None` where times are left as they are.
     pub clamp_mtime: Option<i64>,
 }
 
