@@ -20,6 +20,7 @@ mod error;
 mod files;
 mod go_format;
 mod halt;
+mod keeper;
 mod layers;
 mod metadata;
 mod once;
