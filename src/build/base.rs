@@ -1,5 +1,5 @@
-//! Images that a build starts from or copies from: found in their registry, fetched and unpacked only
-//! when a step needs their files, and each layer once.
+//! Images that a build starts from or copies from: found in the cache directory or in their registry, fetched and unpacked
+//! only when a step needs their files, and each layer once.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -8,26 +8,26 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use tokio_util::io::SyncIoBridge;
 
+use crate::cache::local_cache::HeldBlob;
+use crate::cache::{BaseImageCache, ImageLayers, ResolvedImage};
 use crate::fs::Root;
-use crate::image::blob_store::BlobStore;
+use crate::image::blob_store::{BlobError, BlobStore, LentGuard};
 use crate::image::decompress::{Compression, LayerDecompressor};
-use crate::image::manifest::ManifestDocument;
 use crate::image::unpack;
-use crate::image::{
-    BlobOrigin, Descriptor, Digest, ImageConfig, OverlayXattrs, Platform, Reference,
-};
-use crate::registry::{Purpose, Registries, Repository};
+use crate::image::{Digest, ImageConfig, OverlayXattrs, Platform, Reference};
+use crate::registry::Purpose;
 use crate::sandbox::{LayerDir, Rootfs, Sandbox, StorageKind};
 
 use super::draft::ImageDraft;
 use super::files::{StageFiles, StageTree, StageView};
 use super::halt::Halt;
+use super::keeper::Keeper;
 use super::layers::{LayerContent, StageLayer, StoredLayer};
 use super::once::Once;
 use super::unpacking::{LayerWork, UnpackedLayer, check_diff_id, root_of};
 use super::{Event, Progress};
 
-/// An image in a registry, of which nothing but manifest and config is here.
+/// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
 #[derive(Debug)]
 pub(super) struct BaseImage {
     /// The image's config.
@@ -45,7 +45,8 @@ impl BaseImage {
 
 /// The images of a build.
 pub struct BaseImages {
-    registries: Arc<Registries>,
+    cache: Arc<BaseImageCache>,
+    keeper: Keeper,
     blobs: Arc<BlobStore>,
     sandbox: Sandbox,
     halt: Halt,
@@ -62,16 +63,17 @@ pub struct BaseImages {
 }
 
 impl BaseImages {
-    /// Makes an empty collection. Blobs that are fetched go into `blobs`.
+    /// Makes an empty collection. Blobs that are fetched go into `blobs`, and those that the cache has are lent to it.
     pub fn new(
-        registries: Arc<Registries>,
+        cache: Arc<BaseImageCache>,
         blobs: Arc<BlobStore>,
         sandbox: Sandbox,
         halt: Halt,
         progress: Progress,
     ) -> Self {
         Self {
-            registries,
+            keeper: Keeper::new(Arc::clone(&cache), Arc::clone(&blobs)),
+            cache,
             blobs,
             sandbox,
             halt,
@@ -106,19 +108,43 @@ impl BaseImages {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<Arc<BaseImage>> {
-        let (repository, fetched) = self.registries.fetch_manifest(reference).await?;
-        let manifest = match fetched.document {
-            ManifestDocument::Image(manifest) => *manifest,
-            ManifestDocument::Index(_) => {
-                let digest = fetched.descriptor.digest.as_str();
-                repository.fetch_image(digest, platform).await?.manifest
-            }
+        let image = self.cache.resolve(reference, platform).await?;
+        image
+            .config
+            .check_layer_count(image.manifest.layers.len())?;
+        self.warn_of_platform(reference, &image.config.platform(), platform);
+        let base = BaseImage {
+            config: image.config.clone(),
+            layers: stored_layers(&image),
         };
-        let config = repository.fetch_config(&manifest.config).await?;
-        config.check_layer_count(manifest.layers.len())?;
-        self.warn_of_platform(reference, &config.platform(), platform);
-        let layers = stored_layers(&manifest.layers, &config, &repository);
-        Ok(Arc::new(BaseImage { config, layers }))
+        let image = Arc::new(image);
+        self.lend(Arc::clone(&image)).await?;
+        self.keeper.note(image);
+        Ok(Arc::new(base))
+    }
+
+    /// Lends the layers that the cache has to the blob store. What cannot be lent is fetched when it is needed.
+    async fn lend(&self, image: Arc<ResolvedImage>) -> Result<()> {
+        let blobs = Arc::clone(&self.blobs);
+        let lending = tokio::task::spawn_blocking(move || {
+            let ImageLayers::Here(layers) = &image.layers else {
+                return;
+            };
+            for layer in layers.iter().flatten() {
+                match layer.path() {
+                    Some(path) => blobs.lend(layer.digest(), path, Arc::clone(&image) as LentGuard),
+                    None => copy_part(&blobs, layer),
+                }
+            }
+        });
+        lending.await.context("looking at the cache stopped")
+    }
+
+    /// Keeps what was pulled and is here, and waits until that is done.
+    pub async fn finish_keeping(&self) {
+        self.keeper.keep_what_is_here();
+        // Nobody waits for it once the build is asked to end.
+        let _ = self.halt.or_halt(self.keeper.finish()).await;
     }
 
     /// A name that stands for one image gives that image, whatever it was made for.
@@ -133,10 +159,12 @@ impl BaseImages {
     /// Fetches and unpacks the layers that are not here yet, for a stage to start with.
     pub(super) async fn open(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageFiles> {
         let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
-        match self.sandbox.storage() {
-            StorageKind::Layers(_) => Ok(StageFiles::Layers(self.stack(layers).await?)),
-            StorageKind::Trees => Ok(StageFiles::Tree(Box::new(self.tree(layers).await?))),
-        }
+        let files = match self.sandbox.storage() {
+            StorageKind::Layers(_) => StageFiles::Layers(self.stack(layers).await?),
+            StorageKind::Trees => StageFiles::Tree(Box::new(self.tree(layers).await?)),
+        };
+        self.keeper.keep_what_is_here();
+        Ok(files)
     }
 
     /// Fetches layers, several at a time, and puts them on top of files that may be no image's.
@@ -158,17 +186,19 @@ impl BaseImages {
     /// Fetches and unpacks the layers that are not here yet, to be read.
     pub(super) async fn view(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageView> {
         let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
-        match self.sandbox.storage() {
+        let view = match self.sandbox.storage() {
             StorageKind::Layers(_) => {
                 let mut rootfs = self.stack(layers).await?;
-                Ok(StageView::Layers(rootfs.view()?))
+                StageView::Layers(rootfs.view()?)
             }
             StorageKind::Trees => {
                 let id = chain_ids(&layers).pop();
                 let unpack = async || Ok(Arc::new(self.tree(layers).await?));
-                self.trees_to_read.get(id, unpack).await?.view()
+                self.trees_to_read.get(id, unpack).await?.view()?
             }
-        }
+        };
+        self.keeper.keep_what_is_here();
+        Ok(view)
     }
 
     /// Makes a directory of the layers.
@@ -335,7 +365,8 @@ impl BaseImages {
         let Some(origin) = &layer.origin else {
             bail!("it is neither here nor in a registry");
         };
-        let registry = self.registries.registry(&origin.registry, Purpose::Pull)?;
+        let registries = &self.cache.registries;
+        let registry = registries.registry(&origin.registry, Purpose::Pull)?;
         let repository = registry.repository(&origin.repository);
         let opening = repository.open_blob(&layer.descriptor);
         let reader = self.halt.or_halt(opening).await??;
@@ -390,23 +421,27 @@ fn chain_ids(layers: &[&Arc<StoredLayer>]) -> Vec<Digest> {
     chain
 }
 
-fn stored_layers(
-    descriptors: &[Descriptor],
-    config: &ImageConfig,
-    repository: &Repository,
-) -> Vec<StageLayer> {
-    let origin = BlobOrigin {
-        registry: repository.registry().host().to_owned(),
-        repository: repository.name().to_owned(),
-    };
-    let diff_ids = config.rootfs.diff_ids.iter();
-    let stored = descriptors
+/// Copies a layer that is a part of a larger file, as in an archive of kaniko's.
+fn copy_part(blobs: &BlobStore, layer: &HeldBlob) {
+    let copied = layer.bytes().map_err(BlobError::Read);
+    let copied = copied.and_then(|bytes| blobs.write(bytes, Some(layer.digest())));
+    if let Err(error) = copied {
+        let digest = layer.digest();
+        tracing::warn!("layer {digest} of the cache is not used: {error}");
+    }
+}
+
+fn stored_layers(image: &ResolvedImage) -> Vec<StageLayer> {
+    let diff_ids = image.config.rootfs.diff_ids.iter();
+    let stored = image
+        .manifest
+        .layers
         .iter()
         .zip(diff_ids)
         .map(|(descriptor, diff_id)| StoredLayer {
             descriptor: descriptor.clone(),
             diff_id: diff_id.clone(),
-            origin: Some(origin.clone()),
+            origin: Some(image.origin.clone()),
         });
     stored
         .map(|layer| StageLayer {

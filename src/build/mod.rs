@@ -24,6 +24,7 @@ mod files;
 mod forecast;
 mod go_format;
 mod halt;
+mod keeper;
 mod keys;
 mod layers;
 mod metadata;

@@ -13,6 +13,7 @@ use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::build::{self, BaseImages, BuildInput, DockerfileText, Halt, Tools};
+use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
 use crate::registry::Registries;
@@ -125,7 +126,7 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // The current directory may be among it; where relative names lead to does not matter here.
     let current_dir = environment::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
     let lock = crate::sandbox::recover_root(&options::sandbox_options(flags, &current_dir)?)?;
-    let options = ExecutorOptions::new(flags)?;
+    let mut options = ExecutorOptions::new(flags)?;
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);
     }
@@ -137,6 +138,9 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     }
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
+    let local_cache = options.cache.open_dir();
+    let kept = local_cache.iter().map(|cache| cache.dir().to_path_buf());
+    options.sandbox.kept = kept.collect();
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
     style.print(
@@ -146,7 +150,7 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     for warning in sandbox.warnings() {
         style.print(Level::Warning, &format!("warning: {warning}"));
     }
-    let result = in_runtime(options, input, &sandbox, style);
+    let result = in_runtime(options, input, local_cache, &sandbox, style);
     let closed = sandbox.close().context("cannot remove the build's files");
     result.and(closed)
 }
@@ -160,6 +164,7 @@ const FAILED_END: Duration = Duration::from_secs(1);
 fn in_runtime(
     options: ExecutorOptions,
     input: BuildInput,
+    local_cache: Option<Arc<LocalCache>>,
     sandbox: &Sandbox,
     style: LogStyle,
 ) -> Result<()> {
@@ -170,7 +175,14 @@ fn in_runtime(
     let stop = Stop::new()?;
     let result = runtime.block_on(async {
         let halt = Halt::new(stop);
-        let work = build_and_deliver(options, input, sandbox.clone(), halt.clone(), style);
+        let work = build_and_deliver(
+            options,
+            input,
+            local_cache,
+            sandbox.clone(),
+            halt.clone(),
+            style,
+        );
         tokio::pin!(work);
         let interruption = tokio::select! {
             result = &mut work => return result,
@@ -201,6 +213,7 @@ fn in_runtime(
 async fn build_and_deliver(
     options: ExecutorOptions,
     input: BuildInput,
+    local_cache: Option<Arc<LocalCache>>,
     sandbox: Sandbox,
     halt: Halt,
     style: LogStyle,
@@ -211,24 +224,34 @@ async fn build_and_deliver(
     }
     let store = Arc::new(BlobStore::open(&sandbox.work_dir().join("blob-store"))?);
     let progress = printer(style);
-    let images = BaseImages::new(
-        Arc::clone(&registries),
+    let cache = BaseImageCache {
+        registries: Arc::clone(&registries),
+        local: local_cache,
+    };
+    let images = Arc::new(BaseImages::new(
+        Arc::new(cache),
         Arc::clone(&store),
         sandbox.clone(),
         halt.clone(),
         Arc::clone(&progress),
-    );
+    ));
     let tools = Tools {
-        images: Arc::new(images),
+        images: Arc::clone(&images),
         cache: None,
         sandbox,
         halt,
         progress,
     };
-    let image = build::build(input, &options.build, tools).await?;
-    style.print(Level::Info, &format!("built {}", image.digest()));
-    let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
-    output::deliver(image, &options.delivery, registries, store, &tell).await
+    let delivered = async {
+        let image = build::build(input, &options.build, tools).await?;
+        style.print(Level::Info, &format!("built {}", image.digest()));
+        let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
+        output::deliver(image, &options.delivery, registries, store, &tell).await
+    }
+    .await;
+    // Also after a failure: the next try need not pull the base image again.
+    images.finish_keeping().await;
+    delivered
 }
 
 fn show_receipt(receipt: &Receipt) -> String {

@@ -5,7 +5,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
 
 use super::no_effect::NoEffectFlags;
 
@@ -27,6 +29,8 @@ pub(super) struct ExecutorFlags {
     pub(super) output: OutputFlags,
     #[command(flatten)]
     pub(super) registry: RegistryFlags,
+    #[command(flatten)]
+    pub(super) cache: CacheFlags,
     #[command(flatten)]
     pub(super) place: PlaceFlags,
     #[command(flatten)]
@@ -110,19 +114,19 @@ pub(super) struct OutputFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) no_push: bool,
     /// Write the image as a `docker save` archive
-    #[arg(long, alias = "tarPath", value_name = "FILE")]
+    #[arg(long, alias = "tarPath", value_name = "FILE", value_parser = path_or_empty())]
     pub(super) tar_path: Option<PathBuf>,
     /// Write the image as an OCI image layout
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(super) oci_layout_path: Option<PathBuf>,
     /// Write the manifest's digest to a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(super) digest_file: Option<PathBuf>,
     /// Write a line REPOSITORY@DIGEST for each destination to a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(super) image_name_with_digest_file: Option<PathBuf>,
     /// Write a line REPOSITORY:TAG@DIGEST for each destination to a file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(super) image_name_tag_with_digest_file: Option<PathBuf>,
     /// Give every new file, layer and history entry the time 0
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
@@ -185,6 +189,20 @@ pub(super) struct RegistryFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cache")]
+pub(super) struct CacheFlags {
+    /// Use the layers of former builds, and keep those of this one
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) cache: bool,
+    /// Directory where base images and layers are kept between builds; made if missing [default: /cache, if there is one and --cache is given]
+    #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
+    pub(super) cache_dir: Option<PathBuf>,
+    /// How long what was kept is used, such as 336h or 1h30m
+    #[arg(long, value_name = "DURATION", value_parser = go_duration, default_value = "336h", allow_hyphen_values = true)]
+    pub(super) cache_ttl: SignedDuration,
+}
+
+#[derive(Debug, Args)]
 #[command(next_help_heading = "Where steps run")]
 pub(super) struct PlaceFlags {
     /// How RUN is isolated: auto, ns, userns, inplace, chroot or none
@@ -196,13 +214,13 @@ pub(super) struct PlaceFlags {
     )]
     pub(super) isolation: String,
     /// Directory for the files of a build [default: the first of $TMPDIR, /var/tmp, /tmp, the tool's directory and the mounted disks that can hold overlays, else the first that can be written to]
-    #[arg(long, value_name = "DIR", env = "SAWAGANI_STATE_DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_or_empty(), env = "SAWAGANI_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Allow --isolation=inplace in any container: its files are moved aside while a RUN is executed
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) in_place: bool,
     /// The tool's own directory, which stays in place and out of images [default: /kaniko]
-    #[arg(long, value_name = "DIR", env = "KANIKO_DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path_or_empty(), env = "KANIKO_DIR")]
     pub(super) kaniko_dir: Option<PathBuf>,
     /// Path that is part of no layer; repeatable
     #[arg(long, value_name = "PATH")]
@@ -255,16 +273,13 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 24] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 21] = [
     "annotation",
     "bucket",
     "build-context",
-    "cache",
     "cache-copy-layers",
-    "cache-dir",
     "cache-repo",
     "cache-run-layers",
-    "cache-ttl",
     "credential-helpers",
     "dryrun",
     "git",
@@ -291,6 +306,18 @@ pub(super) fn go_bool(text: &str) -> Result<bool, String> {
     }
 }
 
+/// Takes any path, the empty one as well: scripts write `--tar-path=$TAR`, and it is up to `options` to take that as unset.
+pub(super) fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Reads a duration as Go's `time.ParseDuration` does: `336h`, `1h30m`, `300ms`.
+pub(super) fn go_duration(text: &str) -> Result<SignedDuration, String> {
+    let nanoseconds = crate::dockerfile::parse_duration(text);
+    let duration = nanoseconds.map(SignedDuration::from_nanos);
+    duration.ok_or_else(|| "expected a duration such as `336h`, `1h30m` or `90s`".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,6 +341,35 @@ mod tests {
             assert_eq!(flags.output.no_push, expected, "{arguments:?}");
         }
         assert!(ExecutorFlags::try_parse_from(["executor", "--no-push=yes"]).is_err());
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        let parse = |value: &str| {
+            let flags = ExecutorFlags::try_parse_from(["executor", "--cache-ttl", value]);
+            flags.map(|flags| flags.cache.cache_ttl)
+        };
+        assert_eq!(parse("1h30m").unwrap(), SignedDuration::from_mins(90));
+        assert_eq!(parse("300ms").unwrap(), SignedDuration::from_millis(300));
+        assert_eq!(parse("-1s").unwrap(), SignedDuration::from_secs(-1));
+        assert!(parse("14d").is_err());
+        let flags = ExecutorFlags::try_parse_from(["executor"]).unwrap();
+        assert_eq!(flags.cache.cache_ttl, SignedDuration::from_hours(336));
+    }
+
+    #[test]
+    fn a_path_may_be_empty() {
+        let flags = [
+            "--tar-path",
+            "--digest-file",
+            "--state-dir",
+            "--kaniko-dir",
+            "--cache-dir",
+        ];
+        for flag in flags {
+            let argument = format!("{flag}=");
+            assert!(ExecutorFlags::try_parse_from(["executor", &argument]).is_ok());
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::registry::options::{ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain};
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
+use super::cache_options::CacheOptions;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags, RegistryFlags};
 
@@ -21,6 +22,7 @@ pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
     pub(super) delivery: DeliveryOptions,
     pub(super) registry: RegistryOptions,
+    pub(super) cache: CacheOptions,
     pub(super) sandbox: EnterOptions,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
@@ -35,6 +37,7 @@ impl ExecutorOptions {
         Ok(Self {
             build: build_options(flags, &current_dir)?,
             registry: registry_options(&flags.registry, &current_dir)?,
+            cache: CacheOptions::new(&flags.cache, &current_dir),
             sandbox: sandbox_options(flags, &current_dir)?,
             checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,
             delivery,
@@ -294,6 +297,7 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         avoided: vec![absolute(&context_dir(&flags.input)?, current_dir)],
         tool_dir: given(&place.kaniko_dir).unwrap_or_else(|| PathBuf::from(TOOL_DIR)),
         ignored: ignored_paths(&place.ignore_path)?,
+        kept: Vec::new(),
         current_dir: current_dir.to_path_buf(),
         allows_in_place: place.in_place,
     })

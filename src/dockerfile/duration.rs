@@ -2,7 +2,7 @@
 
 /// Reads a duration; the result is in nanoseconds and may be negative. `None` for text
 /// outside the grammar or beyond 64 bits.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub fn parse(text: &str) -> Option<i64> {
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),

@@ -31,6 +31,7 @@ mod words;
 pub use ast::{Ast, Node};
 pub use csv::CsvError;
 pub use directives::{Directive, Directives};
+pub use duration::parse as parse_duration;
 pub use error::{ParseError, ParseErrorKind, SyntaxError};
 pub use flags::FlagError;
 pub use heredoc::Heredoc;
@@ -42,7 +43,7 @@ pub use instruction::{
 };
 use instruction::{Converted, convert};
 pub use keyword::Keyword;
-pub use mount::{Mount, MountError, MountRequest, Owner, Sharing};
+pub use mount::{Mount, MountError, MountRequest, Owner, Sharing, parse_size};
 pub use span::Span;
 pub use stage::{Stage, StageError};
 pub use words::{ExpandError, Expander, Fault, Lookup};

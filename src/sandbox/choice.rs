@@ -92,7 +92,7 @@ fn try_mode(mode: Mode, options: &EnterOptions, mounts: &[Mount]) -> Result<Fact
         Mode::Inplace => {
             try_root_rights()?;
             if !options.allows_in_place {
-                check_own_image(&options.tool_dir, mounts)?;
+                check_own_image(&options.tool_dir, &options.kept, mounts)?;
             }
             state_dir::try_inplace(options, mounts)?;
             Ok(Facts::default())

@@ -39,6 +39,9 @@ pub struct EnterOptions {
     pub tool_dir: PathBuf,
     /// Paths of the root directory that no stage's files take the place of.
     pub ignored: BTreeSet<PathBuf>,
+    /// Directories that this process uses by their paths while a stage's files are in the root directory, and that
+    /// stay where they are therefore. Empty for none.
+    pub kept: Vec<PathBuf>,
     /// The directory that the job's shell is in, and is to stay in: directories of a container's
     /// image cannot be moved, only made anew elsewhere.
     pub current_dir: PathBuf,
@@ -59,6 +62,7 @@ impl Default for EnterOptions {
             avoided: Vec::new(),
             tool_dir: PathBuf::from(TOOL_DIR),
             ignored: BTreeSet::new(),
+            kept: Vec::new(),
             current_dir: PathBuf::from("/"),
             allows_in_place: false,
         }
@@ -73,6 +77,7 @@ impl EnterOptions {
         Self {
             state_dir: self.state_dir.as_deref().map(real),
             tool_dir: real(&self.tool_dir),
+            kept: self.kept.iter().map(|path| real(path)).collect(),
             ..self.clone()
         }
     }
@@ -208,7 +213,7 @@ pub fn enter_holding(
     if mode == Mode::Inplace {
         own_root::note_parent(&options.tool_dir, &found.work_dir.path())?;
     }
-    let others = options.ignored.iter().cloned();
+    let others = options.ignored.iter().chain(&options.kept).cloned();
     let kept = kept_paths(
         &options.tool_dir,
         &mounts,

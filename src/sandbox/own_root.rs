@@ -42,13 +42,18 @@ const KNOWN: [&str; 15] = [
 /// The working directory of the executor's own image.
 const WORKSPACE: &str = "workspace";
 
-/// Fails unless this is the executor's own image, whose directory of the tool is `tool_dir`.
-pub(super) fn check_own_image(tool_dir: &Path, mounts: &[Mount]) -> Result<(), Failure> {
+/// Fails unless this is the executor's own image, whose directory of the tool is `tool_dir`. `kept` are directories
+/// that a job asked for.
+pub(super) fn check_own_image(
+    tool_dir: &Path,
+    kept: &[PathBuf],
+    mounts: &[Mount],
+) -> Result<(), Failure> {
     let marker = tool_dir.join(MARKER);
     std::fs::symlink_metadata(&marker)
         .map_err(|error| Failure::from_io(format!("find {}", marker.display()), &error))?;
     let names = Dir::open(Path::new("/"))?.names()?;
-    match unknown_name(&names, tool_dir, mounts) {
+    match unknown_name(&names, tool_dir, kept, mounts) {
         None => Ok(()),
         Some(name) => Err(Failure::with_detail(
             format!("look at /{}", name.to_string_lossy()),
@@ -62,11 +67,13 @@ pub(super) fn check_own_image(tool_dir: &Path, mounts: &[Mount]) -> Result<(), F
 fn unknown_name<'a>(
     names: &'a [OsString],
     tool_dir: &Path,
+    kept: &[PathBuf],
     mounts: &[Mount],
 ) -> Option<&'a OsString> {
     let points = mounts.iter().map(|mount| mount.point.as_path());
     let explained: BTreeSet<&OsStr> = points
         .chain([tool_dir])
+        .chain(kept.iter().map(PathBuf::as_path))
         .filter_map(first_name)
         .chain(KNOWN.iter().map(OsStr::new))
         .chain([OsStr::new(WORKSPACE)])
@@ -237,14 +244,19 @@ mod tests {
             "kaniko",
             "workspace",
         ]);
-        assert_eq!(unknown_name(&ours, tool, &mounts), None);
+        assert_eq!(unknown_name(&ours, tool, &[], &mounts), None);
         let theirs = names(&["bin", "etc", "kaniko", "lib", "usr"]);
         assert_eq!(
-            unknown_name(&theirs, tool, &mounts),
+            unknown_name(&theirs, tool, &[], &mounts),
             Some(&OsString::from("lib"))
         );
         let moved = names(&["etc", "opt"]);
-        assert_eq!(unknown_name(&moved, Path::new("/opt/tool"), &mounts), None);
+        let tool = Path::new("/opt/tool");
+        assert_eq!(unknown_name(&moved, tool, &[], &mounts), None);
+        let cached = names(&["etc", "opt", "store"]);
+        assert!(unknown_name(&cached, tool, &[], &mounts).is_some());
+        let kept = [PathBuf::from("/store/cache")];
+        assert_eq!(unknown_name(&cached, tool, &kept, &mounts), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod size;
 
 pub use error::MountError;
 pub(super) use resolve::boolean;
+pub use size::parse as parse_size;
 
 use super::csv;
 

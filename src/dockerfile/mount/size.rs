@@ -2,7 +2,7 @@
 
 /// Reads a size in bytes, rounded down; every unit is a power of 1024. `None` for text
 /// that is none.
-pub(super) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let end = text.rfind(|last: char| last.is_ascii_digit() || matches!(last, '.' | ' '))? + 1;
     let (number, unit) = text.split_at(end);
     let number = number.strip_suffix(' ').unwrap_or(number);
