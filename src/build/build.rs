@@ -22,6 +22,7 @@ use super::forecast::forecast;
 use super::halt::Halted;
 use super::plan::{Plan, PlannedStage, StageBase, plan};
 use super::stage::{StageJob, build_stage};
+use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};
 use super::{BuildOptions, DockerfileText, Event};
 
@@ -89,10 +90,7 @@ async fn jobs(mut plan: Plan, workshop: &Arc<Workshop>) -> Result<BTreeMap<usize
     plan.keep_what_is_needed(&forecast);
     check_ability(&plan, &forecast, &workshop.text, workshop.sandbox())?;
     let evaluated = Arc::into_inner(evaluated).context("the plan is still being read")?;
-    let keeps_layers = workshop
-        .caching
-        .as_ref()
-        .is_some_and(|caching| caching.rules().keeps);
+    let keeps_layers = workshop.caching.as_ref().is_some_and(StepCaching::keeps);
     let mut jobs = BTreeMap::new();
     for (index, evaluated) in evaluated {
         let (Some(mut stage), Some(forecast)) =

@@ -45,7 +45,7 @@ impl StepCaching {
             true => progress(Event::Note(&text)),
             false => debug!("{text}"),
         }
-        if let Some(local) = local.filter(|local| local.is_writable() && self.rules().keeps) {
+        if let Some(local) = local.filter(|local| local.is_writable()) {
             let place = self.place(name);
             let place: Vec<&str> = place.iter().map(String::as_str).collect();
             if let Err(error) = local.remember_step(&place, &key.inputs.fingerprint()) {

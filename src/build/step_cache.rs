@@ -34,8 +34,8 @@ pub struct CacheRules {
     pub copies: bool,
     /// They are in the repository as well.
     pub copies_in_repository: bool,
-    /// What steps make is kept.
-    pub keeps: bool,
+    /// What steps make is kept in the repository.
+    pub pushes: bool,
     /// The user is told of each step why it was found or not.
     pub explains: bool,
 }
@@ -95,6 +95,13 @@ impl StepCaching {
 
     pub(super) fn rules(&self) -> CacheRules {
         self.cache.rules
+    }
+
+    /// Says whether what steps make is kept anywhere.
+    pub(super) fn keeps(&self) -> bool {
+        let LayerCache { local, repository } = &self.cache.layers;
+        let pushes = repository.is_some() && self.cache.rules.pushes;
+        pushes || local.as_ref().is_some_and(|local| local.is_writable())
     }
 
     pub(super) fn subject(&self) -> &str {
@@ -176,9 +183,7 @@ impl StepCaching {
         created: Option<Timestamp>,
     ) -> Option<Keeping> {
         let wanted = self.wanted(kept.work, &kept.definition)?;
-        if !self.cache.rules.keeps {
-            return None;
-        }
+        let in_repository = wanted.in_repository && self.cache.rules.pushes;
         let looks = self.looks(&kept);
         let (cache, blobs, format) = (
             Arc::clone(&self.cache),
@@ -201,7 +206,7 @@ impl StepCaching {
             let entry = entry.await?;
             cache
                 .layers
-                .store(&entry, &looks, &file, wanted.in_repository)
+                .store(&entry, &looks, &file, in_repository)
                 .await
         });
         Some(self.watch(async move { task.await.ok().flatten() }))
@@ -209,7 +214,11 @@ impl StepCaching {
 
     /// Keeps under its key by definition too what was found by its content.
     pub(super) fn keep_found(&self, kept: Kept<'_>, found: FoundLayer) {
-        if !self.cache.rules.keeps {
+        let is_read_only = match &found.place {
+            LayerPlace::Registry(_) => !self.cache.rules.pushes,
+            LayerPlace::Here { cache, .. } => !cache.is_writable(),
+        };
+        if is_read_only {
             return;
         }
         let looks = self.looks(&kept);
@@ -225,11 +234,8 @@ impl StepCaching {
                 cache.layers.store_again(&entry, &looks, &found.place).await;
             }
         });
-        let _ = self.watch(async move {
-            // A task that panicked has kept nothing; the build has its layer all the same.
-            let _ = task.await;
-            None
-        });
+        // A task that panicked has kept nothing; the build has its layer all the same.
+        drop(self.watch(async move { task.await.ok().and(None) }));
     }
 
     fn looks(&self, kept: &Kept<'_>) -> EntryLooks {

@@ -1,6 +1,6 @@
 //! Where a build looks for layers and keeps them: the local directory, and a repository for all jobs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -172,14 +172,20 @@ impl CacheRepository {
     /// What begins the name of a directory, in `--cache-repo` as kaniko has it.
     const DIRECTORY: &str = "oci:";
 
+    /// Returns the directory that `name` stands for, absolute; `None` for a repository.
+    pub fn directory_of(name: &str) -> Option<PathBuf> {
+        let dir = Path::new(name.strip_prefix(Self::DIRECTORY)?);
+        Some(std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf()))
+    }
+
     /// Opens what `--cache-repo` names: a repository, or with `oci:` before it a directory. Nobody is asked anything yet.
     pub fn open(
         name: &str,
         registries: &Registries,
         oldest: Timestamp,
     ) -> Result<Self, OpenCacheError> {
-        if let Some(dir) = name.strip_prefix(Self::DIRECTORY) {
-            let directory = LocalCache::open(Path::new(dir), oldest)?;
+        if let Some(dir) = Self::directory_of(name) {
+            let directory = LocalCache::open(&dir, oldest)?;
             return Ok(Self::Directory(Arc::new(directory)));
         }
         let reference = Reference::parse(name)?;

@@ -23,6 +23,7 @@ use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORT
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
+use super::step_cache_options::StepCacheOptions;
 use super::{debug, environment, log, options};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
@@ -140,6 +141,8 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     let input = BuildInput::read(&options.build)?;
     let local_cache = options.cache.open_dir();
     let kept = local_cache.iter().map(|cache| cache.dir().to_path_buf());
+    let step_cache = options.step_cache.as_ref();
+    let kept = kept.chain(step_cache.and_then(StepCacheOptions::directory));
     options.sandbox.kept = kept.collect();
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
@@ -224,6 +227,10 @@ async fn build_and_deliver(
     }
     let store = Arc::new(BlobStore::open(&sandbox.work_dir().join("blob-store"))?);
     let progress = printer(style);
+    let step_cache = options.step_cache.as_ref();
+    let step_cache = step_cache
+        .map(|step_cache| step_cache.open(local_cache.clone(), &registries))
+        .transpose()?;
     let cache = BaseImageCache {
         registries: Arc::clone(&registries),
         local: local_cache,
@@ -237,7 +244,7 @@ async fn build_and_deliver(
     ));
     let tools = Tools {
         images: Arc::clone(&images),
-        cache: None,
+        cache: step_cache,
         sandbox,
         halt,
         progress,

@@ -12,5 +12,6 @@ mod no_effect;
 mod options;
 mod progress;
 mod report;
+mod step_cache_options;
 
 pub use execute::{run_executor, run_warmer};
