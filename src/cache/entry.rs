@@ -69,6 +69,9 @@ pub enum EntryError {
     /// The layer's media type is none that an image of ours may have.
     #[error("its layer has the media type `{0}`")]
     MediaType(MediaType),
+    /// The repository has lost the layer, or a part of it.
+    #[error("its layer is not there, or not whole")]
+    NoLayer,
     /// It was made for other keys: somebody has moved a name.
     #[error("it is an entry of another key")]
     OtherKey,

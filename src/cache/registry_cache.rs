@@ -104,14 +104,18 @@ impl RegistryCache {
         }
     }
 
-    /// Reads the entry under a key: one request.
+    /// Reads the entry under a key, and makes sure that its layer is there: the image would name it unseen.
     async fn fetch(&self, key: &CacheKey) -> Result<CacheEntry, LookupError> {
         let fetched = self.repository.fetch_manifest(key.as_str()).await?;
         let manifest: Box<Manifest> = match fetched.document {
             ManifestDocument::Image(manifest) => manifest,
             ManifestDocument::Index(_) => return Err(EntryError::Index.into()),
         };
-        Ok(CacheEntry::read(&manifest, key)?)
+        let entry = CacheEntry::read(&manifest, key)?;
+        match self.repository.has_blob(&entry.layer).await? {
+            true => Ok(entry),
+            false => Err(EntryError::NoLayer.into()),
+        }
     }
 
     /// Says what an error means for a key, and for those that are asked for after it.
