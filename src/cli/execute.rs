@@ -23,7 +23,7 @@ use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORT
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
-use super::{debug, environment, log, options};
+use super::{debug, environment, log, options, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -38,6 +38,7 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     log::start(style);
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
+        Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),
     };

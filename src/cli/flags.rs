@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use super::no_effect::NoEffectFlags;
+use super::upkeep_flags::UpkeepCommand;
 
 /// Builds a container image from a Dockerfile and pushes it, without a daemon.
 #[derive(Debug, Parser)]
@@ -44,6 +45,9 @@ pub(super) struct ExecutorFlags {
 pub(super) enum ExecutorCommand {
     /// Print the version
     Version,
+    /// Look after a cache directory
+    #[command(subcommand)]
+    Cache(UpkeepCommand),
     /// Show how a Dockerfile, a word or an ignore file is read
     #[command(hide = true, subcommand)]
     Debug(DebugCommand),

@@ -13,6 +13,8 @@ mod options;
 mod progress;
 mod registry_options;
 mod report;
+mod upkeep;
+mod upkeep_flags;
 mod warm;
 mod warmer_flags;
 
