@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sawagani::cli::run_warmer()
+    sawagani::cli::run_warmer(std::env::args_os())
 }

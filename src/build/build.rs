@@ -236,7 +236,7 @@ fn takes_over_base(
 }
 
 /// Dockerfiles and ignore files are read into memory: a larger one is neither.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Finds the Dockerfile, first from the current directory, then in the context, as kaniko does. What
 /// is below the context is not trusted: links in it lead nowhere outside.

@@ -172,6 +172,16 @@ fn global_scope(
     let target_stage = asked.or(last).unwrap_or_else(|| "default".to_owned());
     let host = Platform::host();
     let mut global = GlobalScope::new(&options.build_args, &host, &options.platform, &target_stage);
+    declare_meta_args(&mut global, dockerfile, text)?;
+    Ok(global)
+}
+
+/// Declares the ARGs before the first FROM, each of which sees those before it.
+pub(super) fn declare_meta_args(
+    global: &mut GlobalScope,
+    dockerfile: &Dockerfile,
+    text: &DockerfileText,
+) -> Result<()> {
     for meta_arg in &dockerfile.meta_args {
         for arg in &meta_arg.args {
             let lookup = |name: &str| global.get(name).map(str::to_owned);
@@ -184,7 +194,7 @@ fn global_scope(
             global.declare(&arg.name, default.as_deref());
         }
     }
-    Ok(global)
+    Ok(())
 }
 
 /// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise

@@ -141,10 +141,21 @@ fn keep_in(
         .iter()
         .map(|(descriptor, file)| local.add_file(file, descriptor))
         .collect::<Result<Vec<_>, _>>()?;
-    local.store_image(&documents.manifest, &documents.config, &held)?;
-    match &documents.index {
-        Some(index) => local.store_index(index),
-        None => Ok(()),
+    documents.store_in(local, &held)
+}
+
+impl PulledDocuments {
+    /// Stores the image, whose layers are held.
+    pub(super) fn store_in(
+        &self,
+        local: &LocalCache,
+        layers: &[HeldBlob],
+    ) -> Result<(), LocalCacheError> {
+        local.store_image(&self.manifest, &self.config, layers)?;
+        match &self.index {
+            Some(index) => local.store_index(index),
+            None => Ok(()),
+        }
     }
 }
 
@@ -159,7 +170,7 @@ fn resolved_here(image: CachedImage, origin: BlobOrigin) -> ResolvedImage {
 }
 
 /// Reads what tells what the image is: the manifest for the platform, and the config.
-async fn pull(
+pub(super) async fn pull(
     repository: &Repository,
     fetched: FetchedManifest,
     platform: &Platform,

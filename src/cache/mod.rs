@@ -11,6 +11,7 @@
 mod base_images;
 mod encoding;
 mod entry;
+mod fill;
 mod fingerprint;
 pub mod inputs;
 mod key;
@@ -21,6 +22,7 @@ mod registry_cache;
 
 pub use base_images::{BaseImageCache, ImageLayers, ResolvedImage};
 pub use entry::{CacheEntry, EntryError, EntryLooks};
+pub use fill::{FillError, Filled, FilledImage};
 pub use fingerprint::{Difference, Fingerprint, Part};
 pub use key::{CacheKey, InvalidKey};
 pub use layer_cache::{

@@ -24,7 +24,7 @@ use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
 use super::step_cache_options::StepCacheOptions;
-use super::{debug, environment, log, options};
+use super::{debug, environment, log, options, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -38,10 +38,8 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let style = LogStyle::new(&flags.log, std::io::stderr().is_terminal());
     log::start(style);
     let result = match &flags.command {
-        Some(ExecutorCommand::Version) => print_line(&format!(
-            "Sawagani version :  v{}",
-            env!("CARGO_PKG_VERSION")
-        )),
+        Some(ExecutorCommand::Version) => print_version(),
+        Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),
     };
@@ -51,19 +49,13 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Runs the warmer.
-pub fn run_warmer() -> ExitCode {
-    complain("error: not yet supported: the warmer");
-    ExitCode::from(EXIT_FAILURE)
-}
-
 /// Prints an error before there is a log. A closed standard error must not change the exit code.
 fn complain(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints what is wrong with the arguments, or the help that they ask for.
-fn usage(error: &clap::Error, has_no_arguments: bool) -> ExitCode {
+pub(super) fn usage(error: &clap::Error, has_no_arguments: bool) -> ExitCode {
     if let Some(name) = not_yet_supported(error) {
         complain(&format!("error: not yet supported: --{name}"));
         return ExitCode::from(EXIT_FAILURE);
@@ -113,8 +105,16 @@ fn show_debug(command: &DebugCommand) -> Result<()> {
     print_line(&text)
 }
 
+/// Prints which version this is, in kaniko's form.
+pub(super) fn print_version() -> Result<()> {
+    print_line(&format!(
+        "Sawagani version :  v{}",
+        env!("CARGO_PKG_VERSION")
+    ))
+}
+
 /// Prints what was asked for. Whoever closes standard output does not want it.
-fn print_line(text: &str) -> Result<()> {
+pub(super) fn print_line(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
@@ -272,7 +272,7 @@ fn show_receipt(receipt: &Receipt) -> String {
 }
 
 /// Waits until somebody asks the program to end.
-async fn interruption() -> Result<Interrupted> {
+pub(super) async fn interruption() -> Result<Interrupted> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use super::no_effect::NoEffectFlags;
+use super::upkeep_flags::UpkeepCommand;
 
 /// Builds a container image from a Dockerfile and pushes it, without a daemon.
 #[derive(Debug, Parser)]
@@ -44,6 +45,9 @@ pub(super) struct ExecutorFlags {
 pub(super) enum ExecutorCommand {
     /// Print the version
     Version,
+    /// Look after a cache directory
+    #[command(subcommand)]
+    Cache(UpkeepCommand),
     /// Show how a Dockerfile, a word or an ignore file is read
     #[command(hide = true, subcommand)]
     Debug(DebugCommand),
@@ -168,15 +172,23 @@ pub(super) struct RegistryFlags {
     /// Push over plain HTTP
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) insecure: bool,
+    /// Accept any TLS certificate
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) skip_tls_verify: bool,
+    #[command(flatten)]
+    pub(super) pull: PullFlags,
+}
+
+/// What both programs know of pulling.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Registries")]
+pub(super) struct PullFlags {
     /// Pull over plain HTTP
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) insecure_pull: bool,
     /// Registry to speak plain HTTP to; repeatable
     #[arg(long, value_name = "HOST")]
     pub(super) insecure_registry: Vec<String>,
-    /// Accept any TLS certificate
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_tls_verify: bool,
     /// Accept any TLS certificate when pulling
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) skip_tls_verify_pull: bool,
@@ -186,6 +198,18 @@ pub(super) struct RegistryFlags {
     /// Certificate authority of a registry, as HOST=FILE; repeatable
     #[arg(long, value_name = "HOST=FILE")]
     pub(super) registry_certificate: Vec<String>,
+    /// Certificate and key to show to a registry, as HOST=CERTIFICATE,KEY; repeatable
+    #[arg(long, value_name = "HOST=FILE,FILE")]
+    pub(super) registry_client_cert: Vec<String>,
+    /// Registry to pull from instead, as HOST=MIRROR[/PREFIX][;HOST=…]; several for a host are asked in their order; repeatable
+    #[arg(long, value_name = "HOST=MIRROR")]
+    pub(super) registry_map: Vec<String>,
+    /// Mirror of Docker Hub, as MIRROR[/PREFIX]; repeatable
+    #[arg(long, value_name = "MIRROR")]
+    pub(super) registry_mirror: Vec<String>,
+    /// Do not ask a registry itself when its mirrors fail
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) skip_default_registry_fallback: bool,
 }
 
 #[derive(Debug, Args)]
@@ -296,7 +320,7 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 17] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 13] = [
     "annotation",
     "bucket",
     "build-context",
@@ -307,12 +331,8 @@ pub(super) const NOT_YET_SUPPORTED: [&str; 17] = [
     "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
     "push-retry",
-    "registry-client-cert",
-    "registry-map",
-    "registry-mirror",
     "secret",
     "single-snapshot",
-    "skip-default-registry-fallback",
     "ssh",
 ];
 

@@ -11,7 +11,13 @@ mod log;
 mod no_effect;
 mod options;
 mod progress;
+mod registry_options;
 mod report;
 mod step_cache_options;
+mod upkeep;
+mod upkeep_flags;
+mod warm;
+mod warmer_flags;
 
-pub use execute::{run_executor, run_warmer};
+pub use execute::run_executor;
+pub use warm::run_warmer;

@@ -9,13 +9,12 @@ use crate::build::BuildOptions;
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
-use crate::registry::options::{ProxyOptions, SystemRoots};
-use crate::registry::{DockerConfig, Keychain};
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
 use super::environment::{self, absolute};
-use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags, RegistryFlags};
+use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
+use super::registry_options::registry_options;
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
@@ -34,7 +33,6 @@ pub(super) struct ExecutorOptions {
 impl ExecutorOptions {
     /// Checks the flags, with the environment that they refer to.
     pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
-        check_environment()?;
         let current_dir = environment::current_dir()?;
         let delivery = delivery_options(flags, &current_dir)?;
         let build = build_options(flags, &current_dir)?;
@@ -106,7 +104,7 @@ fn context_dir(flags: &InputFlags) -> Result<PathBuf> {
 
 /// Reads `NAME=VALUE`; a bare `NAME` takes its value from the environment, empty where it is unset,
 /// as kaniko does.
-fn build_args(arguments: &[String]) -> BTreeMap<String, String> {
+pub(super) fn build_args(arguments: &[String]) -> BTreeMap<String, String> {
     let mut build_args = BTreeMap::new();
     // As buildx does (reproducible-builds.org, "SOURCE_DATE_EPOCH specification").
     if let Some(epoch) = environment::variable("SOURCE_DATE_EPOCH") {
@@ -136,11 +134,11 @@ fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
 }
 
 /// Returns a flag's value; an empty one is unset, as kaniko takes it: scripts write `--target=$TARGET`.
-fn given(value: &Option<String>) -> Option<&str> {
+pub(super) fn given(value: &Option<String>) -> Option<&str> {
     value.as_deref().filter(|value| !value.is_empty())
 }
 
-fn platform_or_host(text: Option<&str>) -> Result<Platform> {
+pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
     match text {
         None => Ok(Platform::host()),
         Some(text) if text.contains(',') => {
@@ -201,95 +199,6 @@ fn no_push(flag: bool) -> Result<bool> {
         Some(text) => super::flags::go_bool(&text)
             .map_err(|message| anyhow!("KANIKO_NO_PUSH is `{text}`: {message}")),
     }
-}
-
-fn registry_options(flags: &RegistryFlags, current_dir: &Path) -> Result<RegistryOptions> {
-    let mut certificates: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
-    for argument in &flags.registry_certificate {
-        let (host, file) = argument.split_once('=').with_context(|| {
-            format!("--registry-certificate is `{argument}`, expected HOST=FILE")
-        })?;
-        let files = certificates.entry(host.to_owned()).or_default();
-        files.push(absolute(file.as_ref(), current_dir));
-    }
-    Ok(RegistryOptions {
-        insecure_push: flags.insecure,
-        insecure_pull: flags.insecure_pull,
-        insecure_hosts: flags
-            .insecure_registry
-            .iter()
-            .cloned()
-            .collect::<BTreeSet<_>>(),
-        skip_tls_verify: flags.skip_tls_verify,
-        skip_tls_verify_pull: flags.skip_tls_verify_pull,
-        skip_tls_verify_hosts: flags.skip_tls_verify_registry.iter().cloned().collect(),
-        registry_certificates: certificates,
-        system_roots: SystemRoots {
-            file: environment::path_variable("SSL_CERT_FILE"),
-            dirs: environment::path_list("SSL_CERT_DIR"),
-        },
-        proxy: proxy_options()?,
-        keychain: keychain()?,
-        ..RegistryOptions::default()
-    })
-}
-
-fn proxy_options() -> Result<ProxyOptions> {
-    let url = |names: [&str; 2]| {
-        let found = names
-            .iter()
-            .find_map(|name| environment::variable(name).map(|value| (name, value)));
-        let Some((name, value)) = found else {
-            return Ok(None);
-        };
-        // curl and Go take `host:port` for a proxy as well.
-        let text = if value.contains("://") {
-            value
-        } else {
-            format!("http://{value}")
-        };
-        // The value may hold a password: it is not repeated.
-        let url = text
-            .parse()
-            .with_context(|| format!("{name} is not a URL"))?;
-        anyhow::Ok(Some(url))
-    };
-    let no_proxy = ["NO_PROXY", "no_proxy"]
-        .iter()
-        .find_map(|name| environment::variable(name));
-    Ok(ProxyOptions {
-        // Upper-case HTTP_PROXY is what a CGI request header would set; a CI job sets either.
-        http_proxy: url(["http_proxy", "HTTP_PROXY"])?,
-        https_proxy: url(["https_proxy", "HTTPS_PROXY"])?,
-        no_proxy: no_proxy.unwrap_or_default(),
-    })
-}
-
-/// `DOCKER_AUTH_CONFIG` comes before the file, as in docker's CLI since 28.
-fn keychain() -> Result<Keychain> {
-    const VARIABLE: &str = "DOCKER_AUTH_CONFIG";
-    let mut configs = Vec::new();
-    if let Some(text) = environment::variable(VARIABLE) {
-        let config = DockerConfig::parse(&text, VARIABLE)
-            .with_context(|| format!("cannot read credentials from {VARIABLE}"))?;
-        configs.push(config);
-    }
-    if let Some((path, text)) = environment::docker_config()? {
-        let config = DockerConfig::parse(&text, &path.to_string_lossy())
-            .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
-        configs.push(config);
-    }
-    Ok(Keychain::new(configs))
-}
-
-/// Refuses the variables of kaniko's whose flags are refused.
-fn check_environment() -> Result<()> {
-    for name in ["KANIKO_REGISTRY_MIRROR", "KANIKO_REGISTRY_MAP"] {
-        if environment::variable(name).is_some() {
-            bail!("not yet supported: the environment variable {name}");
-        }
-    }
-    Ok(())
 }
 
 /// Checks what says where steps run. Reads no file.

@@ -134,7 +134,11 @@ impl LocalCache {
         blob.commit_unstamped()
     }
 
-    fn hold_if_whole(&self, descriptor: &Descriptor) -> Result<Option<HeldBlob>, LocalCacheError> {
+    /// Holds a blob if it is there and whole. One that is damaged is removed.
+    pub fn hold_if_whole(
+        &self,
+        descriptor: &Descriptor,
+    ) -> Result<Option<HeldBlob>, LocalCacheError> {
         match self.hold(descriptor) {
             Ok(held) => Ok(Some(held)),
             Err(BlobProblem::Missing(_) | BlobProblem::Damaged(_)) => Ok(None),

@@ -1,0 +1,207 @@
+//! How registries are spoken to, from words to meaning; both programs have the same flags for pulling.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
+use crate::registry::{DockerConfig, Keychain, RegistryOptions};
+
+use super::environment::{self, absolute};
+use super::flags::{PullFlags, RegistryFlags};
+
+/// The host that `--registry-mirror` is about.
+const DOCKER_HUB: &str = "index.docker.io";
+
+/// Checks the executor's flags.
+pub(super) fn registry_options(
+    flags: &RegistryFlags,
+    current_dir: &Path,
+) -> Result<RegistryOptions> {
+    Ok(RegistryOptions {
+        insecure_push: flags.insecure,
+        skip_tls_verify: flags.skip_tls_verify,
+        ..pull_options(&flags.pull, current_dir)?
+    })
+}
+
+/// Checks the flags for pulling, with the environment that they refer to.
+pub(super) fn pull_options(flags: &PullFlags, current_dir: &Path) -> Result<RegistryOptions> {
+    Ok(RegistryOptions {
+        insecure_pull: flags.insecure_pull,
+        insecure_hosts: flags.insecure_registry.iter().cloned().collect(),
+        skip_tls_verify_pull: flags.skip_tls_verify_pull,
+        skip_tls_verify_hosts: flags.skip_tls_verify_registry.iter().cloned().collect(),
+        registry_certificates: certificates(&flags.registry_certificate, current_dir)?,
+        client_certificates: client_certificates(&flags.registry_client_cert, current_dir)?,
+        mirrors: mirrors(flags)?,
+        skip_default_registry_fallback: flags.skip_default_registry_fallback,
+        system_roots: SystemRoots {
+            file: environment::path_variable("SSL_CERT_FILE"),
+            dirs: environment::path_list("SSL_CERT_DIR"),
+        },
+        proxy: proxy_options()?,
+        keychain: keychain()?,
+        ..RegistryOptions::default()
+    })
+}
+
+fn certificates(
+    arguments: &[String],
+    current_dir: &Path,
+) -> Result<BTreeMap<String, Vec<PathBuf>>> {
+    let mut certificates: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for argument in arguments {
+        let (host, file) = argument.split_once('=').with_context(|| {
+            format!("--registry-certificate is `{argument}`, expected HOST=FILE")
+        })?;
+        let files = certificates.entry(host.to_owned()).or_default();
+        files.push(absolute(file.as_ref(), current_dir));
+    }
+    Ok(certificates)
+}
+
+fn client_certificates(
+    arguments: &[String],
+    current_dir: &Path,
+) -> Result<BTreeMap<String, ClientCertificate>> {
+    let mut certificates = BTreeMap::new();
+    for argument in arguments {
+        let split = argument.split_once('=');
+        let split = split.and_then(|(host, files)| Some((host, files.split_once(',')?)));
+        let Some((host, (certificate, key))) = split else {
+            bail!("--registry-client-cert is `{argument}`, expected HOST=CERTIFICATE,KEY");
+        };
+        let certificate = ClientCertificate {
+            certificate: absolute(certificate.as_ref(), current_dir),
+            key: absolute(key.as_ref(), current_dir),
+        };
+        certificates.insert(host.to_owned(), certificate);
+    }
+    Ok(certificates)
+}
+
+/// Returns where to pull from instead of each registry. As in kaniko, the variables add to the flags, and the mirrors of
+/// Docker Hub come after what maps say of it.
+fn mirrors(flags: &PullFlags) -> Result<BTreeMap<String, Vec<Mirror>>> {
+    let map = environment::variable("KANIKO_REGISTRY_MAP");
+    let mirror = environment::variable("KANIKO_REGISTRY_MIRROR");
+    let maps = flags.registry_map.iter().chain(&map);
+    let mirrors = flags.registry_mirror.iter().chain(&mirror);
+    read_mirrors(maps, mirrors)
+}
+
+fn read_mirrors<'a>(
+    maps: impl Iterator<Item = &'a String>,
+    mirrors: impl Iterator<Item = &'a String>,
+) -> Result<BTreeMap<String, Vec<Mirror>>> {
+    let mut found: BTreeMap<String, Vec<Mirror>> = BTreeMap::new();
+    for map in maps {
+        for pair in map.split(';').filter(|pair| !pair.is_empty()) {
+            let (host, mirror) = pair.split_once('=').with_context(|| {
+                format!("--registry-map is `{map}`, expected HOST=MIRROR[;HOST=MIRROR…]")
+            })?;
+            // All names of Docker Hub are one registry, with one list.
+            let host = match host {
+                "docker.io" | "registry-1.docker.io" => DOCKER_HUB,
+                other => other,
+            };
+            let list = found.entry(host.to_owned()).or_default();
+            list.push(Mirror::parse(mirror));
+        }
+    }
+    let mirrors = mirrors.filter(|mirror| !mirror.is_empty());
+    let mirrors: Vec<Mirror> = mirrors.map(|mirror| Mirror::parse(mirror)).collect();
+    if !mirrors.is_empty() {
+        let list = found.entry(DOCKER_HUB.to_owned()).or_default();
+        list.extend(mirrors);
+    }
+    Ok(found)
+}
+
+fn proxy_options() -> Result<ProxyOptions> {
+    let url = |names: [&str; 2]| {
+        let found = names
+            .iter()
+            .find_map(|name| environment::variable(name).map(|value| (name, value)));
+        let Some((name, value)) = found else {
+            return Ok(None);
+        };
+        // curl and Go take `host:port` for a proxy as well.
+        let text = if value.contains("://") {
+            value
+        } else {
+            format!("http://{value}")
+        };
+        // The value may hold a password: it is not repeated.
+        let url = text
+            .parse()
+            .with_context(|| format!("{name} is not a URL"))?;
+        anyhow::Ok(Some(url))
+    };
+    let no_proxy = ["NO_PROXY", "no_proxy"]
+        .iter()
+        .find_map(|name| environment::variable(name));
+    Ok(ProxyOptions {
+        // Upper-case HTTP_PROXY is what a CGI request header would set; a CI job sets either.
+        http_proxy: url(["http_proxy", "HTTP_PROXY"])?,
+        https_proxy: url(["https_proxy", "HTTPS_PROXY"])?,
+        no_proxy: no_proxy.unwrap_or_default(),
+    })
+}
+
+/// `DOCKER_AUTH_CONFIG` comes before the file, as in docker's CLI since 28.
+fn keychain() -> Result<Keychain> {
+    const VARIABLE: &str = "DOCKER_AUTH_CONFIG";
+    let mut configs = Vec::new();
+    if let Some(text) = environment::variable(VARIABLE) {
+        let config = DockerConfig::parse(&text, VARIABLE)
+            .with_context(|| format!("cannot read credentials from {VARIABLE}"))?;
+        configs.push(config);
+    }
+    if let Some((path, text)) = environment::docker_config()? {
+        let config = DockerConfig::parse(&text, &path.to_string_lossy())
+            .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
+        configs.push(config);
+    }
+    Ok(Keychain::new(configs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_and_mirrors_of_docker_hub_are_one_list_in_their_order() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let maps: Vec<String> = texts(&[
+            "docker.io=first;gcr.io=other/prefix",
+            "index.docker.io=second",
+        ]);
+        let mirrors: Vec<String> = texts(&["third", ""]);
+        let found = read_mirrors(maps.iter(), mirrors.iter()).unwrap();
+        let hosts = |host: &str| -> Vec<&str> {
+            let mirrors = found[host].iter();
+            mirrors.map(|mirror| mirror.host.as_str()).collect()
+        };
+        assert_eq!(hosts(DOCKER_HUB), ["first", "second", "third"]);
+        assert_eq!(found["gcr.io"], [Mirror::parse("other/prefix")]);
+        assert_eq!(found.len(), 2);
+        assert!(read_mirrors(texts(&["gcr.io"]).iter(), [].iter()).is_err());
+    }
+
+    #[test]
+    fn a_client_certificate_is_two_files_of_a_host() {
+        let read = |text: &str| client_certificates(&[text.to_owned()], Path::new("/job"));
+        let found = read("reg.lan=c.pem,/k.pem").unwrap();
+        let expected = ClientCertificate {
+            certificate: PathBuf::from("/job/c.pem"),
+            key: PathBuf::from("/k.pem"),
+        };
+        assert_eq!(found["reg.lan"], expected);
+        for wrong in ["reg.lan", "reg.lan=c.pem", "c.pem,k.pem"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}
