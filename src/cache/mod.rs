@@ -9,6 +9,7 @@
 //! never fails a build. This room runs nothing, and knows neither Dockerfiles nor the order of a build.
 
 mod base_images;
+pub mod cache_mounts;
 mod encoding;
 mod entry;
 mod fill;

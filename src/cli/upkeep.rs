@@ -50,13 +50,18 @@ fn disk_use(cache: &LocalCache) -> Result<()> {
     let DiskUse {
         layers,
         images,
+        mounts,
         unused,
     } = used;
     let rows = [
         ["images".to_owned(), show_bytes(images)],
         ["layers".to_owned(), show_bytes(layers)],
+        ["cache mounts".to_owned(), show_bytes(mounts)],
         ["unused".to_owned(), show_bytes(unused)],
-        ["total".to_owned(), show_bytes(layers + images + unused)],
+        [
+            "total".to_owned(),
+            show_bytes(layers + images + mounts + unused),
+        ],
     ];
     print_line(&aligned(&rows))
 }
@@ -122,6 +127,7 @@ fn kind(kind: ListedKind) -> &'static str {
         ListedKind::Layer => "layer",
         ListedKind::Image => "image",
         ListedKind::Step => "step",
+        ListedKind::Mount => "mount",
     }
 }
 

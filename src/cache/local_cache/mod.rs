@@ -6,6 +6,7 @@
 //! layers/<key>             descriptor of a cache entry's manifest
 //! images/<hex>             descriptor of an image's manifest or index, under its own digest
 //! steps/<name>             what a step depended on the last time
+//! mounts/<hex>             descriptor of the manifest of a cache mount's archive
 //! stamps/<hex>             which file of that digest has been read through and is on the disk
 //! tmp/                     what is being written
 //! lock
@@ -40,6 +41,7 @@ mod blob;
 mod entries;
 mod images;
 mod kaniko;
+mod mounts;
 mod names;
 mod new_blob;
 mod stamp;
@@ -203,6 +205,7 @@ fn prepare(dir: &Path) -> Result<(), PathError> {
         NameKind::Layer.dir(),
         NameKind::Image.dir(),
         NameKind::Step.dir(),
+        NameKind::Mount.dir(),
         stamp::DIR,
         "tmp",
     ] {

@@ -23,10 +23,11 @@ pub(super) enum NameKind {
     Layer,
     Image,
     Step,
+    Mount,
 }
 
 impl NameKind {
-    pub(super) const ALL: [Self; 3] = [Self::Layer, Self::Image, Self::Step];
+    pub(super) const ALL: [Self; 4] = [Self::Layer, Self::Image, Self::Step, Self::Mount];
 
     /// Returns the directory of such names.
     pub(super) fn dir(self) -> &'static str {
@@ -34,6 +35,7 @@ impl NameKind {
             Self::Layer => "layers",
             Self::Image => "images",
             Self::Step => "steps",
+            Self::Mount => "mounts",
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum ListedKind {
     Image,
     /// What a step depended on.
     Step,
+    /// The contents of a cache mount.
+    Mount,
 }
 
 /// How much room the cache takes, in bytes of blobs.
@@ -49,6 +51,8 @@ pub struct DiskUse {
     pub layers: u64,
     /// Blobs that images need.
     pub images: u64,
+    /// Blobs that archives of cache mounts need.
+    pub mounts: u64,
     /// Blobs that nothing leads to: `prune` removes them, unless somebody is about to use them.
     pub unused: u64,
 }
@@ -96,12 +100,15 @@ impl LocalCache {
         let survey = Survey::take(self)?;
         let images = survey.needed_by(|name| name.kind == NameKind::Image);
         let layers = survey.needed_by(|name| name.kind == NameKind::Layer);
+        let mounts = survey.needed_by(|name| name.kind == NameKind::Mount);
         let mut used = DiskUse::default();
         for (digest, size) in &survey.blobs {
             if images.contains(digest) {
                 used.images += size;
             } else if layers.contains(digest) {
                 used.layers += size;
+            } else if mounts.contains(digest) {
+                used.mounts += size;
             } else {
                 used.unused += size;
             }
@@ -286,6 +293,7 @@ impl Named {
                 NameKind::Layer => ListedKind::Layer,
                 NameKind::Image => ListedKind::Image,
                 NameKind::Step => ListedKind::Step,
+                NameKind::Mount => ListedKind::Mount,
             },
             name: self.name.clone(),
             size: self.size,
