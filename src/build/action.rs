@@ -67,6 +67,21 @@ pub(super) struct Transfer {
     pub(super) unpacks: bool,
 }
 
+impl Work {
+    /// Returns the stages and images that it takes files from, in order.
+    pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
+        let sources = match &self.action {
+            Action::Transfer(transfer) => vec![&transfer.from],
+            Action::Run(_) | Action::Workdir => Vec::new(),
+        };
+        let is_elsewhere = |source: &&FileSource| match source {
+            FileSource::Context => false,
+            FileSource::Stage(_) | FileSource::Image(_) => true,
+        };
+        sources.into_iter().filter(is_elsewhere).collect()
+    }
+}
+
 impl RunAction {
     /// Returns what a RUN executes. `shell` comes before the shell form's text.
     pub(super) fn new(

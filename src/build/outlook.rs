@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::cache::inputs::ResultInputs;
 use crate::cache::{CacheEntry, CacheKey, Lookup};
 
-use super::action::{Action, Transfer, Work};
+use super::action::{Action, Work};
 use super::evaluate::EvaluatedStage;
 use super::forecast::Lookups;
 use super::keys::{StageKeys, StepKey};
@@ -145,19 +145,17 @@ impl Forecaster<'_> {
         work: &Work,
         earlier: &BTreeMap<usize, Outlook>,
     ) -> bool {
-        match (&work.action, made_with) {
-            (Action::Transfer(Transfer { from, .. }), made_with) => match (from, made_with) {
-                (FileSource::Context, []) => true,
-                (FileSource::Stage(index), [with]) => match &earlier[index].end {
-                    Some(end) => end == with,
-                    // Nobody executes it: what it was then is as good as what it would be now.
-                    None => !self.executed.contains(index),
-                },
-                (FileSource::Image(image), [with]) => self.caching.key_of_image(image) == *with,
-                (FileSource::Context | FileSource::Stage(_) | FileSource::Image(_), _) => false,
+        let sources = work.elsewhere();
+        let fits = |(source, with): (&&FileSource, &CacheKey)| match source {
+            FileSource::Context => false,
+            FileSource::Stage(index) => match &earlier[index].end {
+                Some(end) => end == with,
+                // Nobody executes it: what it was then is as good as what it would be now.
+                None => !self.executed.contains(index),
             },
-            (Action::Run(_) | Action::Workdir, made_with) => made_with.is_empty(),
-        }
+            FileSource::Image(image) => self.caching.key_of_image(image) == *with,
+        };
+        sources.len() == made_with.len() && sources.iter().zip(made_with).all(fits)
     }
 
     /// Finds out which stages the targets need: what they are built on, and what steps that are executed copy from.

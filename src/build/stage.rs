@@ -296,14 +296,14 @@ impl<'a> StageBuilder<'a> {
     /// Returns which files a step is executed on, and with.
     fn made_of(&self, work: &Work) -> Vec<FilesState> {
         let mut made_of = vec![self.state.clone()];
-        if let Action::Transfer(transfer) = &work.action {
-            made_of.extend(match &transfer.from {
-                FileSource::Context => None,
-                FileSource::Stage(index) => Some(self.built[index].state.clone()),
-                FileSource::Image(image) => {
-                    let caching = self.workshop.caching.as_ref();
-                    caching.map(|caching| FilesState::Known(caching.key_of_image(image)))
-                }
+        for source in work.elsewhere() {
+            made_of.push(match source {
+                FileSource::Context => continue,
+                FileSource::Stage(index) => self.built[index].state.clone(),
+                FileSource::Image(image) => match &self.workshop.caching {
+                    Some(caching) => FilesState::Known(caching.key_of_image(image)),
+                    None => FilesState::Unknown,
+                },
             });
         }
         made_of

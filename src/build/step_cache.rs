@@ -16,7 +16,9 @@ use crate::cache::{
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_writer::Layer;
 use crate::image::{BlobOrigin, Descriptor, DiffId, ImageFormat, MediaType, Platform};
+use crate::snapshot::change::Excluded;
 
+use super::BuildOptions;
 use super::action::{Action, Work};
 use super::base::BaseImage;
 use super::layers::{LayerContent, PendingLayer, StageLayer, StoredLayer};
@@ -58,6 +60,7 @@ pub(super) struct StepCaching {
     cache: Arc<StepCache>,
     blobs: Arc<BlobStore>,
     form: LayerForm,
+    left_out: Excluded,
     format: ImageFormat,
     runtime: Handle,
     under_way: Mutex<Vec<Keeping>>,
@@ -81,13 +84,14 @@ impl StepCaching {
         cache: StepCache,
         blobs: Arc<BlobStore>,
         form: LayerForm,
-        format: ImageFormat,
+        options: &BuildOptions,
     ) -> Self {
         Self {
             cache: Arc::new(cache),
             blobs,
             form,
-            format,
+            left_out: options.ignored_paths.clone(),
+            format: options.format,
             runtime: Handle::current(),
             under_way: Mutex::default(),
         }
@@ -129,6 +133,7 @@ impl StepCaching {
             platform: platform.clone(),
             layers,
             form: self.form,
+            left_out: self.left_out.clone(),
         };
         base.fingerprint().key()
     }

@@ -93,7 +93,7 @@ impl Workshop {
         };
         let caching = tools
             .cache
-            .map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options.format));
+            .map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
             caching,
             contents: ContentDigests::new(processors),

@@ -2,9 +2,10 @@
 //!
 //! Everything here is plain: expanded, resolved and made absolute by the caller. What may not count has no field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use super::encoding::Encoder;
 use super::fingerprint::Fingerprint;
@@ -25,6 +26,8 @@ pub struct BaseInputs {
     pub layers: Vec<DiffId>,
     /// How the layers above it are written.
     pub form: LayerForm,
+    /// Paths that are part of no layer above it, relative to the root directory.
+    pub left_out: BTreeSet<PathBuf>,
 }
 
 /// How layers are written, as far as it shows in their bytes.
@@ -144,6 +147,11 @@ impl BaseInputs {
             .part("latest file time", |value| match self.form.clamp_mtime {
                 Some(seconds) => value.number(seconds),
                 None => value.optional(None),
+            })
+            .part("paths left out", |value| {
+                value.list(self.left_out.iter(), |value, path| {
+                    value.bytes(path.as_os_str().as_bytes())
+                })
             })
     }
 }

@@ -11,6 +11,7 @@
 //! | platform | ✓ | by the base | by the base | by the base | by the base |
 //! | diff IDs of the base's layers[^1] | ✓ | by the base | by the base | by the base | by the base |
 //! | how layers are written: compression, level, latest time[^2] | ✓ | by the base | by the base | by the base | by the base |
+//! | paths that go into no layer | ✓ | by the base | by the base | by the base | by the base |
 //! | command, with the shell before it; here document that is a script | | ✓ | | | |
 //! | variables of the command's environment, each by name[^3] | | ✓ | | | |
 //! | working directory | | ✓ | in the destination | in the destination | in the path |
