@@ -227,16 +227,11 @@ impl Workshop {
 
     fn layer(&self, content: LayerContent) -> StageLayer {
         StageLayer {
-            created: Some(self.now()),
+            // The history takes it back where it is later than the epoch; a cache must know how old the layer is.
+            created: Some(Timestamp::now()),
             content,
             keeping: None,
         }
-    }
-
-    /// Returns the time that a layer made now has.
-    fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
-        self.epoch.map_or(now, |epoch| now.min(epoch))
     }
 
     /// Writes a layer without any entry.
