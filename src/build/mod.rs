@@ -33,6 +33,7 @@ mod run;
 mod scope;
 mod stage;
 mod support;
+mod unpacked_bases;
 mod unpacking;
 mod warm;
 mod workdir;

@@ -224,6 +224,9 @@ pub(super) struct CacheFlags {
     /// How long what was kept is used, such as 336h or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = go_duration, default_value = "336h", allow_hyphen_values = true)]
     pub(super) cache_ttl: SignedDuration,
+    /// Keep layers of base images unpacked in the cache directory, where it can be written and steps run on overlays
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(super) cache_unpacked: bool,
 }
 
 #[derive(Debug, Args)]

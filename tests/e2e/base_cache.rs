@@ -1,6 +1,6 @@
 //! Base images in the cache directory: written through, found again, in our form and in kaniko's two.
 
-use crate::support::cache_dir::{CacheDir, layer_requests, names};
+use crate::support::cache_dir::{CacheDir, layer_requests, names, text_of};
 use crate::support::image::hex_of;
 use crate::support::registry::free_port;
 use crate::support::tool::Tool;
@@ -10,7 +10,7 @@ use crate::support::{
 };
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A base of two layers in a registry.
 struct Base {
@@ -163,15 +163,15 @@ fn a_directory_that_is_of_no_use_is_a_warning() {
 fn a_damaged_layer_is_pulled_again() {
     let base = Base::new();
     let cache = CacheDir::new(Who::Root);
-    base.run_and_list_pulls(Who::Root, &[&cache.flag()]);
+    base.run_and_list_pulls(Who::Root, &[&cache.flag(), "--cache-unpacked=false"]);
     let layer = cache.blob(&base.image.layers[1].digest);
     let mut bytes = fs::read(&layer).expect("read a layer");
     bytes[20] ^= 1;
     fs::write(&layer, bytes).expect("damage a layer");
-    let pulls = base.run_and_list_pulls(Who::Root, &[&cache.flag()]);
+    let pulls = base.run_and_list_pulls(Who::Root, &[&cache.flag(), "--cache-unpacked=false"]);
     assert!(!pulls.is_empty());
     assert!(
-        base.run_and_list_pulls(Who::Root, &[&cache.flag()])
+        base.run_and_list_pulls(Who::Root, &[&cache.flag(), "--cache-unpacked=false"])
             .is_empty()
     );
     cache.assert_whole();
@@ -184,8 +184,11 @@ fn without_the_flags_nothing_is_kept_and_an_expired_image_is_pulled_again() {
     assert_eq!(base.run_and_list_pulls(Who::Root, &[]).len(), 2);
     assert!(names(&cache.path()).is_empty());
     let flag = cache.flag();
-    base.run_and_list_pulls(Who::Root, &[&flag]);
-    let pulls = base.run_and_list_pulls(Who::Root, &[&flag, "--cache-ttl=1ns"]);
+    base.run_and_list_pulls(Who::Root, &[&flag, "--cache-unpacked=false"]);
+    let pulls = base.run_and_list_pulls(
+        Who::Root,
+        &[&flag, "--cache-unpacked=false", "--cache-ttl=1ns"],
+    );
     assert_eq!(pulls.len(), 2);
 }
 
@@ -253,4 +256,121 @@ fn a_digest_needs_no_registry() {
         .args(["--no-push", &cache.flag()])
         .run()
         .assert_success();
+}
+
+/// The directory of the only unpacked tree that has `file`.
+fn tree_with(cache: &CacheDir, file: &str) -> PathBuf {
+    let trees = cache.path().join("trees");
+    let found = names(&trees).into_iter().map(|name| trees.join(name));
+    let mut found = found.filter(|tree| tree.join("root").join(file).exists());
+    found.next().expect("an unpacked layer with the file")
+}
+
+#[test]
+fn an_unpacked_base_is_used_again_and_not_after_somebody_has_touched_it() {
+    let base = Base::new();
+    for who in Who::BOTH {
+        let cache = CacheDir::new(who);
+        let build = |lines: &str| {
+            let build = Executor::new(who)
+                .context(&base.context(lines))
+                .destination(&base.registry.reference("app:1"))
+                .arg(cache.flag())
+                .run();
+            build.assert_success();
+            check_image(&base.registry, "app:1", &base.base);
+            build.stderr().matches("is unpacked in the cache").count()
+        };
+        let run = "RUN [\"/bin/sh\", \"-c\", \"test ! -e /gone && test $(cat /hello) = hello && : > /new\"]";
+        assert_eq!(build(run), 0, "{who:?}");
+        assert_eq!(build(run), 2, "{who:?}");
+        let delete =
+            "RUN [\"/bin/sh\", \"-c\", \"busybox rm /hello && busybox mv /bin/sh /bin/moved\"]";
+        assert_eq!(build(delete), 2, "{who:?}");
+        // What a step did stays in the step's own layer.
+        assert_eq!(build(run), 2, "{who:?}");
+        let tree = tree_with(&cache, "hello");
+        fs::write(tree.join("root/hello"), "HELLO").expect("tamper with a tree");
+        let output = cache.upkeep(&["verify"]);
+        let text = text_of(&output);
+        assert!(
+            text.contains(tree.to_str().expect("an ASCII path")),
+            "{text}"
+        );
+        assert_eq!(build(run), 1, "{who:?}");
+        assert_eq!(build(run), 2, "{who:?}");
+        cache.assert_whole();
+        fs::remove_file(tree_with(&cache, "hello").join("stamp")).expect("take a stamp away");
+        assert_eq!(build(run), 1, "{who:?}");
+        assert!(cache.upkeep_says(&["ls"]).contains("unpacked"));
+        let pruned = cache.upkeep_says(&["prune", "--keep-size=0"]);
+        assert!(names(&cache.path().join("trees")).is_empty(), "{pruned}");
+    }
+}
+
+#[test]
+fn an_ordinary_user_prunes_and_verifies_what_their_builds_left() {
+    let registry = Registry::start();
+    let layer = LayerTar::new()
+        .shell()
+        .file_with("secret/of-33", "x", 0o600, 33, &[]);
+    CraftedImage::new(Family::Oci)
+        .layer(layer, Encoding::Gzip)
+        .push_to(&registry, "base:1");
+    let cache = CacheDir::new(Who::User);
+    let context = Context::new(format!(
+        "FROM {}\nRUN [\"/bin/sh\", \"-c\", \": > /new\"]\n",
+        registry.reference("base:1")
+    ));
+    let user = |args: &[&str]| {
+        let executor = Executor::new(Who::User);
+        executor.args(args).run_as_given()
+    };
+    Executor::new(Who::User)
+        .context(&context)
+        .args(["--no-push", &cache.flag()])
+        .run()
+        .assert_success();
+    assert_eq!(names(&cache.path().join("trees")).len(), 1);
+    let verified = user(&["cache", "verify", &cache.flag()]);
+    assert_eq!(verified.code(), 0, "{}", verified.report());
+    let pruned = user(&["cache", "prune", "--keep-size=0", &cache.flag()]);
+    assert_eq!(pruned.code(), 0, "{}", pruned.report());
+    assert!(names(&cache.path().join("trees")).is_empty());
+}
+
+#[test]
+fn builds_share_unpacked_layers_while_others_make_and_prune_them() {
+    let base = Base::new();
+    let cache = CacheDir::new(Who::Root);
+    let build = || {
+        let context = base.context(
+            "RUN [\"/bin/sh\", \"-c\", \"test $(cat /hello) = hello && echo 1 > /hello\"]",
+        );
+        Executor::new(Who::Root)
+            .context(&context)
+            .args(["--no-push", &cache.flag()])
+            .run()
+            .assert_success();
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                for _ in 0..3 {
+                    build();
+                }
+            });
+        }
+        scope.spawn(|| {
+            for _ in 0..5 {
+                cache.upkeep_says(&["prune", "--keep-size=0"]);
+                std::thread::sleep(std::time::Duration::from_millis(200));
+            }
+        });
+    });
+    cache.assert_whole();
+    build();
+    build();
+    let left = names(&cache.path().join("trees"));
+    assert_eq!(left.len(), 2, "{left:?}");
 }

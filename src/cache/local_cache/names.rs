@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::temp::TempFile;
-use super::{LocalCache, LocalCacheError};
+use super::{LocalCache, LocalCacheError, trees};
 use crate::fs::{PathContext, PathError};
 
 /// What a name is for.
@@ -23,10 +23,13 @@ pub(super) enum NameKind {
     Layer,
     Image,
     Step,
+    /// A directory instead of a file.
+    Tree,
 }
 
 impl NameKind {
-    pub(super) const ALL: [Self; 3] = [Self::Layer, Self::Image, Self::Step];
+    /// Those whose names are files.
+    pub(super) const FILES: [Self; 3] = [Self::Layer, Self::Image, Self::Step];
 
     /// Returns the directory of such names.
     pub(super) fn dir(self) -> &'static str {
@@ -34,6 +37,7 @@ impl NameKind {
             Self::Layer => "layers",
             Self::Image => "images",
             Self::Step => "steps",
+            Self::Tree => trees::DIR,
         }
     }
 }
