@@ -2,13 +2,13 @@
 //! only when a step needs their files, and each layer once.
 
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use tokio_util::io::SyncIoBridge;
 
-use crate::cache::local_cache::HeldBlob;
+use crate::cache::local_cache::{HeldBlob, NewTree};
 use crate::cache::{BaseImageCache, ImageLayers, ResolvedImage};
 use crate::fs::Root;
 use crate::image::blob_store::{BlobError, BlobStore, LentGuard};
@@ -24,7 +24,8 @@ use super::halt::Halt;
 use super::keeper::Keeper;
 use super::layers::{LayerContent, StageLayer, StoredLayer};
 use super::once::Once;
-use super::unpacking::{LayerWork, UnpackedLayer, check_diff_id, root_of};
+use super::unpacked_bases::UnpackedBases;
+use super::unpacking::{LayerPlace, LayerWork, UnpackedLayer, check_diff_id, root_of};
 use super::{Event, Progress};
 
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
@@ -47,6 +48,8 @@ impl BaseImage {
 pub struct BaseImages {
     cache: Arc<BaseImageCache>,
     keeper: Keeper,
+    /// `None` where layers are not kept unpacked.
+    unpacked_bases: Option<UnpackedBases>,
     blobs: Arc<BlobStore>,
     sandbox: Sandbox,
     halt: Halt,
@@ -55,7 +58,8 @@ pub struct BaseImages {
     /// Layers by the digests of those below and their own: what a layer leaves out, it takes from
     /// those below.
     unpacked: Once<Digest, Arc<UnpackedLayer>>,
-    completed: Once<Digest, ()>,
+    /// Where they lie once they are complete.
+    completed: Once<Digest, LayerDir>,
     /// Blobs that are here.
     fetched: Once<Digest, ()>,
     /// Trees of images that files are only copied from, by the chain ID of the topmost layer.
@@ -63,15 +67,19 @@ pub struct BaseImages {
 }
 
 impl BaseImages {
-    /// Makes an empty collection. Blobs that are fetched go into `blobs`, and those that the cache has are lent to it.
+    /// Makes an empty collection. Blobs that are fetched go into `blobs`, and those that the cache has are lent to it. With
+    /// `keeps_unpacked`, layers are unpacked into the cache where that is possible. Must be called in the runtime.
     pub fn new(
         cache: Arc<BaseImageCache>,
+        keeps_unpacked: bool,
         blobs: Arc<BlobStore>,
         sandbox: Sandbox,
         halt: Halt,
         progress: Progress,
     ) -> Self {
+        let local = cache.local.as_ref().filter(|_| keeps_unpacked);
         Self {
+            unpacked_bases: local.and_then(|local| UnpackedBases::open(local, &sandbox)),
             keeper: Keeper::new(Arc::clone(&cache), Arc::clone(&blobs)),
             cache,
             blobs,
@@ -113,9 +121,14 @@ impl BaseImages {
             .config
             .check_layer_count(image.manifest.layers.len())?;
         self.warn_of_platform(reference, &image.config.platform(), platform);
+        let layers = stored_layers(&image);
+        if let Some(unpacked) = &self.unpacked_bases {
+            let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+            unpacked.want(chain_ids(&layers));
+        }
         let base = BaseImage {
             config: image.config.clone(),
-            layers: stored_layers(&image),
+            layers,
         };
         let image = Arc::new(image);
         self.lend(Arc::clone(&image)).await?;
@@ -144,7 +157,13 @@ impl BaseImages {
     pub async fn finish_keeping(&self) {
         self.keeper.keep_what_is_here();
         // Nobody waits for it once the build is asked to end.
-        let _ = self.halt.or_halt(self.keeper.finish()).await;
+        let finish = async {
+            self.keeper.finish().await;
+            if let Some(unpacked) = &self.unpacked_bases {
+                unpacked.finish().await;
+            }
+        };
+        let _ = self.halt.or_halt(finish).await;
     }
 
     /// A name that stands for one image gives that image, whatever it was made for.
@@ -288,8 +307,7 @@ impl BaseImages {
                 stack.clear();
             }
             let complete = || self.complete(Arc::clone(&layer), stack.clone());
-            self.completed.get(id, complete).await?;
-            stack.push(layer.dir.clone());
+            stack.push(self.completed.get(id, complete).await?);
         }
         let mut rootfs = Rootfs::new(&self.sandbox);
         for layer in stack {
@@ -306,7 +324,10 @@ impl BaseImages {
     ) -> Result<Rootfs> {
         let fetch = |layer: &Arc<StoredLayer>| {
             let (images, layer) = (Arc::clone(self), Arc::clone(layer));
-            tokio::spawn(async move { images.fetch_layer(&layer).await })
+            tokio::spawn(async move {
+                let dir = images.sandbox.new_layer_dir()?;
+                images.fetch_layer(&layer, dir).await.map(Arc::new)
+            })
         };
         let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
         for task in tasks {
@@ -315,8 +336,7 @@ impl BaseImages {
                 rootfs = Rootfs::new(&self.sandbox);
             }
             let below = rootfs.layers().to_vec();
-            self.complete(Arc::clone(&layer), below).await?;
-            rootfs.push_layer(layer.dir.clone());
+            rootfs.push_layer(self.complete(layer, below).await?);
         }
         Ok(rootfs)
     }
@@ -326,12 +346,78 @@ impl BaseImages {
         id: Digest,
         layer: Arc<StoredLayer>,
     ) -> Result<Arc<UnpackedLayer>> {
-        let fetch = || self.fetch_layer(&layer);
-        self.unpacked.get(id, fetch).await
+        let fetch = || self.unpack_layer(&id, &layer);
+        self.unpacked.get(id.clone(), fetch).await
+    }
+
+    /// Finds a layer that is unpacked in the cache, or unpacks it there; where that is not possible, in the work directory.
+    async fn unpack_layer(
+        self: &Arc<Self>,
+        id: &Digest,
+        layer: &StoredLayer,
+    ) -> Result<Arc<UnpackedLayer>> {
+        match self.place_in_cache(id, layer).await? {
+            LayerPlace::Own => {}
+            LayerPlace::Kept(tree) => {
+                let (place, digest) = (layer.place(), &layer.descriptor.digest);
+                (self.progress)(Event::Note(&format!(
+                    "{place}: {digest} is unpacked in the cache"
+                )));
+                let dir = self.sandbox.adopt_layer_dir(&tree.root())?;
+                return Ok(Arc::new(UnpackedLayer::kept(tree, dir)));
+            }
+            LayerPlace::New(tree) => match self.unpack_into_cache(layer, tree).await {
+                Ok(unpacked) => return Ok(Arc::new(unpacked)),
+                Err(error) if self.halt.is_requested() => return Err(error),
+                Err(error) => tracing::warn!("a layer is not kept unpacked: {error:#}"),
+            },
+        }
+        let dir = self.sandbox.new_layer_dir()?;
+        Ok(Arc::new(self.fetch_layer(layer, dir).await?))
+    }
+
+    async fn place_in_cache(
+        self: &Arc<Self>,
+        id: &Digest,
+        layer: &StoredLayer,
+    ) -> Result<LayerPlace> {
+        let (images, id, size) = (Arc::clone(self), id.clone(), layer.descriptor.size);
+        let looking = tokio::task::spawn_blocking(move || {
+            let Some(unpacked) = &images.unpacked_bases else {
+                return LayerPlace::Own;
+            };
+            if let Some(tree) = unpacked.find(&id) {
+                return LayerPlace::Kept(tree);
+            }
+            match unpacked.begin(&id, size) {
+                Some(tree) => LayerPlace::New(Mutex::new(Some(tree))),
+                None => LayerPlace::Own,
+            }
+        });
+        looking.await.context("looking at the cache stopped")
+    }
+
+    async fn unpack_into_cache(
+        &self,
+        layer: &StoredLayer,
+        tree: Mutex<Option<NewTree>>,
+    ) -> Result<UnpackedLayer> {
+        let root = {
+            let tree = tree.lock().unwrap_or_else(PoisonError::into_inner);
+            tree.as_ref().map(NewTree::root)
+        };
+        let root = root.context("the directory is gone")?;
+        let unpacked = self
+            .fetch_layer(layer, self.sandbox.adopt_layer_dir(&root)?)
+            .await?;
+        Ok(UnpackedLayer {
+            place: LayerPlace::New(tree),
+            ..unpacked
+        })
     }
 
     /// Unpacks a layer into a directory of its own. One that is not here is fetched and its blob kept, all in one pass.
-    async fn fetch_layer(&self, layer: &StoredLayer) -> Result<Arc<UnpackedLayer>> {
+    async fn fetch_layer(&self, layer: &StoredLayer, dir: LayerDir) -> Result<UnpackedLayer> {
         let start = Instant::now();
         let failed = || format!("cannot unpack layer {}", layer.name());
         let digest = &layer.descriptor.digest;
@@ -345,7 +431,7 @@ impl BaseImages {
             false => Some(self.blobs.writer_for(digest)?),
         };
         let work = LayerWork {
-            dir: self.sandbox.new_layer_dir()?,
+            dir,
             copy,
             digest: digest.clone(),
             diff_id: layer.diff_id.clone(),
@@ -357,7 +443,7 @@ impl BaseImages {
             .context("unpacking stopped")?
             .with_context(failed)?;
         self.tell_unpacked(layer, start);
-        Ok(Arc::new(unpacked))
+        Ok(unpacked)
     }
 
     /// Asks the registry for a layer.
@@ -383,10 +469,19 @@ impl BaseImages {
         });
     }
 
-    /// Gives a layer what it takes from those below it.
-    async fn complete(&self, layer: Arc<UnpackedLayer>, below: Vec<LayerDir>) -> Result<()> {
+    /// Gives a layer what it takes from those below it, and returns where it lies from then on.
+    async fn complete(
+        self: &Arc<Self>,
+        layer: Arc<UnpackedLayer>,
+        below: Vec<LayerDir>,
+    ) -> Result<LayerDir> {
+        if let LayerPlace::Kept(_) = layer.place {
+            return Ok(layer.dir.clone());
+        }
+        let (images, unfinished) = (Arc::clone(self), Arc::clone(&layer));
         let xattrs = overlay_xattrs(&self.sandbox);
-        let task = tokio::task::spawn_blocking(move || -> Result<()> {
+        let task = tokio::task::spawn_blocking(move || -> Result<Option<NewTree>> {
+            let layer = unfinished;
             let lowers = below
                 .iter()
                 .rev()
@@ -394,9 +489,20 @@ impl BaseImages {
                 .collect::<Result<Vec<Root>>>()?;
             let lowers: Vec<&Root> = lowers.iter().collect();
             let root = root_of(&layer.dir)?;
-            Ok(unpack::complete(&layer.unpacked, &root, xattrs, &lowers)?)
+            unpack::complete(&layer.unpacked, &root, xattrs, &lowers)?;
+            let mut tree = layer.take_new_tree();
+            if let (Some(tree), Some(unpacked)) = (&mut tree, &images.unpacked_bases) {
+                unpacked.publish(tree);
+            }
+            Ok(tree)
         });
-        task.await.context("unpacking stopped")?
+        let tree = task.await.context("unpacking stopped")??;
+        let (Some(tree), Some(unpacked)) = (tree, &self.unpacked_bases) else {
+            return Ok(layer.dir.clone());
+        };
+        let dir = self.sandbox.adopt_layer_dir(&tree.root())?;
+        unpacked.finish_later(tree, layer.unpacked.is_root_opaque);
+        Ok(dir)
     }
 }
 

@@ -237,6 +237,7 @@ async fn build_and_deliver(
     };
     let images = Arc::new(BaseImages::new(
         Arc::new(cache),
+        options.cache.keeps_unpacked,
         Arc::clone(&store),
         sandbox.clone(),
         halt.clone(),
