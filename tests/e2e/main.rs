@@ -14,6 +14,7 @@ mod add;
 mod bad_input;
 mod base_cache;
 mod bases;
+mod caching;
 mod config;
 mod copy;
 mod delivery;

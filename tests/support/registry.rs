@@ -127,6 +127,18 @@ impl Registry {
             .run();
     }
 
+    /// Copies an image to another name, byte for byte.
+    pub(crate) fn copy(&self, from: &str, to: &str) {
+        let [source, destination] =
+            [from, to].map(|name| format!("docker://{}", self.reference(name)));
+        Tool::new("skopeo")
+            .args(["copy", "--quiet", "--preserve-digests"])
+            .args(self.skopeo_access("src"))
+            .args(self.skopeo_access("dest"))
+            .args([source, destination])
+            .run();
+    }
+
     /// What `skopeo inspect` says of an image, with the flags given.
     pub(crate) fn inspect(&self, name: &str, flags: &[&str]) -> String {
         let source = format!("docker://{}", self.reference(name));
