@@ -136,11 +136,13 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
             "FF_KANIKO_* have no effect: images are built as BuildKit builds them",
         );
     }
+    let local_cache = options.cache.open_dir();
+    let caches = local_cache.iter().map(|cache| cache.dir().to_path_buf());
+    options.sandbox.kept = caches.clone().collect();
+    // A job may have nowhere else to put it: it must neither get into an image nor change what is copied.
+    options.build.left_out = caches.collect();
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
-    let local_cache = options.cache.open_dir();
-    let kept = local_cache.iter().map(|cache| cache.dir().to_path_buf());
-    options.sandbox.kept = kept.collect();
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
     style.print(

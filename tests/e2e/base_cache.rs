@@ -374,3 +374,20 @@ fn builds_share_unpacked_layers_while_others_make_and_prune_them() {
     let left = names(&cache.path().join("trees"));
     assert_eq!(left.len(), 2, "{left:?}");
 }
+
+#[test]
+fn a_directory_in_the_context_is_no_part_of_it() {
+    let site = Site::busybox();
+    let build = |lines: &str| {
+        let context = site.context(lines).file("app/file", "x");
+        let cache = context.path().join("app/.cache");
+        let executor = site.executor(Who::Root, &context);
+        executor.arg("--cache-dir").arg(cache)
+    };
+    let image = site.build_with(build("RUN true\nCOPY . /copied"));
+    let tree = image.tree();
+    assert!(tree.has("copied/app/file") && !tree.has("copied/app/.cache"));
+    build("COPY app/.cache /copied")
+        .run()
+        .assert_error(1, &["app/.cache", "the builder's own"]);
+}
