@@ -1,4 +1,4 @@
-//! What a plan asks for and the place cannot do, said before anything is pulled.
+//! What a plan asks for, the cache does not answer, and the place cannot do: said before anything is pulled.
 
 use anyhow::Result;
 
@@ -6,24 +6,30 @@ use crate::dockerfile::{Instruction, NetworkMode, RunInstruction, Span};
 use crate::sandbox::Sandbox;
 
 use super::DockerfileText;
+use super::forecast::{Forecast, StepForecast};
 use super::plan::{Plan, PlannedStep};
 
 /// Fails with all places of the Dockerfile that cannot be executed in `sandbox`.
-pub(super) fn check_ability(plan: &Plan, text: &DockerfileText, sandbox: &Sandbox) -> Result<()> {
+pub(super) fn check_ability(
+    plan: &Plan,
+    forecast: &Forecast,
+    text: &DockerfileText,
+    sandbox: &Sandbox,
+) -> Result<()> {
     let mode = sandbox.mode();
     if !mode.can_run() {
         let message = format!(
             "RUN cannot be executed here: isolation `{}` runs no commands",
             mode.name()
         );
-        return refuse(plan, text, sandbox, &message, |_| true);
+        return refuse(plan, forecast, text, sandbox, &message, |_| true);
     }
     if !mode.has_namespaces() {
         let message = format!(
             "RUN --network=none cannot be executed here: isolation `{}` has no network of its own",
             mode.name()
         );
-        return refuse(plan, text, sandbox, &message, |run| {
+        return refuse(plan, forecast, text, sandbox, &message, |run| {
             run.network == NetworkMode::None
         });
     }
@@ -32,13 +38,20 @@ pub(super) fn check_ability(plan: &Plan, text: &DockerfileText, sandbox: &Sandbo
 
 fn refuse(
     plan: &Plan,
+    forecast: &Forecast,
     text: &DockerfileText,
     sandbox: &Sandbox,
     message: &str,
     is_refused: impl Fn(&RunInstruction) -> bool,
 ) -> Result<()> {
-    let steps = plan.stages.values().flat_map(|stage| &stage.steps);
-    let refused = |step: &PlannedStep| {
+    let steps = plan
+        .stages
+        .iter()
+        .flat_map(|(index, stage)| stage.steps.iter().zip(&forecast[index].steps));
+    let refused = |(step, forecast): (&PlannedStep, &StepForecast)| {
+        if forecast.answer.is_some() {
+            return None;
+        }
         let Instruction::Run(run) = &step.statement.instruction else {
             return None;
         };

@@ -11,7 +11,8 @@ use crate::image::archive;
 use crate::image::decompress::{Compression, Decoder, Decompressor};
 use crate::image::unpack::{Form, UnpackOptions, unpack};
 
-use super::copy::{Looks, Origin, Target};
+use super::copy::{Looks, Target};
+use super::sources::Origin;
 use super::stage::StageBuilder;
 
 /// Mode of the directory that an archive is unpacked into, where it does not exist.

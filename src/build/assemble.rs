@@ -6,16 +6,18 @@ use crate::image::layer_writer::Layer;
 use crate::image::{AssembledImage, AssembledLayer, Descriptor, MediaType};
 
 use super::BuildOptions;
-use super::draft::ImageDraft;
+use super::built::BuiltStage;
+use super::draft::FinishedLayer;
 use super::layers::{LayerContent, StageLayer};
 use super::workshop::Workshop;
 
 /// Waits for the layers that are still being written and puts the image together.
 pub(super) async fn assemble(
-    mut draft: ImageDraft,
+    stage: &BuiltStage,
     options: &BuildOptions,
     workshop: &Workshop,
 ) -> Result<AssembledImage> {
+    let mut draft = stage.draft.clone();
     draft
         .config
         .config
@@ -24,17 +26,26 @@ pub(super) async fn assemble(
     if options.platform_is_explicit {
         draft.config.set_platform(&options.platform);
     }
-    let mut layers = Vec::with_capacity(draft.layers.len());
-    for layer in &draft.layers {
-        layers.push(finished(layer, options).await?);
+    let mut layers = Vec::with_capacity(stage.layers.len());
+    let mut told = Vec::with_capacity(stage.layers.len());
+    for layer in &stage.layers {
+        let finished = finished(layer, options).await?;
+        told.push(FinishedLayer {
+            diff_id: finished.diff_id.clone(),
+            created: layer.created,
+        });
+        layers.push(finished);
     }
     if layers.is_empty() {
         // Some registries refuse an image without layers.
         let layer = workshop.write_empty_layer()?;
+        told.push(FinishedLayer {
+            diff_id: layer.diff_id.clone(),
+            created: None,
+        });
         layers.push(own_layer(&layer, options));
     }
-    let diff_ids = layers.iter().map(|layer| layer.diff_id.clone()).collect();
-    let config = draft.finish(diff_ids, workshop.epoch());
+    let config = draft.finish(told, workshop.epoch());
     Ok(AssembledImage::new(&config, layers, options.format)?)
 }
 
@@ -46,8 +57,16 @@ async fn finished(layer: &StageLayer, options: &BuildOptions) -> Result<Assemble
             origin: stored.origin.clone(),
         }),
         LayerContent::New(pending) => {
-            let layer = pending.clone().await?;
-            Ok(own_layer(&layer, options))
+            let made = pending.clone().await?;
+            let origin = match &layer.keeping {
+                // A registry that has it in its cache need not be sent it again.
+                Some(keeping) => keeping.clone().await,
+                None => None,
+            };
+            Ok(AssembledLayer {
+                origin,
+                ..own_layer(&made, options)
+            })
         }
         LayerContent::Unwritten => {
             unreachable!("the plan marks every stage whose layers go into the image")

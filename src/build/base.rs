@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use jiff::Timestamp;
 use tokio_util::io::SyncIoBridge;
 
 use crate::cache::local_cache::{HeldBlob, NewTree};
@@ -42,7 +41,7 @@ pub(super) struct BaseImage {
 impl BaseImage {
     /// Returns the image as a stage starts with it. One without layers is as good as `scratch`.
     pub(super) fn draft(&self) -> ImageDraft {
-        ImageDraft::from_base(self.config.clone(), self.layers.clone())
+        ImageDraft::from_base(self.config.clone())
     }
 }
 
@@ -187,6 +186,22 @@ impl BaseImages {
         Ok(files)
     }
 
+    /// Fetches layers, several at a time, and puts them on top of files that may be no image's.
+    pub(super) async fn apply(
+        self: &Arc<Self>,
+        files: StageFiles,
+        layers: &[StageLayer],
+    ) -> Result<StageFiles> {
+        let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        match files {
+            StageFiles::Layers(rootfs) => Ok(StageFiles::Layers(self.pile(rootfs, layers).await?)),
+            StageFiles::Tree(tree) => {
+                let tree = self.unpack_all(*tree, layers).await?;
+                Ok(StageFiles::Tree(Box::new(tree)))
+            }
+        }
+    }
+
     /// Fetches and unpacks the layers that are not here yet, to be read.
     pub(super) async fn view(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageView> {
         let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
@@ -205,8 +220,18 @@ impl BaseImages {
         Ok(view)
     }
 
-    /// Fetches the layers, several at a time, and applies them to a directory, one after the other.
+    /// Makes a directory of the layers.
     async fn tree(self: &Arc<Self>, layers: Vec<&Arc<StoredLayer>>) -> Result<StageTree> {
+        self.unpack_all(StageTree::new(&self.sandbox)?, layers)
+            .await
+    }
+
+    /// Fetches the layers, several at a time, and applies them to a directory, one after the other.
+    async fn unpack_all(
+        self: &Arc<Self>,
+        mut tree: StageTree,
+        layers: Vec<&Arc<StoredLayer>>,
+    ) -> Result<StageTree> {
         let fetch = |layer: &Arc<StoredLayer>| {
             let (images, layer) = (Arc::clone(self), Arc::clone(layer));
             // A task each: a layer that waits for its turn must not hold up the others.
@@ -220,7 +245,6 @@ impl BaseImages {
             })
         };
         let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
-        let mut tree = StageTree::new(&self.sandbox)?;
         for task in tasks {
             let layer = task.await.context("fetching stopped")??;
             let images = Arc::clone(self);
@@ -288,6 +312,31 @@ impl BaseImages {
         let mut rootfs = Rootfs::new(&self.sandbox);
         for layer in stack {
             rootfs.push_layer(layer);
+        }
+        Ok(rootfs)
+    }
+
+    /// Fetches and unpacks layers, several at a time, and puts them on top of a stack which may have layers of this build.
+    async fn pile(
+        self: &Arc<Self>,
+        mut rootfs: Rootfs,
+        layers: Vec<&Arc<StoredLayer>>,
+    ) -> Result<Rootfs> {
+        let fetch = |layer: &Arc<StoredLayer>| {
+            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
+            tokio::spawn(async move {
+                let dir = images.sandbox.new_layer_dir()?;
+                images.fetch_layer(&layer, dir).await.map(Arc::new)
+            })
+        };
+        let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
+        for task in tasks {
+            let layer = task.await.context("unpacking stopped")??;
+            if layer.unpacked.is_root_opaque {
+                rootfs = Rootfs::new(&self.sandbox);
+            }
+            let below = rootfs.layers().to_vec();
+            rootfs.push_layer(self.complete(layer, below).await?);
         }
         Ok(rootfs)
     }
@@ -521,8 +570,9 @@ fn stored_layers(image: &ResolvedImage) -> Vec<StageLayer> {
         });
     stored
         .map(|layer| StageLayer {
-            created: Timestamp::UNIX_EPOCH,
+            created: None,
             content: LayerContent::Stored(Arc::new(layer)),
+            keeping: None,
         })
         .collect()
 }

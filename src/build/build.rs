@@ -17,8 +17,12 @@ use crate::image::{AssembledImage, Reference};
 use super::ability::check_ability;
 use super::assemble::assemble;
 use super::built::{BuiltStage, BuiltStages};
-use super::plan::{FileSource, PlannedStage, StageBase, plan};
-use super::stage::build_stage;
+use super::evaluate::evaluate;
+use super::forecast::forecast;
+use super::halt::Halted;
+use super::plan::{Plan, PlannedStage, StageBase, plan};
+use super::stage::{StageJob, build_stage};
+use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};
 use super::{BuildOptions, DockerfileText, Event};
 
@@ -53,11 +57,11 @@ fn left_out(options: &BuildOptions) -> Vec<PathBuf> {
     let Ok(context) = std::fs::canonicalize(&options.context) else {
         return Vec::new();
     };
-    let inside = options.left_out.iter();
-    let inside = inside.filter_map(|path| path.strip_prefix(&context).ok());
+    let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let paths = options.left_out.iter().map(real);
+    let inside = paths.filter_map(|path| Some(path.strip_prefix(&context).ok()?.to_path_buf()));
     // The context itself cannot be left out of itself.
-    let inside = inside.filter(|path| !path.as_os_str().is_empty());
-    inside.map(Path::to_path_buf).collect()
+    inside.filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// Builds what `options` ask for and returns the image. Its own layers are among the blobs of
@@ -69,17 +73,54 @@ pub async fn build(
 ) -> Result<AssembledImage> {
     warn_of_syntax(&input.dockerfile, &tools);
     let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
-    check_ability(&plan, &input.text, &tools.sandbox)?;
-    let workshop = Arc::new(Workshop::new(
-        input,
-        options,
-        plan.global,
-        plan.epoch,
-        tools,
-    )?);
+    let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
+    let workshop = Arc::new(workshop);
     let target = plan.targets[0];
-    let built = build_stages(plan.stages, &workshop).await?;
-    assemble(built[&target].draft.clone(), options, &workshop).await
+    let result = async {
+        let jobs = jobs(plan, &workshop).await?;
+        let built = build_stages(jobs, &workshop).await?;
+        assemble(&built[&target], options, &workshop).await
+    };
+    let result = result.await;
+    if let Some(caching) = &workshop.caching {
+        match &result {
+            Ok(_) => caching.finish().await,
+            // What has been made until then is found by the next build.
+            Err(error) if !error.chain().any(|cause| cause.is::<Halted>()) => {
+                caching.finish_soon().await;
+            }
+            Err(_) => {}
+        }
+    }
+    result
+}
+
+/// Finds out what has to be done for each stage that is needed.
+async fn jobs(mut plan: Plan, workshop: &Arc<Workshop>) -> Result<BTreeMap<usize, StageJob>> {
+    let evaluated = evaluate(&plan, workshop)?;
+    let evaluated = Arc::new(evaluated);
+    let mut forecast = forecast(&plan, &evaluated, workshop).await?;
+    plan.keep_what_is_needed(&forecast);
+    check_ability(&plan, &forecast, &workshop.text, workshop.sandbox())?;
+    let evaluated = Arc::into_inner(evaluated).context("the plan is still being read")?;
+    let keeps_layers = workshop.caching.as_ref().is_some_and(StepCaching::keeps);
+    let mut jobs = BTreeMap::new();
+    for (index, evaluated) in evaluated {
+        let (Some(mut stage), Some(forecast)) =
+            (plan.stages.remove(&index), forecast.remove(&index))
+        else {
+            continue;
+        };
+        stage.makes_layers |= keeps_layers;
+        let job = StageJob {
+            stage,
+            evaluated,
+            forecast,
+            takes_over_base: false,
+        };
+        jobs.insert(index, job);
+    }
+    Ok(jobs)
 }
 
 /// `# syntax=` chooses the program that reads the file elsewhere; here there is one, and it reads the
@@ -102,7 +143,7 @@ const STAGES_AT_ONCE: usize = 8;
 
 /// Builds the stages, each as soon as those that it needs are built.
 async fn build_stages(
-    mut waiting: BTreeMap<usize, PlannedStage>,
+    mut waiting: BTreeMap<usize, StageJob>,
     workshop: &Arc<Workshop>,
 ) -> Result<BuiltStages> {
     let mut built = BuiltStages::new();
@@ -116,22 +157,24 @@ async fn build_stages(
     loop {
         let ready: Vec<usize> = waiting
             .iter()
-            .filter(|(_, stage)| stage.needs.iter().all(|needed| built.contains_key(needed)))
+            .filter(|(_, job)| {
+                job.stage
+                    .needs
+                    .iter()
+                    .all(|needed| built.contains_key(needed))
+            })
             .map(|(index, _)| *index)
             .collect();
         for index in ready {
             if running.len() >= at_once {
                 break;
             }
-            let Some(stage) = waiting.remove(&index) else {
+            let Some(mut job) = waiting.remove(&index) else {
                 continue;
             };
-            let takes_over = takes_over_base(&stage, index, &consumers, &built);
+            job.takes_over_base = takes_over_base(&job.stage, index, &consumers, &built);
             let (workshop, built) = (Arc::clone(workshop), built.clone());
-            running.spawn_blocking(move || {
-                let outcome = build_stage(&workshop, &stage, &built, takes_over);
-                (index, outcome)
-            });
+            running.spawn_blocking(move || (index, build_stage(&workshop, job, &built)));
         }
         match running.join_next().await {
             None => break,
@@ -171,9 +214,9 @@ struct Consumers {
 }
 
 /// Returns, for each stage that others need, who they are.
-fn consumers(stages: &BTreeMap<usize, PlannedStage>) -> BTreeMap<usize, Consumers> {
+fn consumers(jobs: &BTreeMap<usize, StageJob>) -> BTreeMap<usize, Consumers> {
     let mut consumers: BTreeMap<usize, Consumers> = BTreeMap::new();
-    for (index, stage) in stages {
+    for (index, StageJob { stage, .. }) in jobs {
         for needed in &stage.needs {
             consumers.entry(*needed).or_default().all.insert(*index);
         }
@@ -197,10 +240,8 @@ fn takes_over_base(
     let StageBase::Stage(base) = stage.base else {
         return false;
     };
-    let copies_from_base = stage.steps.iter().any(|step| match step.source {
-        FileSource::Stage(source) => source == base,
-        FileSource::Context | FileSource::Image(_) => false,
-    });
+    let mut sources = stage.steps.iter().filter_map(|step| step.source.stage());
+    let copies_from_base = sources.any(|source| source == base);
     let of_base = &consumers[&base];
     let mut others = of_base.all.iter().filter(|consumer| **consumer != index);
     let others_are_done = others.all(|consumer| built.contains_key(consumer));

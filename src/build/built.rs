@@ -7,17 +7,19 @@ use anyhow::Result;
 
 use super::draft::ImageDraft;
 use super::files::{StageFiles, StageView};
-use super::scope::StageScope;
+use super::layers::StageLayer;
+use super::state::FilesState;
 use super::workshop::Workshop;
 
 /// A stage that is built.
 pub(super) struct BuiltStage {
+    /// What it made, but for its layers.
     pub(super) draft: ImageDraft,
-    pub(super) scope: StageScope,
-    /// Its files; `None` as long as nobody has asked for them.
-    pub(super) files: Mutex<Option<StageFiles>>,
-    /// The stage that it was built on, whose files are its own as long as it has none.
-    pub(super) parent: Option<Parent>,
+    /// Base first.
+    pub(super) layers: Vec<StageLayer>,
+    pub(super) stack: Mutex<StageStack>,
+    /// Which files it has.
+    pub(super) state: FilesState,
 }
 
 /// The stage that another one starts from.
@@ -28,9 +30,67 @@ pub(super) struct Parent {
     pub(super) is_taken_over: bool,
 }
 
+/// The files of a stage, as far as somebody has needed them.
+#[derive(Default)]
+pub(super) struct StageStack {
+    /// The stage that it was built on, whose files are its own as long as it has none.
+    parent: Option<Parent>,
+    /// `None` as long as nobody has asked for them.
+    files: Option<StageFiles>,
+    /// Layers of an image or a cache that go on top of the parent's files, or of `files` where these are there.
+    waiting: Vec<StageLayer>,
+}
+
+impl StageStack {
+    /// Starts from an image; from nothing if there are no layers.
+    pub(super) fn of_image(layers: Vec<StageLayer>) -> Self {
+        Self {
+            waiting: layers,
+            ..Self::default()
+        }
+    }
+
+    /// Starts from an earlier stage.
+    pub(super) fn on(parent: Parent) -> Self {
+        Self {
+            parent: Some(parent),
+            ..Self::default()
+        }
+    }
+
+    /// Puts a layer of a cache on top. It is not fetched before somebody needs the files.
+    pub(super) fn push(&mut self, layer: StageLayer) {
+        self.waiting.push(layer);
+    }
+
+    /// Makes the files available.
+    pub(super) fn open(&mut self, workshop: &Workshop) -> Result<&mut StageFiles> {
+        let files = match (self.files.take(), &self.parent) {
+            (Some(files), _) => files,
+            (None, Some(parent)) => parent.start(workshop)?,
+            (None, None) => {
+                let layers = std::mem::take(&mut self.waiting);
+                workshop.open_layers(&layers)?
+            }
+        };
+        let files = match std::mem::take(&mut self.waiting) {
+            waiting if waiting.is_empty() => files,
+            waiting => workshop.apply_layers(files, &waiting)?,
+        };
+        Ok(self.files.insert(files))
+    }
+
+    /// Returns the stage whose files these are, if it is not this one.
+    fn borrowed_from(&self) -> Option<&BuiltStage> {
+        let parent = self.parent.as_ref()?;
+        let has_none = self.files.is_none() && self.waiting.is_empty();
+        has_none.then(|| parent.stage.as_ref())
+    }
+}
+
 impl Parent {
     /// Returns the files to start with.
-    pub(super) fn start(&self, workshop: &Workshop) -> Result<StageFiles> {
+    fn start(&self, workshop: &Workshop) -> Result<StageFiles> {
         self.stage.start(workshop, self.is_taken_over)
     }
 }
@@ -39,13 +99,10 @@ impl BuiltStage {
     /// Returns the stage's files for another stage to start with; `is_taken_over` says that nobody
     /// needs them after that. They are fetched now if no step has needed them.
     fn start(&self, workshop: &Workshop, is_taken_over: bool) -> Result<StageFiles> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.is_none() && is_taken_over {
-            return self.open(workshop);
-        }
-        match self.opened(&mut files, workshop)? {
+        let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
+        match stack.open(workshop)? {
             StageFiles::Layers(rootfs) => Ok(StageFiles::Layers(rootfs.clone())),
-            StageFiles::Tree(_) if is_taken_over => match files.take() {
+            StageFiles::Tree(_) if is_taken_over => match stack.files.take() {
                 Some(files) => Ok(files),
                 None => unreachable!("it was just opened"),
             },
@@ -57,36 +114,13 @@ impl BuiltStage {
 
     /// Returns the stage's files to read.
     pub(super) fn view(&self, workshop: &Workshop) -> Result<StageView> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        if files.is_none()
-            && let Some(parent) = &self.parent
-        {
-            return parent.stage.view(workshop);
+        let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parent) = stack.borrowed_from() {
+            return parent.view(workshop);
         }
-        match self.opened(&mut files, workshop)? {
+        match stack.open(workshop)? {
             StageFiles::Layers(rootfs) => Ok(StageView::Layers(rootfs.view()?)),
             StageFiles::Tree(tree) => tree.view(),
-        }
-    }
-
-    fn opened<'f>(
-        &self,
-        files: &'f mut Option<StageFiles>,
-        workshop: &Workshop,
-    ) -> Result<&'f mut StageFiles> {
-        if files.is_none() {
-            *files = Some(self.open(workshop)?);
-        }
-        match files {
-            Some(files) => Ok(files),
-            None => unreachable!("it was just opened"),
-        }
-    }
-
-    fn open(&self, workshop: &Workshop) -> Result<StageFiles> {
-        match &self.parent {
-            Some(parent) => parent.start(workshop),
-            None => workshop.open_layers(&self.draft.layers),
         }
     }
 }

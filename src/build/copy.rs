@@ -2,23 +2,19 @@
 
 use std::ffi::OsStr;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
-use crate::context::choose_by;
-use crate::context::dockerignore::Ignore;
-use crate::context::select::{SelectError, select};
-use crate::dockerfile::{AddInstruction, CopyInstruction, InlineFile, Sources, Span};
+use crate::dockerfile::{InlineFile, Span};
 use crate::fs::{
-    Choice, CopyRules, Destination, Metadata, ModeChange, PathContext, PathError, Root, base_name,
-    copy,
+    Choice, CopyRules, Destination, ModeChange, PathContext, PathError, Root, base_name, copy,
 };
 
-use super::LocatedError;
+use super::action::Transfer;
+use super::layers::StageLayer;
 use super::owner::resolve_owner;
-use super::plan::{FileSource, PlannedStep};
+use super::sources::{Exclusion, Origin, is_capability};
 use super::stage::StageBuilder;
 
 /// Mode of a file whose content is in the Dockerfile.
@@ -26,15 +22,6 @@ const INLINE_FILE_MODE: u32 = 0o644;
 
 /// Name of such a file while it is on its way.
 const INLINE_FILE: &str = "content";
-
-/// Where files come from, and which of them take part.
-pub(super) struct Origin<'a> {
-    pub(super) root: &'a Root,
-    choose: &'a dyn Fn(&Path, &Metadata) -> Choice,
-    /// Whether this is the build context: owners are not taken over, and what is left out may be
-    /// left out by an ignore file.
-    is_context: bool,
-}
 
 /// Where files go.
 pub(super) struct Target<'a> {
@@ -58,114 +45,54 @@ impl Target<'_> {
 pub(super) struct Looks {
     pub(super) owner: Option<(u32, u32)>,
     mode: Option<ModeChange>,
-    exclude: Option<Ignore>,
-}
-
-/// What COPY and ADD have in common.
-struct Transfer<'a> {
-    keyword: &'static str,
-    sources: &'a Sources,
-    from: &'a FileSource,
-    chown: Option<&'a str>,
-    chmod: Option<&'a str>,
-    exclude: &'a [String],
-    /// Whether a file that is an archive is unpacked.
-    unpacks: bool,
-}
-
-impl Looks {
-    /// Says what `--exclude` means for a path, relative to the source.
-    fn choose(&self, relative: &Path, is_dir: bool) -> Choice {
-        match &self.exclude {
-            Some(exclude) => choose_by(exclude, relative, is_dir),
-            None => Choice::Take,
-        }
-    }
-
-    /// Says whether `--exclude` leaves a source out: one that is a file is filtered by its name.
-    fn leaves_out_file(&self, root: &Root, path: &Path) -> Result<bool, PathError> {
-        let is_file = root.metadata(path)?.is_some_and(|found| !found.is_dir());
-        Ok(is_file && self.choose(Path::new(&base_name(path)), false) == Choice::Skip)
-    }
 }
 
 impl StageBuilder<'_> {
-    /// Executes a COPY.
-    pub(super) fn copy(&mut self, copy: &CopyInstruction, step: &PlannedStep) -> Result<()> {
-        let transfer = Transfer {
-            keyword: "COPY",
-            sources: &copy.sources,
-            from: &step.source,
-            chown: copy.chown.as_deref(),
-            chmod: copy.chmod.as_deref(),
-            exclude: &copy.exclude,
-            unpacks: false,
-        };
-        self.transfer(&transfer, step.span)
-    }
-
-    /// Executes an ADD.
-    pub(super) fn add(&mut self, add: &AddInstruction, step: &PlannedStep) -> Result<()> {
-        let transfer = Transfer {
-            keyword: "ADD",
-            sources: &add.sources,
-            from: &step.source,
-            chown: add.chown.as_deref(),
-            chmod: add.chmod.as_deref(),
-            exclude: &add.exclude,
-            unpacks: add.unpack.unwrap_or(true),
-        };
-        self.transfer(&transfer, step.span)
-    }
-
-    fn transfer(&mut self, transfer: &Transfer<'_>, span: Span) -> Result<()> {
-        let destination = self.destination(&transfer.sources.destination);
-        self.in_step(span, history(transfer), |builder, step| {
+    /// Executes a COPY or an ADD.
+    pub(super) fn transfer(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
+        self.in_step(span, |builder, step| {
             let target = Target {
                 root: step.root()?,
-                path: &destination,
+                path: &transfer.destination,
                 span,
             };
             let looks = builder.looks(transfer, &target)?;
-            builder.with_origin(transfer.from, |origin| {
-                for pattern in &transfer.sources.paths {
-                    for path in builder.select(origin, pattern, span)? {
-                        if looks.leaves_out_file(origin.root, &path)? {
-                            continue;
-                        }
-                        if transfer.unpacks
-                            && builder.unpack_archive(origin, &path, &target, &looks)?
-                        {
-                            continue;
-                        }
-                        builder.copy_one(origin, &path, &target, &looks)?;
-                    }
-                }
-                Ok(())
+            let workshop = builder.workshop;
+            workshop.with_origin(builder.built, &transfer.from, |origin| {
+                builder.copy_all(origin, transfer, &target, &looks)
             })?;
             builder.write_inline_files(&transfer.sources.files, &target, &looks)
         })
     }
 
-    /// Returns where files go: absolute, and with a slash at its end if it is a directory.
-    fn destination(&self, written: &str) -> String {
-        let is_directory = written.is_empty()
-            || written == "."
-            || written.ends_with('/')
-            || written.ends_with("/.");
-        let joined = Path::new(self.draft.working_dir()).join(written);
-        let mut path = joined.to_string_lossy().into_owned();
-        if is_directory && !path.ends_with('/') {
-            path.push('/');
+    fn copy_all(
+        &self,
+        origin: &Origin<'_>,
+        transfer: &Transfer,
+        target: &Target<'_>,
+        looks: &Looks,
+    ) -> Result<()> {
+        let exclusion = self.workshop.exclusion(&transfer.exclude, target.span)?;
+        for pattern in &transfer.sources.paths {
+            for path in self.workshop.select(origin, pattern, target.span)? {
+                if exclusion.leaves_out_file(origin.root, &path)? {
+                    continue;
+                }
+                if transfer.unpacks && self.unpack_archive(origin, &path, target, looks)? {
+                    continue;
+                }
+                self.copy_one(origin, &exclusion, &path, target, looks)?;
+            }
         }
-        path
+        Ok(())
     }
 
-    /// Works out `--chown`, `--chmod` and `--exclude`.
-    fn looks(&self, transfer: &Transfer<'_>, target: &Target<'_>) -> Result<Looks> {
-        let (span, exclude) = (target.span, transfer.exclude);
+    /// Works out `--chown` and `--chmod`.
+    fn looks(&self, transfer: &Transfer, target: &Target<'_>) -> Result<Looks> {
+        let span = target.span;
         let owner = transfer
             .chown
+            .as_deref()
             .map(|text| resolve_owner(target.root, text, "--chown"))
             .transpose();
         let owner =
@@ -173,7 +100,7 @@ impl StageBuilder<'_> {
         if let Some(owner) = &owner {
             self.warn(span, &owner.warnings);
         }
-        let mode = transfer.chmod.map(|text| {
+        let mode = transfer.chmod.as_deref().map(|text| {
             ModeChange::parse(text).ok_or_else(|| {
                 let message = format!(
                     "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
@@ -181,74 +108,9 @@ impl StageBuilder<'_> {
                 self.error(span, message)
             })
         });
-        let exclude = if exclude.is_empty() {
-            None
-        } else {
-            let patterns = Ignore::from_patterns(exclude);
-            Some(
-                patterns
-                    .map_err(|error| self.error(span, "cannot read --exclude").because(error))?,
-            )
-        };
         Ok(Looks {
             owner: owner.map(|owner| owner.ids),
             mode: mode.transpose()?,
-            exclude,
-        })
-    }
-
-    /// Hands the files that `source` means to `work`.
-    fn with_origin(
-        &self,
-        source: &FileSource,
-        work: impl FnOnce(&Origin<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let everything = |_: &Path, _: &Metadata| Choice::Take;
-        let view = match source {
-            FileSource::Context => {
-                let context = &self.workshop.context;
-                return work(&Origin {
-                    root: context.root(),
-                    choose: &|path, metadata| context.choose(path, metadata),
-                    is_context: true,
-                });
-            }
-            FileSource::Stage(index) => self.built[index].view(self.workshop)?,
-            FileSource::Image(image) => self.workshop.view_layers(&image.layers)?,
-        };
-        work(&Origin {
-            root: view.root(),
-            choose: &everything,
-            is_context: false,
-        })
-    }
-
-    /// Returns the paths that one source names.
-    fn select(
-        &self,
-        origin: &Origin<'_>,
-        pattern: &str,
-        span: Span,
-    ) -> Result<Vec<PathBuf>, LocatedError> {
-        select(origin.root, pattern, origin.choose).map_err(|error| {
-            let hint = match &error {
-                SelectError::LeftOut(path) if origin.is_context => {
-                    self.workshop.context.why_ignored(path)
-                }
-                SelectError::NotFound(path) if origin.is_context => {
-                    let root = origin.root.outside_path(path);
-                    Some(format!("there is no `{}`", root.display()))
-                }
-                SelectError::LeftOut(_)
-                | SelectError::NotFound(_)
-                | SelectError::BadPattern { .. }
-                | SelectError::Path(_) => None,
-            };
-            let error = self.error(span, "cannot find a source").because(error);
-            match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
         })
     }
 
@@ -256,28 +118,18 @@ impl StageBuilder<'_> {
     fn copy_one(
         &self,
         origin: &Origin<'_>,
+        exclusion: &Exclusion,
         path: &Path,
         target: &Target<'_>,
         looks: &Looks,
     ) -> Result<()> {
         let source = origin.root.resolve(path)?;
         let name = base_name(path);
-        let choose = |inside: &Path, metadata: &Metadata| {
-            let relative = inside.strip_prefix(&source).unwrap_or(inside);
-            both(
-                (origin.choose)(inside, metadata),
-                looks.choose(relative, metadata.is_dir()),
-            )
-        };
         let rules = CopyRules {
             owner: looks.owner.or(origin.is_context.then_some((0, 0))),
             mode: looks.mode.as_ref(),
-            keeps_xattr: if origin.is_context {
-                is_capability
-            } else {
-                is_kept_xattr
-            },
-            choose: &choose,
+            keeps_xattr: origin.keeps_xattr(),
+            choose: &|path, metadata| exclusion.choose(origin, &source, path, metadata),
         };
         copy(
             origin.root,
@@ -333,38 +185,4 @@ fn write_content(dir: &Path, content: &str) -> Result<Root, PathError> {
     // Whatever the umask is.
     root.dir().set_mode(name, INLINE_FILE_MODE)?;
     Ok(root)
-}
-
-/// Joins what two filters say.
-fn both(first: Choice, second: Choice) -> Choice {
-    match (first, second) {
-        (Choice::Skip, _) | (_, Choice::Skip) => Choice::Skip,
-        (Choice::Descend, _) | (_, Choice::Descend) => Choice::Descend,
-        (Choice::Take, Choice::Take) => Choice::Take,
-    }
-}
-
-/// Says whether an extended attribute is kept from the local context: capabilities only, the others
-/// are the building machine's.
-fn is_capability(key: &OsStr) -> bool {
-    key == "security.capability"
-}
-
-/// Says whether an extended attribute is kept from a stage or an image.
-fn is_kept_xattr(key: &OsStr) -> bool {
-    let is_user = key.as_bytes().starts_with(b"user.");
-    is_capability(key) || (is_user && !key.as_bytes().starts_with(b"user.overlay."))
-}
-
-/// Returns what the history says of a COPY or ADD.
-fn history(transfer: &Transfer<'_>) -> String {
-    let sources = transfer.sources;
-    let mut words = vec![transfer.keyword.to_owned()];
-    words.extend(transfer.chown.map(|chown| format!("--chown={chown}")));
-    words.extend(transfer.chmod.map(|chmod| format!("--chmod={chmod}")));
-    words.extend(sources.paths.iter().cloned());
-    words.extend(sources.files.iter().map(|file| format!("<<{}", file.name)));
-    words.push(sources.destination.clone());
-    words.push("# buildkit".to_owned());
-    words.join(" ")
 }

@@ -1,4 +1,4 @@
-//! An image being made: its config, its history and its layers, as instructions change them.
+//! An image being made: its config and its history, as instructions change them. Its layers are made elsewhere.
 //!
 //! Which instruction changes which field, and what the history says of it, follows BuildKit field
 //! for field (`frontend/dockerfile/dockerfile2llb/convert.go`); nothing here touches a file.
@@ -11,7 +11,6 @@ use crate::image::config::{Healthcheck, HistoryEntry};
 use crate::image::{DiffId, ImageConfig, Platform};
 
 use super::go_format;
-use super::layers::StageLayer;
 
 /// The comment that BuildKit puts into each history entry of its own; tools look for it.
 const HISTORY_COMMENT: &str = "buildkit.dockerfile.v0";
@@ -24,8 +23,6 @@ const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
 pub(super) struct ImageDraft {
     /// The config so far, without the diff IDs and times of new layers.
     pub(super) config: ImageConfig,
-    /// The layers so far, base first.
-    pub(super) layers: Vec<StageLayer>,
     /// Whether this stage has set CMD itself: only then does ENTRYPOINT leave it alone.
     cmd_is_own: bool,
 }
@@ -35,19 +32,17 @@ impl ImageDraft {
     pub(super) fn scratch(platform: &Platform) -> Self {
         Self {
             config: ImageConfig::scratch(platform),
-            layers: Vec::new(),
             cmd_is_own: false,
         }
     }
 
     /// Starts a stage from a finished image.
-    pub(super) fn from_base(mut config: ImageConfig, layers: Vec<StageLayer>) -> Self {
+    pub(super) fn from_base(mut config: ImageConfig) -> Self {
         config.created = None;
         config.reconcile_history(None);
         config.add_default_path();
         Self {
             config,
-            layers,
             cmd_is_own: false,
         }
     }
@@ -82,16 +77,14 @@ impl ImageDraft {
         }
     }
 
-    /// Adds a layer and its history entry.
-    pub(super) fn add_layer(&mut self, created_by: String, layer: StageLayer) {
-        let created = Some(layer.created.to_string());
-        self.layers.push(layer);
-        self.push_history(created_by, false, created);
+    /// Adds the history entry of a layer that is still to be made.
+    pub(super) fn add_layer(&mut self, created_by: String) {
+        self.push_history(created_by, false);
     }
 
     /// Adds the history entry of an instruction that makes no layer.
     pub(super) fn add_history(&mut self, created_by: String) {
-        self.push_history(created_by, true, None);
+        self.push_history(created_by, true);
     }
 
     /// CMD: `words` include the shell where the shell form was used.
@@ -177,10 +170,25 @@ impl ImageDraft {
 
     /// Completes the config: diff IDs of all layers, the times of history entries, `created`. No time
     /// is later than `epoch`.
-    pub(super) fn finish(mut self, diff_ids: Vec<DiffId>, epoch: Option<Timestamp>) -> ImageConfig {
+    pub(super) fn finish(
+        mut self,
+        layers: Vec<FinishedLayer>,
+        epoch: Option<Timestamp>,
+    ) -> ImageConfig {
+        let (times, diff_ids): (Vec<_>, Vec<_>) = layers
+            .into_iter()
+            .map(|layer| (layer.created, layer.diff_id))
+            .unzip();
         self.config.rootfs.diff_ids = diff_ids;
         self.config.reconcile_history(None);
-        fill_times(&mut self.config.history, epoch);
+        let history = &mut self.config.history;
+        let of_layers = history.iter_mut().filter(|entry| !entry.empty_layer);
+        for (entry, created) in of_layers.zip(times) {
+            if let Some(created) = created {
+                entry.created = Some(created.to_string());
+            }
+        }
+        fill_times(history, epoch);
         let last = self.config.history.iter().rev();
         self.config.created = last
             .filter_map(|entry| entry.created.clone())
@@ -189,15 +197,22 @@ impl ImageDraft {
         self.config
     }
 
-    fn push_history(&mut self, created_by: String, empty_layer: bool, created: Option<String>) {
+    fn push_history(&mut self, created_by: String, empty_layer: bool) {
         self.config.history.push(HistoryEntry {
-            created,
             created_by,
             comment: HISTORY_COMMENT.to_owned(),
             empty_layer,
             ..HistoryEntry::default()
         });
     }
+}
+
+/// A layer of the image, as the config tells of it.
+pub(super) struct FinishedLayer {
+    /// Digest of its tar.
+    pub(super) diff_id: DiffId,
+    /// When it was made. `None` for one of the base, whose history says so already.
+    pub(super) created: Option<Timestamp>,
 }
 
 /// Gives entries without a time that of the first new layer, or of the last layer before them, and

@@ -73,16 +73,18 @@ impl StageTree {
         })
     }
 
-    /// Applies a layer on top of the files, before the first step.
+    /// Applies a layer on top of the files, before the first step or between two.
     pub(super) fn unpack(&mut self, tar: impl BufRead) -> Result<()> {
-        let Knowledge::Unpacked(known) = &mut self.knowledge else {
-            unreachable!("layers are applied before steps");
+        let mut known = match std::mem::replace(&mut self.knowledge, Knowledge::Nothing) {
+            Knowledge::Unpacked(known) => known,
+            Knowledge::Indexed(_) | Knowledge::Nothing => KnownContents::default(),
         };
         let options = UnpackOptions {
             form: Form::Tree,
             owner: None,
         };
-        unpack_and_note(tar, self.tree.root(), &options, known)?;
+        unpack_and_note(tar, self.tree.root(), &options, &mut known)?;
+        self.knowledge = Knowledge::Unpacked(known);
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use crate::image::layer_writer::Layer;
 use crate::image::{BlobOrigin, Descriptor, DiffId};
 
+use super::step_cache::Keeping;
+
 /// An error that several parts of a build come across.
 #[derive(Debug, Clone)]
 pub struct SharedError(Arc<anyhow::Error>);
@@ -57,10 +59,12 @@ pub(super) fn pending(
 /// A layer of a stage.
 #[derive(Debug, Clone)]
 pub(super) struct StageLayer {
-    /// When it was made, as the history tells.
-    pub(super) created: Timestamp,
+    /// When it was made, as the history tells. `None` for a layer of the base, whose history tells it.
+    pub(super) created: Option<Timestamp>,
     /// What it is.
     pub(super) content: LayerContent,
+    /// On its way to a cache. `None` for one that is in a cache or an image already, or goes into no cache.
+    pub(super) keeping: Option<Keeping>,
 }
 
 /// What a layer is.

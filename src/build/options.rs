@@ -10,7 +10,7 @@ use crate::image::{ImageFormat, LayerCompression, Platform};
 pub struct BuildOptions {
     /// Directory of the build context.
     pub context: PathBuf,
-    /// Directories of the builder's own that are no part of the context, should they lie in it. Real paths.
+    /// Directories of the builder's own that are no part of the context, should they lie in it.
     pub left_out: Vec<PathBuf>,
     /// The Dockerfile as the user named it: looked up from the current directory, then from the
     /// context.

@@ -13,6 +13,7 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
+use super::forecast::Forecast;
 use super::scope::GlobalScope;
 use super::support::refusal;
 use super::{BuildOptions, DockerfileText};
@@ -35,6 +36,8 @@ pub(super) struct PlannedStage {
     pub(super) name: String,
     /// The text of its FROM.
     pub(super) text: String,
+    /// Where that is.
+    pub(super) span: Span,
     /// What it starts from.
     pub(super) base: StageBase,
     /// Platform of what it builds.
@@ -55,6 +58,29 @@ pub(super) enum StageBase {
     Stage(usize),
     /// An image.
     Image(Arc<BaseImage>),
+}
+
+impl Plan {
+    /// Forgets the stages that nobody needs, and of which stages a step waits for that is not executed.
+    pub(super) fn keep_what_is_needed(&mut self, forecast: &Forecast) {
+        self.stages.retain(|index, _| forecast[index].is_needed);
+        for (index, stage) in &mut self.stages {
+            let steps = stage.steps.iter().zip(&forecast[index].steps);
+            let executed = steps.filter(|(_, forecast)| forecast.answer.is_none());
+            let sources = executed.filter_map(|(step, _)| step.source.stage());
+            stage.needs = stage.base.stage().into_iter().chain(sources).collect();
+        }
+    }
+}
+
+impl StageBase {
+    /// Returns the number of the stage, if it is one.
+    pub(super) fn stage(&self) -> Option<usize> {
+        match self {
+            Self::Stage(index) => Some(*index),
+            Self::Scratch | Self::Image(_) => None,
+        }
+    }
 }
 
 /// An instruction to execute.
@@ -78,6 +104,16 @@ pub(super) enum FileSource {
     Stage(usize),
     /// An image.
     Image(Arc<BaseImage>),
+}
+
+impl FileSource {
+    /// Returns the number of the stage, if it is one.
+    pub(super) fn stage(&self) -> Option<usize> {
+        match self {
+            Self::Stage(index) => Some(*index),
+            Self::Context | Self::Image(_) => None,
+        }
+    }
 }
 
 /// Plans the build of what `options` ask for.
@@ -186,10 +222,7 @@ fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) 
     let mut next = Some(target);
     while let Some(stage) = next.and_then(|index| stages.get_mut(&index)) {
         stage.makes_layers = true;
-        next = match stage.base {
-            StageBase::Stage(index) => Some(index),
-            StageBase::Scratch | StageBase::Image(_) => None,
-        };
+        next = stage.base.stage();
     }
 }
 
@@ -218,6 +251,7 @@ impl Planner<'_> {
                 .name()
                 .map_or_else(|| format!("stage-{index}"), str::to_owned),
             text: stage.source.text.clone(),
+            span: stage.source.span,
             needs: needs(&base, &steps),
             base,
             platform,
@@ -360,13 +394,6 @@ fn trigger_text(statement: &Statement) -> Option<String> {
 }
 
 fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {
-    let base = match base {
-        StageBase::Stage(index) => Some(*index),
-        StageBase::Scratch | StageBase::Image(_) => None,
-    };
-    let sources = steps.iter().filter_map(|step| match step.source {
-        FileSource::Stage(index) => Some(index),
-        FileSource::Context | FileSource::Image(_) => None,
-    });
-    base.into_iter().chain(sources).collect()
+    let sources = steps.iter().filter_map(|step| step.source.stage());
+    base.stage().into_iter().chain(sources).collect()
 }

@@ -34,6 +34,13 @@ pub enum Event<'a> {
         /// Its instruction, on one line.
         text: &'a str,
     },
+    /// A step need not be executed: the cache has its layer.
+    Cached {
+        /// The step.
+        step: &'a StepName,
+        /// Its instruction, on one line.
+        text: &'a str,
+    },
     /// The command of a step wrote something.
     Output {
         /// The step.

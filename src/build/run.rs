@@ -1,45 +1,34 @@
 //! RUN: a command in the stage's files.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
-use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, Span};
+use crate::dockerfile::{NetworkMode, Span};
 use crate::fs::{Root, create_dir_all};
-use crate::sandbox::{Command, Exit, Network, ResolvedUser, ShownFile, Stream, resolve_user};
+use crate::sandbox::{Command, Exit, Network, ResolvedUser, Stream, resolve_user};
 
-use super::stage::{StageBuilder, run_history};
+use super::action::{RunAction, Work};
+use super::layers::StageLayer;
+use super::stage::StageBuilder;
 use super::{Event, LocatedError, OutputStream};
-
-/// Where a here document that is a script appears to the command (BuildKit's choice).
-const SCRIPT_DIR: &str = "/dev/pipes";
 
 /// Mode of a working directory that is missing.
 const CWD_MODE: u32 = 0o755;
 
-/// Mode of such a script.
-const SCRIPT_MODE: u32 = 0o755;
-
 impl StageBuilder<'_> {
     /// Executes a RUN.
-    pub(super) fn run(&mut self, run: &RunInstruction, span: Span) -> Result<()> {
-        let (argv, script) = self.argv(&run.invocation());
-        let created_by = run_history(&self.scope, &argv);
-        self.in_step(span, created_by, |builder, step| {
+    pub(super) fn run(&mut self, run: &RunAction, work: &Work, span: Span) -> Result<StageLayer> {
+        self.in_step(span, |builder, step| {
             let root = step.root()?;
-            let user = builder.user(root, span)?;
+            let user = builder.user(root, &work.user, span)?;
             // A base may name a working directory that it does not have: runtimes create it.
-            create_dir_all(
-                root,
-                Path::new(builder.draft.working_dir()),
-                CWD_MODE,
-                (0, 0),
-            )?;
-            let command = builder.command(&argv, script.as_ref(), user, network(run.network));
+            create_dir_all(root, Path::new(&work.working_dir), CWD_MODE, (0, 0))?;
+            let command = builder.command(run, work, user);
             let mut report = |stream, bytes: &[u8]| {
                 builder.workshop.report(Event::Output {
-                    step: &builder.name,
+                    step: builder.name,
                     stream: match stream {
                         Stream::Stdout => OutputStream::Stdout,
                         Stream::Stderr => OutputStream::Stderr,
@@ -58,33 +47,27 @@ impl StageBuilder<'_> {
         })
     }
 
-    /// Returns the user that the stage's commands run as.
-    pub(super) fn user(&self, root: &Root, span: Span) -> Result<ResolvedUser, LocatedError> {
-        let text = &self.draft.config.config.user;
+    /// Returns the user that the command runs as.
+    fn user(&self, root: &Root, text: &str, span: Span) -> Result<ResolvedUser, LocatedError> {
         resolve_user(root, text).map_err(|error| {
             self.error(span, format!("cannot run as the user `{text}`"))
                 .because(error)
         })
     }
 
-    fn command(
-        &self,
-        argv: &[String],
-        script: Option<&ShownFile>,
-        user: ResolvedUser,
-        network: Network,
-    ) -> Command {
+    fn command(&self, run: &RunAction, work: &Work, user: ResolvedUser) -> Command {
         let home = user.home.to_string_lossy().into_owned();
-        let environment = self.scope.run_environment(&self.workshop.global, &home);
+        let global = &self.workshop.global;
+        let environment = global.run_environment(&run.environment, &home);
         let to_os = |(name, value): (String, String)| (OsString::from(name), OsString::from(value));
         Command {
-            argv: argv.iter().map(OsString::from).collect(),
+            argv: run.argv.iter().map(OsString::from).collect(),
             env: environment.into_iter().map(to_os).collect(),
-            cwd: Path::new("/").join(self.draft.working_dir()),
+            cwd: Path::new("/").join(&work.working_dir),
             user,
             hostname: Command::DEFAULT_HOSTNAME.to_owned(),
-            files: script.cloned().into_iter().collect(),
-            network,
+            files: run.script.iter().cloned().collect(),
+            network: network(run.network),
         }
     }
 
@@ -97,28 +80,6 @@ impl StageBuilder<'_> {
             Exit::Signal(signal) => self
                 .error(span, format!("RUN was killed by signal {signal}"))
                 .exit_code(-1),
-        }
-    }
-
-    /// Returns the words of the command, and the text of the script that they name.
-    fn argv(&self, invocation: &Invocation) -> (Vec<String>, Option<ShownFile>) {
-        let with_shell = |last: String| {
-            let mut words = self.draft.shell();
-            words.push(last);
-            words
-        };
-        match invocation {
-            Invocation::Exec(words) => (words.clone(), None),
-            Invocation::Shell(text) => (with_shell(text.clone()), None),
-            Invocation::Script { name, content } => {
-                let path = format!("{SCRIPT_DIR}/{name}");
-                let script = ShownFile {
-                    target: PathBuf::from(&path),
-                    contents: content.clone().into_bytes(),
-                    mode: SCRIPT_MODE,
-                };
-                (with_shell(path), Some(script))
-            }
         }
     }
 }

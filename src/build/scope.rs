@@ -117,6 +117,28 @@ impl GlobalScope {
         self.build_args.get(name).map(String::as_str)
     }
 
+    /// Returns the whole environment of a command, to which its stage gives `own`, in order of definition. `home` is
+    /// used where nothing sets HOME.
+    pub(super) fn run_environment(
+        &self,
+        own: &[(String, String)],
+        home: &str,
+    ) -> Vec<(String, String)> {
+        let mut environment = Variables::default();
+        for (name, value) in self.proxies() {
+            environment.set(&name, &value);
+        }
+        for (name, value) in own {
+            environment.set(name, value);
+        }
+        for (name, value) in [("PATH", DEFAULT_PATH), ("HOME", home)] {
+            if environment.get(name).is_none() {
+                environment.set(name, value);
+            }
+        }
+        environment.0
+    }
+
     /// Returns the proxy settings of `--build-arg` that RUN gets without a declaration, under the
     /// name in upper and in lower case.
     fn proxies(&self) -> Vec<(String, String)> {
@@ -192,26 +214,9 @@ impl StageScope {
         self.variables.set(name, value);
     }
 
-    /// Returns the environment of a command, in order of definition. `home` is used where nothing
-    /// sets HOME.
-    pub(super) fn run_environment(
-        &self,
-        global: &GlobalScope,
-        home: &str,
-    ) -> Vec<(String, String)> {
-        let mut environment = Variables::default();
-        for (name, value) in global.proxies() {
-            environment.set(&name, &value);
-        }
-        for (name, value) in &self.variables.0 {
-            environment.set(name, value);
-        }
-        for (name, value) in [("PATH", DEFAULT_PATH), ("HOME", home)] {
-            if environment.get(name).is_none() {
-                environment.set(name, value);
-            }
-        }
-        environment.0
+    /// Returns what ENV and declared ARGs give a command, in order of definition.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        self.variables.0.clone()
     }
 
     /// Returns what the history of a RUN says of the stage's ARGs, as BuildKit writes it:
@@ -282,7 +287,7 @@ mod tests {
         let global = global(&[]);
         let mut scope = StageScope::new(None, &["X=image".to_owned()]);
         scope.declare("X", Some("2"), &global);
-        let environment = scope.run_environment(&global, "/root");
+        let environment = global.run_environment(&scope.environment(), "/root");
         assert!(environment.contains(&("X".to_owned(), "2".to_owned())));
         scope.set_env("X", "3");
         assert_eq!(scope.get("X"), Some("3"));
@@ -295,7 +300,7 @@ mod tests {
     fn undeclared_proxies_reach_run_in_both_cases_and_nothing_else() {
         let global = global(&[("http_proxy", "http://p:1"), ("OTHER", "x")]);
         let scope = StageScope::new(None, &[]);
-        let environment = scope.run_environment(&global, "/root");
+        let environment = global.run_environment(&scope.environment(), "/root");
         let expected = [
             ("HTTP_PROXY", "http://p:1"),
             ("http_proxy", "http://p:1"),

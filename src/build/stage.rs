@@ -1,58 +1,78 @@
-//! One stage, from its FROM to its last instruction.
+//! One stage, from its FROM to its last instruction: steps that the cache answers are taken from there, the others are
+//! executed.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::dockerfile::{
-    ArgDeclaration, ExpandError, Expander, Instruction, NameValues, Span, Statement,
-};
+use crate::cache::inputs::{SourceInputs, StepInputs};
+use crate::cache::{CacheKey, FoundLayer, Lookup};
+use crate::dockerfile::Span;
 use crate::sandbox::{Rootfs, Step};
 
-use super::built::{BuiltStage, BuiltStages, Parent};
-use super::draft::ImageDraft;
+use super::action::{Action, Transfer, Work};
+use super::built::{BuiltStage, BuiltStages, Parent, StageStack};
+use super::evaluate::{EvaluatedStage, EvaluatedStep};
+use super::explain::Outcome;
 use super::files::{StageFiles, StageTree};
-use super::layers::StageLayer;
-use super::metadata::{self, MetadataError};
-use super::plan::{PlannedStage, PlannedStep, StageBase};
-use super::scope::StageScope;
-use super::support::refusal;
+use super::forecast::{Answer, StageForecast, StepForecast};
+use super::keys::StepKey;
+use super::layers::{LayerContent, StageLayer};
+use super::plan::{FileSource, PlannedStage, StageBase};
+use super::state::FilesState;
+use super::step_cache::{Kept, StepCaching};
 use super::workshop::Workshop;
 use super::{Event, LocatedError, StepName};
 
+/// What is known of a stage when it is built.
+pub(super) struct StageJob {
+    pub(super) stage: PlannedStage,
+    pub(super) evaluated: EvaluatedStage,
+    pub(super) forecast: StageForecast,
+    /// The base is a stage whose files nobody else needs.
+    pub(super) takes_over_base: bool,
+}
+
 /// Builds one stage. Blocks: runs on a thread of its own.
-///
-/// `takes_over_base` says that the base is a stage whose files nobody else needs.
 pub(super) fn build_stage(
     workshop: &Workshop,
-    stage: &PlannedStage,
+    job: StageJob,
     built: &BuiltStages,
-    takes_over_base: bool,
 ) -> Result<BuiltStage> {
-    let mut builder = StageBuilder::start(workshop, stage, built, takes_over_base);
-    for step in &stage.steps {
-        builder.execute(step)?;
+    let StageJob {
+        stage,
+        evaluated,
+        forecast,
+        takes_over_base,
+    } = job;
+    workshop.announce(&evaluated.from);
+    let first = &evaluated.from.name;
+    let mut builder = StageBuilder::start(workshop, &stage, built, takes_over_base, first);
+    for (step, forecast) in evaluated.steps.iter().zip(forecast.steps) {
+        builder.name = &step.name;
+        builder.take(step, forecast)?;
     }
     Ok(BuiltStage {
-        draft: builder.draft,
-        scope: builder.scope,
-        files: Mutex::new(builder.files),
-        parent: builder.parent,
+        layers: builder.layers,
+        stack: Mutex::new(builder.stack),
+        state: builder.state,
+        draft: evaluated.draft,
     })
 }
 
 /// A stage being built.
 pub(super) struct StageBuilder<'a> {
     pub(super) workshop: &'a Workshop,
-    pub(super) stage: &'a PlannedStage,
+    stage: &'a PlannedStage,
     pub(super) built: &'a BuiltStages,
-    pub(super) draft: ImageDraft,
-    pub(super) scope: StageScope,
-    files: Option<StageFiles>,
-    parent: Option<Parent>,
+    /// The layers so far, base first.
+    layers: Vec<StageLayer>,
+    stack: StageStack,
+    /// Which files there are.
+    state: FilesState,
     /// The step that is being executed.
-    pub(super) name: StepName,
+    pub(super) name: &'a StepName,
 }
 
 impl<'a> StageBuilder<'a> {
@@ -61,42 +81,61 @@ impl<'a> StageBuilder<'a> {
         stage: &'a PlannedStage,
         built: &'a BuiltStages,
         takes_over_base: bool,
+        name: &'a StepName,
     ) -> Self {
-        let (draft, parent) = match &stage.base {
-            StageBase::Scratch => (ImageDraft::scratch(&stage.platform), None),
-            StageBase::Image(image) => (image.draft(), None),
+        let caching = workshop.caching.as_ref();
+        let known = |key: Option<CacheKey>| key.map_or(FilesState::Unknown, FilesState::Known);
+        let (layers, parent, state) = match &stage.base {
+            StageBase::Scratch => {
+                let key = caching.map(|caching| caching.key_of_nothing(&stage.platform));
+                (Vec::new(), None, known(key))
+            }
+            StageBase::Image(image) => {
+                let key = caching.map(|caching| caching.key_of_image(image));
+                (image.layers.clone(), None, known(key))
+            }
             StageBase::Stage(index) => {
                 let parent = &built[index];
-                (ImageDraft::from_stage(&parent.draft), Some(parent))
+                (parent.layers.clone(), Some(parent), parent.state.clone())
             }
         };
-        let scope = StageScope::new(parent.map(|parent| &parent.scope), &draft.config.config.env);
-        let mut builder = Self {
-            workshop,
-            stage,
-            built,
-            draft,
-            scope,
-            files: None,
-            parent: parent.map(|parent| Parent {
+        let stack = match parent {
+            None => StageStack::of_image(layers.clone()),
+            Some(parent) => StageStack::on(Parent {
                 stage: Arc::clone(parent),
                 is_taken_over: takes_over_base,
             }),
-            name: StepName {
-                stage: stage.name.clone(),
-                number: 1,
-                total: stage.steps.len() + 1,
-            },
         };
-        // What the base asks for is done by this stage and not handed on.
-        builder.draft.take_triggers();
-        builder.announce(&stage.text);
-        builder
+        Self {
+            workshop,
+            stage,
+            built,
+            layers,
+            stack,
+            state,
+            name,
+        }
     }
 
-    fn execute(&mut self, step: &PlannedStep) -> Result<()> {
+    /// Comes by what a step makes.
+    fn take(&mut self, step: &EvaluatedStep, forecast: StepForecast) -> Result<()> {
         self.workshop.check_going()?;
-        let result = self.execute_unlocated(step);
+        let Some(work) = &step.work else {
+            self.workshop.announce(step);
+            return Ok(());
+        };
+        if let Some(answer) = forecast.answer {
+            self.workshop.report(Event::Cached {
+                step: &step.name,
+                text: &step.text,
+            });
+            if let Some(key) = &forecast.key {
+                self.explain(key, &Outcome::Found("by what it is made of"));
+            }
+            self.accept(answer);
+            return Ok(());
+        }
+        let result = self.find_or_execute(step, work, forecast);
         result.map_err(|error| match error.downcast_ref::<LocatedError>() {
             Some(_) => error,
             None => self
@@ -106,159 +145,203 @@ impl<'a> StageBuilder<'a> {
         })
     }
 
-    fn execute_unlocated(&mut self, step: &PlannedStep) -> Result<()> {
-        self.name.number += 1;
-        let text = &step.statement.source.text;
-        if step.is_trigger {
-            self.announce(&format!("ONBUILD {text}"));
-        } else {
-            self.announce(text);
+    fn accept(&mut self, answer: Answer) {
+        self.layers.push(answer.layer.clone());
+        self.stack.push(answer.layer);
+        self.state = FilesState::Known(answer.after);
+    }
+
+    fn find_or_execute(
+        &mut self,
+        step: &EvaluatedStep,
+        work: &Work,
+        forecast: StepForecast,
+    ) -> Result<()> {
+        let (Some(caching), Some(key)) = (&self.workshop.caching, forecast.key) else {
+            self.workshop.announce(step);
+            self.execute(step, work)?;
+            return Ok(());
+        };
+        let inputs = self.content_inputs(&key.inputs, work, step.span)?;
+        if let Some(found) = self.find_by_content(caching, &key, &inputs, work) {
+            return self.accept_found(caching, step, work, key, inputs, found);
         }
-        let start = Instant::now();
-        let instruction = self.expand(&step.statement, step.span)?;
-        if let Some(refusal) = refusal(&instruction) {
-            return Err(self.error(step.span, refusal).into());
+        self.workshop.announce(step);
+        self.explain(
+            &key,
+            &match caching.wanted(work, &key.key) {
+                Some(_) => Outcome::Executed(&forecast.said),
+                None => Outcome::NotCached,
+            },
+        );
+        let before = self.state.clone();
+        let made_of = self.made_of(work);
+        let made = self.execute(step, work)?;
+        let LayerContent::New(layer) = &made.content else {
+            self.state = FilesState::Unknown;
+            return Ok(());
+        };
+        self.state = match &work.action {
+            Action::Run(_) => before.after_run(layer),
+            Action::Transfer(_) | Action::Workdir => before.after(&inputs),
+        };
+        if self.workshop.epoch().is_some() {
+            // With times that do not change, a RUN may well have made what it made the last time.
+            self.workshop.wait(self.state.wait());
         }
-        if self.change_files(&instruction, step)? {
-            self.workshop.report(Event::Done {
-                step: &self.name,
-                duration: start.elapsed(),
-            });
+        let kept = Kept {
+            work,
+            platform: &self.stage.platform,
+            definition: key.key,
+            inputs,
+            made_of,
+        };
+        let keeping = caching.keep(kept, layer, made.created);
+        if let Some(last) = self.layers.last_mut() {
+            last.keeping = keeping;
         }
         Ok(())
     }
 
-    /// Executes an instruction; says whether it was one that works on files.
-    fn change_files(&mut self, instruction: &Instruction, step: &PlannedStep) -> Result<bool> {
-        match instruction {
-            Instruction::Run(run) => self.run(run, step.span)?,
-            Instruction::Copy(copy) => self.copy(copy, step)?,
-            Instruction::Add(add) => self.add(add, step)?,
-            Instruction::Workdir(path) => return self.workdir(path, step.span),
-            Instruction::Arg(args) => {
-                self.arg(args, step.span)?;
-                return Ok(false);
-            }
-            Instruction::Env(list) => {
-                self.env(list);
-                return Ok(false);
-            }
-            Instruction::Label(_)
-            | Instruction::Maintainer(_)
-            | Instruction::Expose(_)
-            | Instruction::Cmd(_)
-            | Instruction::Entrypoint(_)
-            | Instruction::Healthcheck(_)
-            | Instruction::Onbuild(_)
-            | Instruction::Shell(_)
-            | Instruction::Stopsignal(_)
-            | Instruction::User(_)
-            | Instruction::Volume(_) => {
-                self.change_config(instruction)
-                    .map_err(|error| self.error(step.span, error.to_string()))?;
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Executes an instruction that only sets a field of the config.
-    fn change_config(&mut self, instruction: &Instruction) -> Result<(), MetadataError> {
-        let draft = &mut self.draft;
-        match instruction {
-            Instruction::Label(list) => draft.set_labels(&list.pairs),
-            Instruction::Maintainer(author) => draft.set_author(author.clone()),
-            Instruction::Expose(words) => draft.expose(metadata::exposed_ports(words)?),
-            Instruction::Cmd(command) => {
-                draft.set_cmd(metadata::command_words(command, draft));
-            }
-            Instruction::Entrypoint(command) => {
-                draft.set_entrypoint(metadata::command_words(command, draft));
-            }
-            Instruction::Healthcheck(check) => draft.set_healthcheck(metadata::healthcheck(check)),
-            Instruction::Onbuild(onbuild) => draft.add_trigger(onbuild.trigger.clone()),
-            Instruction::Shell(words) => draft.set_shell(words.clone()),
-            Instruction::Stopsignal(signal) => {
-                metadata::check_signal(signal)?;
-                draft.set_stop_signal(signal.clone());
-            }
-            Instruction::User(user) => draft.set_user(user.clone()),
-            Instruction::Volume(volumes) => draft.add_volumes(volumes.clone()),
-            Instruction::Add(_)
-            | Instruction::Arg(_)
-            | Instruction::Copy(_)
-            | Instruction::Env(_)
-            | Instruction::Run(_)
-            | Instruction::Workdir(_) => {}
-        }
+    /// Takes a layer that was found by its content, and keeps it under its key by definition too.
+    fn accept_found(
+        &mut self,
+        caching: &StepCaching,
+        step: &EvaluatedStep,
+        work: &Work,
+        key: StepKey,
+        inputs: StepInputs,
+        found: FoundLayer,
+    ) -> Result<()> {
+        self.workshop.report(Event::Cached {
+            step: &step.name,
+            text: &step.text,
+        });
+        self.explain(
+            &key,
+            &Outcome::Found("by the content of what it copies, or of the files it is built on"),
+        );
+        let layer = caching.layer_of(&found);
+        let made_of = self.made_of(work);
+        self.state = match &work.action {
+            Action::Run(_) => self.state.after_layer(&found.entry.diff_id),
+            Action::Transfer(_) | Action::Workdir => self.state.after(&inputs),
+        };
+        self.layers.push(layer.clone());
+        self.stack.push(layer);
+        let kept = Kept {
+            work,
+            platform: &self.stage.platform,
+            definition: key.key,
+            inputs,
+            made_of,
+        };
+        caching.keep_found(kept, found);
         Ok(())
     }
 
-    /// ARG: each declaration sees those before it.
-    fn arg(&mut self, args: &[ArgDeclaration], span: Span) -> Result<()> {
-        let mut shown = Vec::new();
-        for arg in args {
-            let default = arg.default.as_deref();
-            let default = default
-                .map(|word| self.with_expander(|expander| expander.word(word)))
-                .transpose()
-                .map_err(|error| self.error(span, "cannot expand the default").because(error))?;
-            let value = self
-                .scope
-                .declare(&arg.name, default.as_deref(), &self.workshop.global);
-            shown.push(match value {
-                Some(value) => format!("{}={value}", arg.name),
-                None => arg.name.clone(),
-            });
+    fn explain(&self, key: &StepKey, outcome: &Outcome<'_>) {
+        if let Some(caching) = &self.workshop.caching {
+            let progress = self.workshop.progress();
+            caching.explain(progress, self.name, key, outcome);
         }
-        self.draft.add_history(format!("ARG {}", shown.join(" ")));
-        Ok(())
     }
 
-    fn env(&mut self, list: &NameValues) {
-        for (name, value) in &list.pairs {
-            self.scope.set_env(name, value);
-        }
-        self.draft.set_env(&list.pairs);
-    }
-
-    /// Returns the instruction with its variables expanded, all with the values from before it.
-    fn expand(&self, statement: &Statement, span: Span) -> Result<Instruction> {
-        self.with_expander(|expander| statement.instruction.expand(expander))
-            .map_err(|error| {
-                self.error(span, "cannot expand a variable")
-                    .because(error)
-                    .into()
-            })
-    }
-
-    fn with_expander<T>(
+    /// Looks for a step by what it takes and not by how that came to be; only where the files before it are known.
+    fn find_by_content(
         &self,
-        expand: impl FnOnce(&mut Expander<'_>) -> Result<T, ExpandError>,
-    ) -> Result<T, ExpandError> {
-        let lookup = |name: &str| self.scope.get(name).map(str::to_owned);
-        expand(&mut Expander::new(self.workshop.escape, &lookup))
+        caching: &StepCaching,
+        definition: &StepKey,
+        inputs: &StepInputs,
+        work: &Work,
+    ) -> Option<FoundLayer> {
+        let files = self.state.known()?;
+        let key = inputs.clone().on(files.clone()).fingerprint().key();
+        if key == definition.key {
+            // It was asked for before.
+            return None;
+        }
+        let wanted = caching.wanted(work, &key)?;
+        let mut found = self.workshop.wait(caching.look_up(&[wanted]));
+        found.pop().and_then(Lookup::hit)
     }
 
-    /// Runs `work` in a step of the stage's files, and makes a layer of what it changed, with
-    /// `created_by` in the history.
+    /// Returns what a step depends on by content: of what it takes from other stages and from images the files are here
+    /// by now.
+    fn content_inputs(
+        &self,
+        by_definition: &StepInputs,
+        work: &Work,
+        span: Span,
+    ) -> Result<StepInputs> {
+        let Action::Transfer(transfer) = &work.action else {
+            return Ok(by_definition.clone());
+        };
+        match &transfer.from {
+            FileSource::Context => Ok(by_definition.clone()),
+            FileSource::Stage(_) | FileSource::Image(_) => {
+                let sources = |transfer: &Transfer| self.content_of(transfer, span);
+                work.inputs(by_definition.parent().clone(), sources)
+            }
+        }
+    }
+
+    fn content_of(&self, transfer: &Transfer, span: Span) -> Result<Vec<SourceInputs>> {
+        let workshop = self.workshop;
+        workshop.with_origin(self.built, &transfer.from, |origin| {
+            workshop.content_of(origin, transfer, span)
+        })
+    }
+
+    /// Returns which files a step is executed on, and with.
+    fn made_of(&self, work: &Work) -> Vec<FilesState> {
+        let mut made_of = vec![self.state.clone()];
+        for source in work.elsewhere() {
+            made_of.push(match source {
+                FileSource::Context => continue,
+                FileSource::Stage(index) => self.built[index].state.clone(),
+                FileSource::Image(image) => match &self.workshop.caching {
+                    Some(caching) => FilesState::Known(caching.key_of_image(image)),
+                    None => FilesState::Unknown,
+                },
+            });
+        }
+        made_of
+    }
+
+    /// Executes a step, and returns the layer that it makes.
+    fn execute(&mut self, step: &EvaluatedStep, work: &Work) -> Result<StageLayer> {
+        let start = Instant::now();
+        let layer = match &work.action {
+            Action::Run(run) => self.run(run, work, step.span)?,
+            Action::Transfer(transfer) => self.transfer(transfer, step.span)?,
+            Action::Workdir => self.workdir(work, step.span)?,
+        };
+        self.layers.push(layer.clone());
+        self.workshop.report(Event::Done {
+            step: &step.name,
+            duration: start.elapsed(),
+        });
+        Ok(layer)
+    }
+
+    /// Runs `work` in a step of the stage's files, and makes a layer of what it changed.
     pub(super) fn in_step(
         &mut self,
         span: Span,
-        created_by: String,
         work: impl FnOnce(&Self, &mut Step<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let mut files = match self.files.take() {
-            Some(files) => files,
-            None => self.open(span)?,
+    ) -> Result<StageLayer> {
+        let mut stack = std::mem::take(&mut self.stack);
+        let result = match stack.open(self.workshop) {
+            Ok(StageFiles::Layers(rootfs)) => self.in_overlay(rootfs, span, work),
+            Ok(StageFiles::Tree(tree)) => self.in_tree(tree, span, work),
+            Err(error) => Err(self
+                .error(span, "cannot get the files that the step works on")
+                .because(error)
+                .into()),
         };
-        let layer = match &mut files {
-            StageFiles::Layers(rootfs) => self.in_overlay(rootfs, span, work)?,
-            StageFiles::Tree(tree) => self.in_tree(tree, span, work)?,
-        };
-        self.files = Some(files);
-        self.draft.add_layer(created_by, layer);
-        Ok(())
+        self.stack = stack;
+        result
     }
 
     /// Runs `work` in an overlay, whose changes are made a layer while later steps run.
@@ -279,7 +362,7 @@ impl<'a> StageBuilder<'a> {
                 .because(error)
         })?;
         let frozen = frozen.filter(|_| self.stage.makes_layers);
-        Ok(self.workshop.write_layer(frozen, &self.name, span))
+        Ok(self.workshop.write_layer(frozen, self.name, span))
     }
 
     /// Runs `work` in a plain directory, and makes a layer of what it changed before the next step
@@ -296,22 +379,8 @@ impl<'a> StageBuilder<'a> {
             return Ok(self.workshop.no_layer());
         }
         tree.in_step(self.workshop.excluded(), work, |diff| {
-            self.workshop.write_layer_now(diff, &self.name, span)
+            self.workshop.write_layer_now(diff, self.name, span)
         })
-    }
-
-    /// Makes the files of the stage's base available.
-    fn open(&self, span: Span) -> Result<StageFiles> {
-        if let Some(parent) = &self.parent {
-            return parent.start(self.workshop);
-        }
-        self.workshop
-            .open_layers(&self.draft.layers)
-            .map_err(|error| {
-                self.error(span, "cannot get the files of the base image")
-                    .because(error)
-                    .into()
-            })
     }
 
     /// Makes an error at a place of the Dockerfile.
@@ -326,21 +395,4 @@ impl<'a> StageBuilder<'a> {
             self.workshop.report(Event::Warning(&text));
         }
     }
-
-    fn announce(&self, text: &str) {
-        let first = text.lines().next().unwrap_or_default();
-        self.workshop.report(Event::Started {
-            step: &self.name,
-            text: first,
-        });
-    }
-}
-
-/// Returns what the history says of a RUN.
-pub(super) fn run_history(scope: &StageScope, argv: &[String]) -> String {
-    let mut words = vec!["RUN".to_owned()];
-    words.extend(scope.history_args());
-    words.extend(argv.iter().cloned());
-    words.push("# buildkit".to_owned());
-    words.join(" ")
 }

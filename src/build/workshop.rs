@@ -10,7 +10,9 @@ use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use crate::cache::inputs::LayerForm;
 use crate::context::BuildContext;
+use crate::context::digest::ContentDigests;
 use crate::dockerfile::Span;
 use crate::image::LayerCompression;
 use crate::image::blob_store::BlobStore;
@@ -22,10 +24,12 @@ use crate::snapshot::into_layer::append;
 use crate::snapshot::{Diff, OverlayDiff, ScanDiff};
 
 use super::base::BaseImages;
+use super::evaluate::EvaluatedStep;
 use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::scope::GlobalScope;
+use super::step_cache::{StepCache, StepCaching};
 use super::{BuildInput, BuildOptions, DockerfileText, Event, Progress, StepName};
 
 /// Layers that are written at the same time. Each compresses on all processors; a second one fills
@@ -36,6 +40,8 @@ const LAYER_WRITERS: usize = 2;
 pub struct Tools {
     /// Images to start from, and the blobs of this build.
     pub images: Arc<BaseImages>,
+    /// Layers of steps that were executed before. `None` where nothing is cached.
+    pub cache: Option<StepCache>,
     /// Where steps run.
     pub sandbox: Sandbox,
     /// Asks everything to end.
@@ -52,6 +58,10 @@ pub(super) struct Workshop {
     pub(super) context: BuildContext,
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
+    /// `None` where nothing is cached.
+    pub(super) caching: Option<StepCaching>,
+    /// What is known of the bytes of files.
+    pub(super) contents: ContentDigests,
     sandbox: Sandbox,
     pub(super) halt: Halt,
     progress: Progress,
@@ -77,7 +87,16 @@ impl Workshop {
     ) -> Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         let epoch_time = epoch.map(Timestamp::from_second).transpose();
+        let form = LayerForm {
+            compression: compression(options),
+            clamp_mtime: epoch,
+        };
+        let caching = tools
+            .cache
+            .map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
+            caching,
+            contents: ContentDigests::new(processors),
             text: input.text,
             escape: input.dockerfile.directives.escape,
             context: input.context,
@@ -98,6 +117,18 @@ impl Workshop {
             layers_begun: AtomicUsize::new(0),
             layer_failure: Arc::default(),
         })
+    }
+
+    /// Tells the user that a step begins.
+    pub(super) fn announce(&self, step: &EvaluatedStep) {
+        self.report(Event::Started {
+            step: &step.name,
+            text: &step.text,
+        });
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Tells the user something.
@@ -138,6 +169,20 @@ impl Workshop {
     /// Fetches and unpacks the layers that are not here yet, and stacks them. Blocks.
     pub(super) fn open_layers(&self, layers: &[StageLayer]) -> Result<StageFiles> {
         self.runtime.block_on(self.images.open(layers))
+    }
+
+    /// Fetches layers and puts them on top of files. Blocks.
+    pub(super) fn apply_layers(
+        &self,
+        files: StageFiles,
+        layers: &[StageLayer],
+    ) -> Result<StageFiles> {
+        self.runtime.block_on(self.images.apply(files, layers))
+    }
+
+    /// Waits for something, on a thread that may block.
+    pub(super) fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Fetches and unpacks the layers that are not here yet, and shows their files. Blocks.
@@ -182,15 +227,11 @@ impl Workshop {
 
     fn layer(&self, content: LayerContent) -> StageLayer {
         StageLayer {
-            created: self.now(),
+            // The history takes it back where it is later than the epoch; a cache must know how old the layer is.
+            created: Some(Timestamp::now()),
             content,
+            keeping: None,
         }
-    }
-
-    /// Returns the time that a layer made now has.
-    fn now(&self) -> Timestamp {
-        let now = Timestamp::now();
-        self.epoch.map_or(now, |epoch| now.min(epoch))
     }
 
     /// Writes a layer without any entry.

@@ -1,7 +1,7 @@
 //! What a cache keeps for a step: an image of one layer, as kaniko keeps it.
 //!
-//! What a lookup needs stands in the manifest's annotations, so that one request is enough; entries without them are read
-//! from the config. This module knows the documents, not where they are.
+//! What a lookup needs stands in the manifest's annotations, so that one request is enough; the config is there for
+//! registries and for people. This module knows the documents, not where they are.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -14,6 +14,8 @@ use crate::image::{Descriptor, DiffId, ImageConfig, ImageFormat, Manifest, Media
 
 /// The keys under which the entry is kept, separated by commas.
 const KEYS: &str = "dev.sawagani.cache.keys";
+/// What the step was executed on and with, separated by commas.
+const MADE_OF: &str = "dev.sawagani.cache.made-of";
 /// Diff ID of the layer.
 const DIFF_ID: &str = "dev.sawagani.cache.diff-id";
 /// When the layer was made (image-spec, annotations.md).
@@ -25,7 +27,7 @@ const AUTHOR: &str = "sawagani";
 /// A layer that a step made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// The keys of the step; at least one.
+    /// The keys of the step; at least one. The last is that by content, on the first of `made_of`.
     pub keys: Vec<CacheKey>,
     /// Media type, digest and size of the stored bytes.
     pub layer: Descriptor,
@@ -33,6 +35,9 @@ pub struct CacheEntry {
     pub diff_id: DiffId,
     /// When the step ran.
     pub created: Timestamp,
+    /// Keys of the states that it was executed on and with: of the stage's files before it, then of each stage and image
+    /// that it took files from, in their order.
+    pub made_of: Vec<CacheKey>,
 }
 
 /// What an entry's image looks like, apart from the layer.
@@ -64,10 +69,13 @@ pub enum EntryError {
     /// The layer's media type is none that an image of ours may have.
     #[error("its layer has the media type `{0}`")]
     MediaType(MediaType),
+    /// The repository has lost the layer, or a part of it.
+    #[error("its layer is not there, or not whole")]
+    NoLayer,
     /// It was made for other keys: somebody has moved a name.
     #[error("it is an entry of another key")]
     OtherKey,
-    /// An annotation, or what the config says instead, cannot be read.
+    /// An annotation is missing or cannot be read.
     #[error("it does not say {0}")]
     Says(&'static str),
     /// It is a list of images.
@@ -81,25 +89,48 @@ pub enum EntryError {
     Manifest(#[source] ManifestError),
 }
 
-/// What a manifest tells of an entry.
-#[derive(Debug)]
-pub(super) enum Told {
-    /// Everything.
-    Entry(Box<CacheEntry>),
-    /// The config must be read too.
-    LooksFine,
-}
-
 impl CacheEntry {
+    /// Returns the key by content: the last one. `None` in an entry without keys, which is never found.
+    pub fn content_key(&self) -> Option<&CacheKey> {
+        self.keys.last()
+    }
+
+    /// Reads the manifest that was found under `key`.
+    pub(super) fn read(manifest: &Manifest, key: &CacheKey) -> Result<Self, EntryError> {
+        let layer = layer_of(manifest)?.clone();
+        let says = |name, what| {
+            let text = manifest.annotations.get(name).map(String::as_str);
+            text.ok_or(EntryError::Says(what))
+        };
+        let which = "which keys it is for";
+        let keys = split(says(KEYS, which)?).ok_or(EntryError::Says(which))?;
+        if !keys.contains(key) {
+            return Err(EntryError::OtherKey);
+        }
+        let what = "what it was made of";
+        let made_of = split(says(MADE_OF, what)?).ok_or(EntryError::Says(what))?;
+        let tar = "which tar its layer is";
+        let diff_id = DiffId::parse(says(DIFF_ID, tar)?).map_err(|_| EntryError::Says(tar))?;
+        let when = "when it was made";
+        let created = says(CREATED, when)?.parse();
+        Ok(Self {
+            keys,
+            layer,
+            diff_id,
+            created: created.map_err(|_| EntryError::Says(when))?,
+            made_of,
+        })
+    }
+
     /// Returns the documents to store. The same entry always gives the same.
     pub(super) fn documents(&self, looks: &EntryLooks) -> Result<EntryDocuments, EntryError> {
         let config = self.config(looks).to_json().map_err(EntryError::Config)?;
         let config_descriptor = Descriptor::of(MediaType::Config(looks.format), &config);
         let layer = std::slice::from_ref(&self.layer);
         let mut manifest = Manifest::new(looks.format, &config_descriptor, layer);
-        let keys: Vec<&str> = self.keys.iter().map(CacheKey::as_str).collect();
         manifest.annotations = [
-            (KEYS, keys.join(",")),
+            (KEYS, joined(&self.keys)),
+            (MADE_OF, joined(&self.made_of)),
             (DIFF_ID, self.diff_id.to_string()),
             (CREATED, self.created.to_string()),
         ]
@@ -129,53 +160,15 @@ impl CacheEntry {
     }
 }
 
-impl Told {
-    /// Reads the manifest that was found under `key`.
-    pub(super) fn by(manifest: &Manifest, key: &CacheKey) -> Result<Self, EntryError> {
-        let layer = layer_of(manifest)?;
-        let annotations = &manifest.annotations;
-        let Some(keys) = annotations.get(KEYS) else {
-            return Ok(Self::LooksFine);
-        };
-        let keys: Result<Vec<CacheKey>, _> = keys.split(',').map(CacheKey::parse).collect();
-        let keys = keys.map_err(|_| EntryError::Says("which keys it is for"))?;
-        if !keys.contains(key) {
-            return Err(EntryError::OtherKey);
-        }
-        let diff_id = annotations.get(DIFF_ID);
-        let created = annotations.get(CREATED);
-        let (Some(diff_id), Some(created)) = (diff_id, created) else {
-            return Ok(Self::LooksFine);
-        };
-        Ok(Self::Entry(Box::new(CacheEntry {
-            keys,
-            layer: layer.clone(),
-            diff_id: DiffId::parse(diff_id)
-                .map_err(|_| EntryError::Says("which tar its layer is"))?,
-            created: created
-                .parse()
-                .map_err(|_| EntryError::Says("when it was made"))?,
-        })))
-    }
+fn joined(keys: &[CacheKey]) -> String {
+    let texts: Vec<&str> = keys.iter().map(CacheKey::as_str).collect();
+    texts.join(",")
 }
 
-/// Reads an entry whose manifest does not tell enough.
-pub(super) fn entry_by_config(
-    manifest: &Manifest,
-    config: &ImageConfig,
-    key: &CacheKey,
-) -> Result<CacheEntry, EntryError> {
-    let layer = layer_of(manifest)?.clone();
-    let [diff_id] = &config.rootfs.diff_ids[..] else {
-        return Err(EntryError::Says("which tar its layer is"));
-    };
-    let created = config.created_at();
-    Ok(CacheEntry {
-        keys: vec![key.clone()],
-        layer,
-        diff_id: diff_id.clone(),
-        created: created.ok_or(EntryError::Says("when it was made"))?,
-    })
+/// Reads what `joined` wrote; `None` if it is something else.
+fn split(text: &str) -> Option<Vec<CacheKey>> {
+    let keys = text.split(',').filter(|key| !key.is_empty());
+    keys.map(|key| CacheKey::parse(key).ok()).collect()
 }
 
 fn layer_of(manifest: &Manifest) -> Result<&Descriptor, EntryError> {
@@ -210,6 +203,7 @@ mod tests {
             layer: Descriptor::of(MediaType::layer(format, compression), b"layer"),
             diff_id: DiffId::new(Digest::of(b"tar")),
             created: "2026-01-02T03:04:05Z".parse().unwrap(),
+            made_of: vec![key("files before"), key("files of a stage")],
         }
     }
 
@@ -226,24 +220,19 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_read_back_from_its_manifest_and_from_its_config() {
+    fn an_entry_is_read_back_from_its_manifest() {
         for format in [ImageFormat::Oci, ImageFormat::Docker] {
             for compression in [LayerCompression::Gzip, LayerCompression::Zstd] {
                 let entry = entry(format, compression);
                 let documents = entry.documents(&looks(format)).unwrap();
-                let mut manifest = manifest(&documents);
+                let manifest = manifest(&documents);
                 for key in &entry.keys {
-                    let told = Told::by(&manifest, key).unwrap();
-                    assert!(matches!(told, Told::Entry(read) if *read == entry));
+                    assert_eq!(CacheEntry::read(&manifest, key).unwrap(), entry);
                 }
                 assert_eq!(manifest.media_type, Some(MediaType::Manifest(format)));
                 let config = ImageConfig::parse(&documents.config).unwrap();
                 assert_eq!(config.architecture, "arm64");
-                manifest.annotations.clear();
-                let key = &entry.keys[0];
-                assert!(matches!(Told::by(&manifest, key), Ok(Told::LooksFine)));
-                let read = entry_by_config(&manifest, &config, key).unwrap();
-                assert_eq!((read.diff_id, read.created), (entry.diff_id, entry.created));
+                assert_eq!(config.rootfs.diff_ids, [entry.diff_id]);
             }
         }
     }
@@ -253,7 +242,7 @@ mod tests {
         let entry = entry(ImageFormat::Oci, LayerCompression::Gzip);
         let good = manifest(&entry.documents(&looks(ImageFormat::Oci)).unwrap());
         type Change = fn(&mut Manifest);
-        let changes: [Change; 7] = [
+        let changes: [Change; 9] = [
             |manifest| manifest.layers.clear(),
             |manifest| manifest.layers.push(manifest.layers[0].clone()),
             |manifest| manifest.layers[0].media_type = MediaType::Other("a/b".to_owned()),
@@ -264,6 +253,11 @@ mod tests {
             |manifest| {
                 let other = key("other").to_string();
                 manifest.annotations.insert(KEYS.to_owned(), other);
+            },
+            |manifest| manifest.annotations.clear(),
+            |manifest| {
+                let text = "none".to_owned();
+                manifest.annotations.insert(MADE_OF.to_owned(), text);
             },
             |manifest| {
                 let text = "yesterday".to_owned();
@@ -277,7 +271,10 @@ mod tests {
         for (at, change) in changes.iter().enumerate() {
             let mut changed = good.clone();
             change(&mut changed);
-            assert!(Told::by(&changed, &entry.keys[0]).is_err(), "change {at}");
+            assert!(
+                CacheEntry::read(&changed, &entry.keys[0]).is_err(),
+                "change {at}"
+            );
         }
     }
 }

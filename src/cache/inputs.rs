@@ -2,9 +2,10 @@
 //!
 //! Everything here is plain: expanded, resolved and made absolute by the caller. What may not count has no field.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use super::encoding::Encoder;
 use super::fingerprint::Fingerprint;
@@ -25,6 +26,8 @@ pub struct BaseInputs {
     pub layers: Vec<DiffId>,
     /// How the layers above it are written.
     pub form: LayerForm,
+    /// Paths that are part of no layer above it, relative to the root directory.
+    pub left_out: BTreeSet<PathBuf>,
 }
 
 /// How layers are written, as far as it shows in their bytes.
@@ -32,9 +35,30 @@ pub struct BaseInputs {
 pub struct LayerForm {
     /// Compression of the blobs.
     pub compression: Compression,
-    /// No file is newer than this second of the Unix epoch. `None` where times are left as they are, or where a layer
-    /// that was made with another limit will do.
+    /// No file is newer than this second of the Unix epoch. `None` where times are left as they are.
     pub clamp_mtime: Option<i64>,
+}
+
+/// The files of a stage after a RUN, which is not bound to make the same of the same inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultInputs {
+    /// Key of the files before it.
+    pub before: CacheKey,
+    /// The layer that it made.
+    pub layer: DiffId,
+}
+
+/// What a step depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StepInputs {
+    /// RUN
+    Run(RunInputs),
+    /// COPY
+    Copy(CopyInputs),
+    /// ADD
+    Add(AddInputs),
+    /// WORKDIR
+    Workdir(WorkdirInputs),
 }
 
 /// A RUN.
@@ -124,6 +148,57 @@ impl BaseInputs {
                 Some(seconds) => value.number(seconds),
                 None => value.optional(None),
             })
+            .part("paths left out", |value| {
+                value.list(self.left_out.iter(), |value, path| {
+                    value.bytes(path.as_os_str().as_bytes())
+                })
+            })
+    }
+}
+
+impl ResultInputs {
+    /// Returns what the key of the files is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new("RESULT")
+            .part("the files before", |value| value.text(self.before.as_str()))
+            .part("layer", |value| value.text(self.layer.as_digest().as_str()))
+    }
+}
+
+impl StepInputs {
+    /// Returns what the key is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Run(run) => run.fingerprint(),
+            Self::Copy(copy) => copy.fingerprint(),
+            Self::Add(add) => add.fingerprint(),
+            Self::Workdir(workdir) => workdir.fingerprint(),
+        }
+    }
+
+    /// Returns the same step on other files.
+    pub fn on(mut self, parent: CacheKey) -> Self {
+        *self.parent_mut() = parent;
+        self
+    }
+
+    /// Returns the key of the step before.
+    pub fn parent(&self) -> &CacheKey {
+        match self {
+            Self::Run(run) => &run.parent,
+            Self::Copy(copy) => &copy.parent,
+            Self::Add(add) => &add.copy.parent,
+            Self::Workdir(workdir) => &workdir.parent,
+        }
+    }
+
+    fn parent_mut(&mut self) -> &mut CacheKey {
+        match self {
+            Self::Run(run) => &mut run.parent,
+            Self::Copy(copy) => &mut copy.parent,
+            Self::Add(add) => &mut add.copy.parent,
+            Self::Workdir(workdir) => &mut workdir.parent,
+        }
     }
 }
 

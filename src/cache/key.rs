@@ -11,6 +11,7 @@
 //! | platform | ✓ | by the base | by the base | by the base | by the base |
 //! | diff IDs of the base's layers[^1] | ✓ | by the base | by the base | by the base | by the base |
 //! | how layers are written: compression, level, latest time[^2] | ✓ | by the base | by the base | by the base | by the base |
+//! | paths that go into no layer | ✓ | by the base | by the base | by the base | by the base |
 //! | command, with the shell before it; here document that is a script | | ✓ | | | |
 //! | variables of the command's environment, each by name[^3] | | ✓ | | | |
 //! | working directory | | ✓ | in the destination | in the destination | in the path |
@@ -26,8 +27,8 @@
 //! [^1]: Not the manifest's digest, and so neither tag, repository, creation date, labels, annotations nor compression: a
 //!   step sees files, and what else it takes from the base's config (environment, user, working directory, shell) is an
 //!   input of its own.
-//! [^2]: A layer that is found must be the one that would have been made, byte for byte. The latest time counts only where
-//!   the caller says so: with a SOURCE_DATE_EPOCH that follows the commit, nothing would ever be found.
+//! [^2]: A layer that is found must be one that could have been made, byte for byte: with a SOURCE_DATE_EPOCH that follows
+//!   the commit, a new commit finds nothing, as its files would have other times.
 //! [^3]: ENV, and ARG that the stage declares; not those that it does not, not proxies that came without a declaration, not
 //!   secrets. In no order, as in the environment itself.
 //! [^4]: A name is looked up in the image, which the step before stands for.
@@ -36,8 +37,14 @@
 //!   where it is reset (see `context::digest`). By definition, for `--from`: key of the stage or image, path, excludes. From
 //!   the network: by what the name stands for now. Here documents: name and text.
 //!
-//! A `COPY --from` has two keys. The one by definition is known before anything has run; if nothing is found under it, the
-//! one by content is tried once the files are there. What was made is kept under both.
+//! A step has two keys. The one by definition stands on the key of the step before, and is known before anything has run.
+//! The one by content stands on the files that are there before the step, and on the files that it copies: if nothing is
+//! found by definition, as where another stage was executed anew and made the same, it is tried once the files are known.
+//! What was made is kept under both.
+//!
+//! Which files there are is a key too: after COPY, ADD and WORKDIR the key of that step by content, as these make the same
+//! of the same; after a RUN, which need not, one of the files before it and of the layer that it made. An entry says which
+//! files it was made on and with. One that was made on others than this build has is no answer, whatever its key.
 
 use std::fmt;
 

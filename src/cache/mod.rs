@@ -9,6 +9,7 @@
 //! never fails a build. This room runs nothing, and knows neither Dockerfiles nor the order of a build.
 
 mod base_images;
+pub mod cache_mounts;
 mod encoding;
 mod entry;
 mod fill;
@@ -25,7 +26,9 @@ pub use entry::{CacheEntry, EntryError, EntryLooks};
 pub use fill::{FillError, Filled, FilledImage};
 pub use fingerprint::{Difference, Fingerprint, Part};
 pub use key::{CacheKey, InvalidKey};
-pub use layer_cache::{CacheRepository, FoundLayer, LayerCache, LayerPlace, OpenCacheError};
+pub use layer_cache::{
+    CacheRepository, FoundLayer, LayerCache, LayerPlace, OpenCacheError, Wanted,
+};
 pub use local_cache::LocalCache;
 pub use lookup::{Lookup, Miss};
 pub use registry_cache::{RegistryCache, StoreError};

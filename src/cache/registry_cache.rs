@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tracing::{debug, warn};
 
-use super::entry::{CacheEntry, EntryDocuments, EntryError, EntryLooks, Told, entry_by_config};
+use super::entry::{CacheEntry, EntryDocuments, EntryError, EntryLooks};
 use super::key::CacheKey;
 use super::lookup::{Lookup, Miss, fresh};
 use crate::image::BlobOrigin;
@@ -104,19 +104,17 @@ impl RegistryCache {
         }
     }
 
-    /// Reads the entry under a key: its manifest, and its config only where that does not tell enough.
+    /// Reads the entry under a key, and makes sure that its layer is there: the image would name it unseen.
     async fn fetch(&self, key: &CacheKey) -> Result<CacheEntry, LookupError> {
         let fetched = self.repository.fetch_manifest(key.as_str()).await?;
         let manifest: Box<Manifest> = match fetched.document {
             ManifestDocument::Image(manifest) => manifest,
             ManifestDocument::Index(_) => return Err(EntryError::Index.into()),
         };
-        match Told::by(&manifest, key)? {
-            Told::Entry(entry) => Ok(*entry),
-            Told::LooksFine => {
-                let config = self.repository.fetch_config(&manifest.config).await?;
-                Ok(entry_by_config(&manifest, &config, key)?)
-            }
+        let entry = CacheEntry::read(&manifest, key)?;
+        match self.repository.has_blob(&entry.layer).await? {
+            true => Ok(entry),
+            false => Err(EntryError::NoLayer.into()),
         }
     }
 
@@ -179,14 +177,42 @@ impl RegistryCache {
         let documents = entry.documents(looks)?;
         let repository = &self.repository;
         let pushing = repository.push_blob(&entry.layer, layer, mount_from);
-        let config = BlobSource::Bytes(documents.config.clone());
-        let config = repository.push_blob(&documents.config_descriptor, &config, None);
-        let (delivery, config) = futures_util::future::join(pushing, config).await;
-        let (delivery, _) = (delivery?, config?);
-        for key in &entry.keys {
-            self.put(key, &documents).await?;
-        }
+        let (delivery, written) =
+            futures_util::future::join(pushing, self.push_config(&documents)).await;
+        let (delivery, ()) = (delivery?, written?);
+        self.put_all(entry, &documents).await?;
         Ok(delivery)
+    }
+
+    /// Stores an entry whose layer was found here under all of its keys.
+    pub async fn store_found(
+        &self,
+        entry: &CacheEntry,
+        looks: &EntryLooks,
+    ) -> Result<(), StoreError> {
+        let documents = entry.documents(looks)?;
+        self.push_config(&documents).await?;
+        self.put_all(entry, &documents).await
+    }
+
+    async fn push_config(&self, documents: &EntryDocuments) -> Result<(), StoreError> {
+        let config = BlobSource::Bytes(documents.config.clone());
+        let pushing = self
+            .repository
+            .push_blob(&documents.config_descriptor, &config, None);
+        pushing.await?;
+        Ok(())
+    }
+
+    async fn put_all(
+        &self,
+        entry: &CacheEntry,
+        documents: &EntryDocuments,
+    ) -> Result<(), StoreError> {
+        for key in &entry.keys {
+            self.put(key, documents).await?;
+        }
+        Ok(())
     }
 
     async fn put(&self, key: &CacheKey, documents: &EntryDocuments) -> Result<(), StoreError> {

@@ -72,16 +72,15 @@ fn open(path: &Path, oldest: Timestamp) -> Result<LocalCache, PathError> {
     LocalCache::open(&path, oldest)
 }
 
-/// Returns the directory to use; `None` without `--cache` and `--cache-dir`.
+/// Returns the directory to use; `None` without `--cache` and `--cache-dir`, and where no cache is wanted.
 fn cache_dir(flags: &CacheFlags, current_dir: &Path) -> Option<CacheDir> {
-    // An empty value is an unset one: scripts write `--cache-dir=$DIR`.
-    let given = flags.cache_dir.as_deref();
-    match given.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => Some(CacheDir {
+    match (flags.cache, flags.dir()) {
+        (Some(false), _) | (None, None) => None,
+        (Some(true) | None, Some(path)) => Some(CacheDir {
             path: absolute(path, current_dir),
             is_explicit: true,
         }),
-        None => flags.cache.then(|| CacheDir {
+        (Some(true), None) => Some(CacheDir {
             path: PathBuf::from(DEFAULT_DIR),
             is_explicit: false,
         }),
@@ -115,7 +114,7 @@ mod tests {
         };
         assert_eq!(dir(&[]), None);
         assert_eq!(dir(&["--cache-dir="]), None);
-        assert_eq!(dir(&["--cache=false"]), None);
+        assert_eq!(dir(&["--cache=false", "--cache-dir=c"]), None);
         assert_eq!(dir(&["--cache"]), named("/cache", false));
         assert_eq!(
             dir(&["--cache=true", "--cache-dir="]),

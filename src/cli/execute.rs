@@ -23,6 +23,7 @@ use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORT
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
+use super::step_cache_options::StepCacheOptions;
 use super::{debug, environment, log, options, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
@@ -137,10 +138,13 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
         );
     }
     let local_cache = options.cache.open_dir();
+    let step_cache = options.step_cache.as_ref();
     let caches = local_cache.iter().map(|cache| cache.dir().to_path_buf());
-    options.sandbox.kept = caches.clone().collect();
-    // A job may have nowhere else to put it: it must neither get into an image nor change what is copied.
-    options.build.left_out = caches.collect();
+    let caches = caches.chain(step_cache.and_then(StepCacheOptions::directory));
+    let caches: Vec<PathBuf> = caches.collect();
+    options.sandbox.kept = caches.clone();
+    // A job may have nowhere else to put them: they must neither get into an image nor change what is copied.
+    options.build.left_out = caches;
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
@@ -226,6 +230,10 @@ async fn build_and_deliver(
     }
     let store = Arc::new(BlobStore::open(&sandbox.work_dir().join("blob-store"))?);
     let progress = printer(style);
+    let step_cache = options.step_cache.as_ref();
+    let step_cache = step_cache
+        .map(|step_cache| step_cache.open(local_cache.clone(), &registries))
+        .transpose()?;
     let cache = BaseImageCache {
         registries: Arc::clone(&registries),
         local: local_cache,
@@ -240,6 +248,7 @@ async fn build_and_deliver(
     ));
     let tools = Tools {
         images: Arc::clone(&images),
+        cache: step_cache,
         sandbox,
         halt,
         progress,

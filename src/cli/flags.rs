@@ -3,7 +3,7 @@
 //! Names, short forms and defaults are kaniko's (its README, "Additional Flags"), so that a job's
 //! `script:` works unchanged. What the values mean is decided once, in `options`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -215,18 +215,41 @@ pub(super) struct PullFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 pub(super) struct CacheFlags {
-    /// Use the layers of former builds, and keep those of this one
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) cache: bool,
+    /// Use the layers of former builds, and keep those of this one [default: only in --cache-dir, if that is given]
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(super) cache: Option<bool>,
+    /// Repository where layers are kept for all jobs, or oci:DIR for a directory [default: with --cache, the first destination's repository followed by /cache]
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(super) cache_repo: Option<String>,
     /// Directory where base images and layers are kept between builds; made if missing [default: /cache, if there is one and --cache is given]
     #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(super) cache_dir: Option<PathBuf>,
     /// How long what was kept is used, such as 336h or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = go_duration, default_value = "336h", allow_hyphen_values = true)]
     pub(super) cache_ttl: SignedDuration,
+    /// Cache the layers of RUN and WORKDIR
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(super) cache_run_layers: bool,
+    /// Cache the layers of COPY and ADD [default: in --cache-dir only]
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(super) cache_copy_layers: Option<bool>,
+    /// Do not push layers to the cache repository
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) no_push_cache: bool,
+    /// Say of each step why it was found in the cache or not
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) explain_cache: bool,
     /// Keep layers of base images unpacked in the cache directory, where it can be written and steps run on overlays
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(super) cache_unpacked: bool,
+}
+
+impl CacheFlags {
+    /// Returns the directory that was named. An empty value is an unset one: scripts write `--cache-dir=$DIR`.
+    pub(super) fn dir(&self) -> Option<&Path> {
+        let given = self.cache_dir.as_deref();
+        given.filter(|path| !path.as_os_str().is_empty())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -300,19 +323,15 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 17] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 13] = [
     "annotation",
     "bucket",
     "build-context",
-    "cache-copy-layers",
-    "cache-repo",
-    "cache-run-layers",
     "credential-helpers",
     "dryrun",
     "git",
     "image-download-retry",
     "image-fs-extract-retry",
-    "no-push-cache",
     "push-ignore-immutable-tag-errors",
     "push-retry",
     "secret",

@@ -13,6 +13,7 @@ mod options;
 mod progress;
 mod registry_options;
 mod report;
+mod step_cache_options;
 mod upkeep;
 mod upkeep_flags;
 mod warm;

@@ -15,6 +15,7 @@ use super::cache_options::CacheOptions;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::registry_options::registry_options;
+use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
 pub(super) struct ExecutorOptions {
@@ -22,6 +23,8 @@ pub(super) struct ExecutorOptions {
     pub(super) delivery: DeliveryOptions,
     pub(super) registry: RegistryOptions,
     pub(super) cache: CacheOptions,
+    /// `None` where no step is cached.
+    pub(super) step_cache: Option<StepCacheOptions>,
     pub(super) sandbox: EnterOptions,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
@@ -32,10 +35,18 @@ impl ExecutorOptions {
     pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
         let current_dir = environment::current_dir()?;
         let delivery = delivery_options(flags, &current_dir)?;
+        let build = build_options(flags, &current_dir)?;
+        let cache = CacheOptions::new(&flags.cache, &current_dir);
         Ok(Self {
-            build: build_options(flags, &current_dir)?,
+            step_cache: StepCacheOptions::new(
+                &flags.cache,
+                &delivery,
+                &build.context,
+                cache.oldest,
+            )?,
+            build,
             registry: registry_options(&flags.registry, &current_dir)?,
-            cache: CacheOptions::new(&flags.cache, &current_dir),
+            cache,
             sandbox: sandbox_options(flags, &current_dir)?,
             checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,
             delivery,

@@ -109,6 +109,9 @@ pub(super) fn printer(style: LogStyle) -> Progress {
 fn show(style: LogStyle, event: &Event<'_>) {
     match event {
         Event::Started { step, text } => style.print(Level::Info, &format!("{step} {text}")),
+        Event::Cached { step, text } => {
+            style.print(Level::Info, &format!("{step} CACHED {text}"));
+        }
         Event::Output { stream, bytes, .. } => pass_on(*stream, bytes),
         Event::Done { step, duration } => {
             let text = format!("{step} done in {}", show_duration(*duration));

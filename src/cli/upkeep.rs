@@ -52,17 +52,19 @@ fn disk_use(cache: &LocalCache) -> Result<()> {
     let DiskUse {
         layers,
         images,
+        mounts,
         trees,
         unused,
     } = used;
     let rows = [
         ["images".to_owned(), show_bytes(images)],
         ["layers".to_owned(), show_bytes(layers)],
+        ["cache mounts".to_owned(), show_bytes(mounts)],
         ["unpacked".to_owned(), show_bytes(trees)],
         ["unused".to_owned(), show_bytes(unused)],
         [
             "total".to_owned(),
-            show_bytes(layers + images + trees + unused),
+            show_bytes(layers + images + mounts + trees + unused),
         ],
     ];
     print_line(&aligned(&rows))
@@ -129,6 +131,7 @@ fn kind(kind: ListedKind) -> &'static str {
         ListedKind::Layer => "layer",
         ListedKind::Image => "image",
         ListedKind::Step => "step",
+        ListedKind::Mount => "mount",
         ListedKind::Tree => "unpacked",
     }
 }

@@ -50,16 +50,12 @@ pub(super) async fn push(
 ) -> Result<Receipt> {
     let failed = || format!("cannot push to `{destination}`");
     let repository = registries.repository(destination, Purpose::Push)?;
-    let layers = image
-        .layers
-        .iter()
-        .map(|layer| push_layer(layer, &repository, blobs));
-    let mut deliveries = try_join_all(layers).await.with_context(failed)?;
-    let config = BlobSource::Bytes(Bytes::from(image.config.clone()));
-    let pushed = repository
-        .push_blob(&image.config_descriptor, &config, None)
-        .await;
-    deliveries.push(pushed.with_context(failed)?);
+    let deliveries = match has_manifest(&repository, image.digest()).await {
+        true => vec![BlobDelivery::AlreadyThere; image.layers.len() + 1],
+        false => push_blobs(image, &repository, blobs)
+            .await
+            .with_context(failed)?,
+    };
     let manifest = Bytes::from(image.manifest.clone());
     let media_type = &image.manifest_descriptor.media_type;
     repository
@@ -76,6 +72,27 @@ pub(super) async fn push(
         reused: deliveries.len() - sent,
         sent,
     })
+}
+
+/// Says whether the repository has the image, under whatever tag: then it has all that the manifest lists, which no registry
+/// gives up before it.
+async fn has_manifest(repository: &Repository, digest: &Digest) -> bool {
+    // What cannot be asked is pushed, and then says what is wrong.
+    repository.resolve(digest.as_str()).await.is_ok()
+}
+
+async fn push_blobs(
+    image: &AssembledImage,
+    repository: &Repository,
+    blobs: &LayerBlobs,
+) -> Result<Vec<BlobDelivery>> {
+    let layers = image.layers.iter();
+    let layers = layers.map(|layer| push_layer(layer, repository, blobs));
+    let mut deliveries = try_join_all(layers).await?;
+    let config = BlobSource::Bytes(Bytes::from(image.config.clone()));
+    let config = repository.push_blob(&image.config_descriptor, &config, None);
+    deliveries.push(config.await?);
+    Ok(deliveries)
 }
 
 /// Pushes one layer. The bytes of a base layer are only fetched where the registry has them neither

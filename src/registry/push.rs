@@ -91,7 +91,7 @@ impl Repository {
         if descriptor.media_type.is_foreign_layer() {
             return Ok(Lookup::Delivered(BlobDelivery::LeftElsewhere));
         }
-        if self.has_blob(&descriptor.digest).await? {
+        if self.has_blob(descriptor).await? {
             return Ok(Lookup::Delivered(BlobDelivery::AlreadyThere));
         }
         let session = match mount_from.filter(|from| *from != self.name()) {
@@ -116,9 +116,9 @@ impl Repository {
         Ok(BlobDelivery::Uploaded)
     }
 
-    /// Tells whether the repository has a blob.
-    pub async fn has_blob(&self, digest: &Digest) -> Result<bool, RegistryError> {
-        let url = self.url(&["blobs", digest.as_str()]).await?;
+    /// Tells whether the repository has a blob, with all its bytes as far as it says how many they are.
+    pub async fn has_blob(&self, descriptor: &Descriptor) -> Result<bool, RegistryError> {
+        let url = self.url(&["blobs", descriptor.digest.as_str()]).await?;
         // A registry that sends us to its storage has looked there first.
         let request = self.writing(Method::HEAD, url).redirects(Redirects::None);
         let statuses = [
@@ -130,6 +130,11 @@ impl Repository {
             StatusCode::MOVED_PERMANENTLY,
         ];
         match self.transport().send_until(&request, &statuses).await {
+            Ok(response) if response.status() == StatusCode::OK => {
+                let size = response.announced_length();
+                // A proxy between may leave the length out, or say 0 as there is no body.
+                Ok(size.is_none_or(|size| size == 0 || size == descriptor.size))
+            }
             Ok(_) => Ok(true),
             // Artifactory answers 403 for what is not there; if access is the trouble, the upload will say so, with words.
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Forbidden) => {

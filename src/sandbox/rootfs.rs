@@ -121,7 +121,8 @@ impl Rootfs {
         &self.inner
     }
 
-    pub(super) fn layers(&self) -> &[LayerDir] {
+    /// Returns the layers, bottom first.
+    pub fn layers(&self) -> &[LayerDir] {
         &self.layers
     }
 }

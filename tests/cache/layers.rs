@@ -1,13 +1,20 @@
 //! Layers in a directory and a repository at the same time.
 
 use jiff::Timestamp;
-use sawagani::cache::{CacheRepository, LayerCache, LayerPlace, Lookup, Miss};
+use sawagani::cache::{CacheRepository, LayerCache, LayerPlace, Lookup, Miss, Wanted};
 use sawagani::image::ImageFormat;
 use sawagani::registry::Registries;
 
 use super::registry_server::Server;
 use super::scripted::server_that_says;
 use super::steps::{cache_in, gzip_entry, key, local_cache, looks, options, repository, store};
+
+fn wanted(name: &str) -> Wanted {
+    Wanted {
+        key: key(name),
+        in_repository: true,
+    }
+}
 
 #[tokio::test]
 async fn the_directory_is_asked_first_and_the_repository_for_the_rest() {
@@ -22,21 +29,21 @@ async fn the_directory_is_asked_first_and_the_repository_for_the_rest() {
     let file = temp.path().join("blob");
     std::fs::write(&file, "both").unwrap();
     let looks = looks(ImageFormat::Oci);
-    both.store(&gzip_entry("both"), &looks, &file, None).await;
+    both.store(&gzip_entry("both"), &looks, &file, true).await;
     store(
         &cache_in(&repository(&server.host(), "app/cache")),
         "remote",
     )
     .await;
 
-    let keys = ["remote", "neither", "both"].map(key);
+    let keys = ["remote", "neither", "both"].map(wanted);
     let mut found = both.look_up(&keys).await.into_iter();
     let remote = found.next().unwrap().hit().unwrap();
     assert_eq!(remote.entry, gzip_entry("remote"));
     assert!(matches!(remote.place, LayerPlace::Registry(place) if place == origin));
     assert!(matches!(found.next().unwrap(), Lookup::Miss(Miss::Absent)));
     let here = found.next().unwrap().hit().unwrap();
-    assert!(matches!(here.place, LayerPlace::Here(held) if held.check().is_ok()));
+    assert!(matches!(here.place, LayerPlace::Here { blob, .. } if blob.check().is_ok()));
 
     // Another job, with another directory.
     let other = LayerCache {
@@ -51,6 +58,21 @@ async fn the_directory_is_asked_first_and_the_repository_for_the_rest() {
         .hit()
         .unwrap();
     assert!(matches!(found.place, LayerPlace::Registry(_)));
+    // What is wanted of the directory only is not asked of the repository, nor kept there.
+    let here_only = |name| Wanted {
+        in_repository: false,
+        ..wanted(name)
+    };
+    assert!(!other.look_up(&[here_only("both")]).await[0].is_hit());
+    let entry = gzip_entry("local");
+    std::fs::write(&file, "local").unwrap();
+    assert_eq!(other.store(&entry, &looks, &file, false).await, None);
+    assert!(other.look_up(&[here_only("local")]).await[0].is_hit());
+    let remote = LayerCache {
+        local: None,
+        ..other
+    };
+    assert!(!remote.look_up(&[wanted("local")]).await[0].is_hit());
 }
 
 #[tokio::test]
@@ -66,13 +88,16 @@ async fn a_repository_may_be_a_directory_and_neither_need_be_there() {
         ))),
     };
     shared()
-        .store(&gzip_entry("step"), &looks, &file, None)
+        .store(&gzip_entry("step"), &looks, &file, true)
         .await;
-    let found = shared().look_up(&[key("step")]).await.pop().unwrap();
-    assert!(matches!(found.hit().unwrap().place, LayerPlace::Here(_)));
+    let found = shared().look_up(&[wanted("step")]).await.pop().unwrap();
+    assert!(matches!(
+        found.hit().unwrap().place,
+        LayerPlace::Here { .. }
+    ));
     let none = LayerCache::default();
-    none.store(&gzip_entry("step"), &looks, &file, None).await;
-    assert!(!none.look_up(&[key("step")]).await[0].is_hit());
+    none.store(&gzip_entry("step"), &looks, &file, true).await;
+    assert!(!none.look_up(&[wanted("step")]).await[0].is_hit());
 }
 
 #[tokio::test]
@@ -89,8 +114,8 @@ async fn a_layer_that_cannot_be_kept_is_no_error() {
     let file = temp.path().join("blob");
     std::fs::write(&file, "wrong").unwrap();
     let looks = looks(ImageFormat::Oci);
-    cache.store(&gzip_entry("step"), &looks, &file, None).await;
-    let found = cache.look_up(&[key("step")]).await;
+    cache.store(&gzip_entry("step"), &looks, &file, true).await;
+    let found = cache.look_up(&[wanted("step")]).await;
     assert!(matches!(found[0], Lookup::Miss(Miss::Unreachable { .. })));
 }
 
@@ -111,9 +136,12 @@ async fn a_cache_repository_is_opened_by_its_name() {
         };
         let looks = looks(ImageFormat::Oci);
         cache()
-            .store(&gzip_entry("step"), &looks, &file, None)
+            .store(&gzip_entry("step"), &looks, &file, true)
             .await;
-        assert!(cache().look_up(&[key("step")]).await[0].is_hit(), "{name}");
+        assert!(
+            cache().look_up(&[wanted("step")]).await[0].is_hit(),
+            "{name}"
+        );
     }
     let here = local_cache(&temp.path().join("shared"));
     assert!(here.look_up(&key("step")).is_hit());

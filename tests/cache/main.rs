@@ -3,6 +3,7 @@
 
 mod bases;
 mod layers;
+mod mounts;
 mod processes;
 mod registry;
 #[path = "../registry_server/mod.rs"]

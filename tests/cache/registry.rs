@@ -195,7 +195,7 @@ async fn what_is_no_entry_is_unusable_and_its_neighbours_are_found() {
 }
 
 #[tokio::test]
-async fn a_lookup_is_one_request_whatever_comes_of_it() {
+async fn a_miss_costs_one_request_and_a_hit_one_more_for_its_layer() {
     let server = Server::start("").await;
     let real = repository(&server.host(), "app/cache");
     store(&cache_in(&real), "step").await;
@@ -205,9 +205,15 @@ async fn a_lookup_is_one_request_whatever_comes_of_it() {
         "HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n"
     );
     let wanted = format!("GET /v2/app/cache/manifests/{} HTTP/1.1", key("step"));
-    let (host, count) = server_that_answers(move |line| match line == wanted {
-        true => [head.as_bytes(), &stored.bytes].concat(),
-        false => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
+    let layer = gzip_entry("step").layer;
+    let asked = format!("HEAD /v2/app/cache/blobs/{} HTTP/1.1", layer.digest);
+    let (host, count) = server_that_answers(move |line| match line {
+        _ if line == wanted => [head.as_bytes(), &stored.bytes].concat(),
+        _ if line == asked => {
+            let length = layer.size;
+            format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+        }
+        _ => b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(),
     });
     let cache = cache_in(&repository(&host, "app/cache"));
     let found = cache
@@ -215,7 +221,29 @@ async fn a_lookup_is_one_request_whatever_comes_of_it() {
         .await;
     let hits: Vec<bool> = found.iter().map(Lookup::is_hit).collect();
     assert_eq!(hits, [true, false, true, false]);
-    assert_eq!(count.load(Ordering::Relaxed), 3);
+    assert_eq!(count.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn an_entry_whose_layer_is_gone_or_cut_short_is_not_used() {
+    for lost in [0, 1] {
+        let server = Server::start("").await;
+        let cache = cache_in(&repository(&server.host(), "app/cache"));
+        store(&cache, "step").await;
+        let digest = gzip_entry("step").layer.digest;
+        let file = server.blob_file(digest.hex());
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes.truncate(bytes.len() - lost);
+        match lost {
+            0 => std::fs::remove_dir_all(file.parent().unwrap()).unwrap(),
+            _ => std::fs::write(&file, bytes).unwrap(),
+        }
+        let found = &cache.look_up(&[key("step")]).await[0];
+        assert!(
+            matches!(found, Lookup::Miss(Miss::Unusable { .. })),
+            "{found:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ pub(crate) fn entry(name: &str, format: ImageFormat, compression: LayerCompressi
         layer: Descriptor::of(MediaType::layer(format, compression), name.as_bytes()),
         diff_id: DiffId::new(Digest::of(format!("tar of {name}").as_bytes())),
         created: MADE.parse().unwrap(),
+        made_of: vec![key("files")],
     }
 }
 

@@ -12,6 +12,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// The steps are executed each time: what is looked at is what they stand on.
+const STEPS_ARE_NOT_CACHED: [&str; 2] = ["--cache-run-layers=false", "--cache-copy-layers=false"];
+
 /// A base of two layers in a registry.
 struct Base {
     registry: Registry,
@@ -52,6 +55,7 @@ impl Base {
         Executor::new(who)
             .context(&context)
             .destination(&self.registry.reference("app:1"))
+            .args(STEPS_ARE_NOT_CACHED)
             .args(args)
             .run()
             .assert_success();
@@ -296,6 +300,7 @@ fn an_unpacked_base_is_used_again_and_not_after_somebody_has_touched_it() {
             let build = Executor::new(who)
                 .context(&base.context(lines))
                 .destination(&base.registry.reference("app:1"))
+                .args(STEPS_ARE_NOT_CACHED)
                 .arg(cache.flag())
                 .run();
             build.assert_success();

@@ -15,7 +15,7 @@ const BCRYPT_OF_SECRET: &str = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKm
 pub(crate) struct Server {
     process: Child,
     port: u16,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -54,13 +54,20 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("these tests need the registry server: apt-get install docker-registry");
-        let mut server = Self {
-            process,
-            port,
-            _dir: dir,
-        };
+        let mut server = Self { process, port, dir };
         server.wait_until_it_listens().await;
         server
+    }
+
+    /// Returns the file in which the server keeps a blob.
+    pub(crate) fn blob_file(&self, hex: &str) -> PathBuf {
+        let blobs = "storage/docker/registry/v2/blobs/sha256";
+        self.dir
+            .path()
+            .join(blobs)
+            .join(&hex[..2])
+            .join(hex)
+            .join("data")
     }
 
     /// Host and port, as in a reference.

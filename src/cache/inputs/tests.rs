@@ -208,13 +208,14 @@ fn base() -> BaseInputs {
             compression: Compression::Gzip { level: 3 },
             clamp_mtime: None,
         },
+        left_out: BTreeSet::new(),
     }
 }
 
 #[test]
 fn every_input_of_a_base_counts() {
     type Change = fn(&mut BaseInputs);
-    let changes: [Change; 9] = [
+    let changes: [Change; 11] = [
         |_| {},
         |base| base.platform = Platform::new("linux", "arm64"),
         |base| base.platform = Platform::parse("linux/amd64/v3").unwrap(),
@@ -224,6 +225,8 @@ fn every_input_of_a_base_counts() {
         |base| base.form.compression = Compression::Gzip { level: 4 },
         |base| base.form.compression = Compression::Zstd { level: 3 },
         |base| base.form.clamp_mtime = Some(0),
+        |base| base.left_out = ["a".into(), "b".into()].into(),
+        |base| base.left_out = ["a/b".into()].into(),
     ];
     let keys: Vec<CacheKey> = changes
         .iter()
@@ -236,6 +239,28 @@ fn every_input_of_a_base_counts() {
     for (at, key) in keys.iter().enumerate() {
         assert!(!keys[..at].contains(key), "change {at}");
     }
+}
+
+#[test]
+fn every_input_of_a_result_counts() {
+    let result = |before: &str, layer: &[u8]| {
+        let result = ResultInputs {
+            before: key_of(before),
+            layer: DiffId::new(Digest::of(layer)),
+        };
+        result.fingerprint().key()
+    };
+    assert_ne!(result("a", b"1"), result("b", b"1"));
+    assert_ne!(result("a", b"1"), result("a", b"2"));
+}
+
+#[test]
+fn a_step_on_other_files_has_another_key_and_is_else_the_same() {
+    let step = StepInputs::Run(simple_run());
+    let moved = step.clone().on(key_of("elsewhere"));
+    assert_eq!(moved.parent(), &key_of("elsewhere"));
+    assert_ne!(moved.fingerprint().key(), step.fingerprint().key());
+    assert_eq!(moved.on(step.parent().clone()), step);
 }
 
 #[test]
@@ -293,7 +318,7 @@ fn what_changed_is_told_in_a_users_words() {
 fn keys_stay_what_they_are() {
     let keys = [base().fingerprint().key(), simple_run().fingerprint().key()];
     let expected = [
-        "47f273bc94fd5350caf145aa46ce2f9693bf8e1bcd1f59c92dd0c36bbf92e13e",
+        "1e5f198ffc9e432b92628b6157a6817dbbf860adadd755178024731c36cf0af5",
         "2e7213d17a4a4e989713ff7bd8420443b8ca949bac992b22824add7bcb23ce50",
     ];
     assert_eq!(keys.each_ref().map(CacheKey::as_str), expected);

@@ -5,12 +5,12 @@ use tracing::warn;
 use super::blob::{BlobProblem, HeldBlob};
 use super::names::{self, NameKind};
 use super::{LocalCache, LocalCacheError};
-use crate::cache::entry::{CacheEntry, EntryError, EntryLooks, Told, entry_by_config};
+use crate::cache::entry::{CacheEntry, EntryError, EntryLooks};
 use crate::cache::key::CacheKey;
 use crate::cache::lookup::{Lookup, Miss, fresh};
 use crate::cache::registry_cache::with_causes;
 use crate::fs::PathError;
-use crate::image::{Descriptor, ImageConfig, Manifest};
+use crate::image::{Descriptor, Manifest};
 
 /// Why an entry that is there cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,14 +57,7 @@ impl LocalCache {
         };
         let manifest = self.open_blob(&descriptor)?.read()?;
         let manifest: Manifest = serde_json::from_slice(&manifest)?;
-        let entry = match Told::by(&manifest, key)? {
-            Told::Entry(entry) => *entry,
-            Told::LooksFine => {
-                let config = self.open_blob(&manifest.config)?.read()?;
-                let config: ImageConfig = serde_json::from_slice(&config)?;
-                entry_by_config(&manifest, &config, key)?
-            }
-        };
+        let entry = CacheEntry::read(&manifest, key)?;
         let opened = self.open_blob(&entry.layer);
         drop(lock);
         let layer = match opened {

@@ -6,6 +6,7 @@
 //! layers/<key>             descriptor of a cache entry's manifest
 //! images/<hex>             descriptor of an image's manifest or index, under its own digest
 //! steps/<name>             what a step depended on the last time
+//! mounts/<hex>             descriptor of the manifest of a cache mount's archive
 //! stamps/<hex>             which file of that digest has been read through and is on the disk
 //! trees/<hex>/             unpacked layers of images: see `trees`
 //! tmp/                     what is being written
@@ -41,6 +42,7 @@ mod blob;
 mod entries;
 mod images;
 mod kaniko;
+mod mounts;
 mod names;
 mod new_blob;
 mod new_tree;
@@ -211,6 +213,7 @@ fn prepare(dir: &Path) -> Result<(), PathError> {
         NameKind::Layer.dir(),
         NameKind::Image.dir(),
         NameKind::Step.dir(),
+        NameKind::Mount.dir(),
         stamp::DIR,
         "tmp",
     ] {

@@ -23,13 +23,14 @@ pub(super) enum NameKind {
     Layer,
     Image,
     Step,
+    Mount,
     /// A directory instead of a file.
     Tree,
 }
 
 impl NameKind {
     /// Those whose names are files.
-    pub(super) const FILES: [Self; 3] = [Self::Layer, Self::Image, Self::Step];
+    pub(super) const FILES: [Self; 4] = [Self::Layer, Self::Image, Self::Step, Self::Mount];
 
     /// Returns the directory of such names.
     pub(super) fn dir(self) -> &'static str {
@@ -37,6 +38,7 @@ impl NameKind {
             Self::Layer => "layers",
             Self::Image => "images",
             Self::Step => "steps",
+            Self::Mount => "mounts",
             Self::Tree => trees::DIR,
         }
     }

@@ -120,6 +120,7 @@ fn entry(name: &str, text: &str) -> CacheEntry {
         layer: layer(text),
         diff_id: diff_id(text),
         created: "2026-01-02T03:04:05Z".parse().unwrap(),
+        made_of: vec![key("files")],
     }
 }
 

@@ -41,6 +41,8 @@ pub enum ListedKind {
     Image,
     /// What a step depended on.
     Step,
+    /// The contents of a cache mount.
+    Mount,
     /// An unpacked layer of an image.
     Tree,
 }
@@ -52,6 +54,8 @@ pub struct DiskUse {
     pub layers: u64,
     /// Blobs that images need.
     pub images: u64,
+    /// Blobs that archives of cache mounts need.
+    pub mounts: u64,
     /// Unpacked layers of images.
     pub trees: u64,
     /// Blobs that nothing leads to: `prune` removes them, unless somebody is about to use them.
@@ -101,6 +105,7 @@ impl LocalCache {
         let survey = Survey::take(self)?;
         let images = survey.needed_by(|name| name.kind == NameKind::Image);
         let layers = survey.needed_by(|name| name.kind == NameKind::Layer);
+        let mounts = survey.needed_by(|name| name.kind == NameKind::Mount);
         let trees = survey.names.iter();
         let trees = trees.filter(|name| name.kind == NameKind::Tree);
         let mut used = DiskUse {
@@ -112,6 +117,8 @@ impl LocalCache {
                 used.images += size;
             } else if layers.contains(digest) {
                 used.layers += size;
+            } else if mounts.contains(digest) {
+                used.mounts += size;
             } else {
                 used.unused += size;
             }
@@ -329,6 +336,7 @@ impl Named {
                 NameKind::Layer => ListedKind::Layer,
                 NameKind::Image => ListedKind::Image,
                 NameKind::Step => ListedKind::Step,
+                NameKind::Mount => ListedKind::Mount,
                 NameKind::Tree => ListedKind::Tree,
             },
             name: self.name.clone(),

@@ -46,6 +46,7 @@ fn names_are_listed_with_the_size_of_what_they_lead_to() {
     let expected = DiskUse {
         layers: listed[0].size,
         images: listed[1].size,
+        mounts: 0,
         trees: 0,
         unused: 0,
     };

@@ -77,7 +77,7 @@ impl Found {
             return Ok(None);
         };
         let needs = match kind {
-            NameKind::Layer | NameKind::Image => needs(cache, &path)?,
+            NameKind::Layer | NameKind::Image | NameKind::Mount => needs(cache, &path)?,
             NameKind::Step => match names::read::<LastTime>(&path)? {
                 Some(_) => Ok(Vec::new()),
                 None => Err("it cannot be read".to_owned()),

@@ -1,0 +1,132 @@
+//! What a step does to files: an instruction as it is executed, with everything in it that the stage decides.
+
+use std::path::PathBuf;
+
+use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, Sources};
+use crate::sandbox::ShownFile;
+
+use super::plan::FileSource;
+
+/// Where a here document that is a script appears to the command (BuildKit's choice).
+const SCRIPT_DIR: &str = "/dev/pipes";
+
+/// Mode of such a script.
+const SCRIPT_MODE: u32 = 0o755;
+
+/// What a step does, and as whom.
+pub(super) struct Work {
+    /// What the history says of it.
+    pub(super) created_by: String,
+    /// The stage's user at this step, as the config has it. Empty for root.
+    pub(super) user: String,
+    /// The stage's working directory at this step, absolute: the new one for WORKDIR.
+    pub(super) working_dir: String,
+    /// What it does.
+    pub(super) action: Action,
+}
+
+/// What a step does.
+pub(super) enum Action {
+    /// RUN
+    Run(RunAction),
+    /// COPY and ADD
+    Transfer(Transfer),
+    /// WORKDIR, other than of `/`: creates the working directory.
+    Workdir,
+}
+
+/// A command to execute.
+pub(super) struct RunAction {
+    /// The program and its arguments, the shell's included.
+    pub(super) argv: Vec<String>,
+    /// The here document that the words name as a file.
+    pub(super) script: Option<ShownFile>,
+    /// What ENV and declared ARGs give it, in the order of their definition.
+    pub(super) environment: Vec<(String, String)>,
+    /// The network that it sees.
+    pub(super) network: NetworkMode,
+}
+
+/// What COPY and ADD have in common.
+pub(super) struct Transfer {
+    /// `COPY` or `ADD`.
+    pub(super) keyword: &'static str,
+    /// As expanded.
+    pub(super) sources: Sources,
+    /// Absolute path inside the root, with a slash at its end if it is a directory.
+    pub(super) destination: String,
+    /// What the paths are looked up in.
+    pub(super) from: FileSource,
+    /// `--chown`
+    pub(super) chown: Option<String>,
+    /// `--chmod`
+    pub(super) chmod: Option<String>,
+    /// `--exclude`, in order.
+    pub(super) exclude: Vec<String>,
+    /// Whether a file that is an archive is unpacked.
+    pub(super) unpacks: bool,
+}
+
+impl Work {
+    /// Returns the stages and images that it takes files from, in order.
+    pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
+        let sources = match &self.action {
+            Action::Transfer(transfer) => vec![&transfer.from],
+            Action::Run(_) | Action::Workdir => Vec::new(),
+        };
+        let is_elsewhere = |source: &&FileSource| match source {
+            FileSource::Context => false,
+            FileSource::Stage(_) | FileSource::Image(_) => true,
+        };
+        sources.into_iter().filter(is_elsewhere).collect()
+    }
+}
+
+impl RunAction {
+    /// Returns what a RUN executes. `shell` comes before the shell form's text.
+    pub(super) fn new(
+        run: &RunInstruction,
+        shell: &[String],
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        let with_shell = |last: String| {
+            let mut words = shell.to_vec();
+            words.push(last);
+            words
+        };
+        let (argv, script) = match run.invocation() {
+            Invocation::Exec(words) => (words, None),
+            Invocation::Shell(text) => (with_shell(text), None),
+            Invocation::Script { name, content } => {
+                let path = format!("{SCRIPT_DIR}/{name}");
+                let script = ShownFile {
+                    target: PathBuf::from(&path),
+                    contents: content.into_bytes(),
+                    mode: SCRIPT_MODE,
+                };
+                (with_shell(path), Some(script))
+            }
+        };
+        Self {
+            argv,
+            script,
+            environment,
+            network: run.network,
+        }
+    }
+}
+
+impl Transfer {
+    /// Returns what the history says of it.
+    pub(super) fn history(&self) -> String {
+        let sources = &self.sources;
+        let mut words = vec![self.keyword.to_owned()];
+        words.extend(self.chown.iter().map(|chown| format!("--chown={chown}")));
+        words.extend(self.chmod.iter().map(|chmod| format!("--chmod={chmod}")));
+        words.extend(sources.paths.iter().cloned());
+        words.extend(sources.files.iter().map(|file| format!("<<{}", file.name)));
+        words.push(sources.destination.clone());
+        words.push("# buildkit".to_owned());
+        words.join(" ")
+    }
+}

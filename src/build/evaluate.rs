@@ -1,0 +1,327 @@
+//! What the instructions of the stages mean, all variables expanded: the files to change, step by step, and the image
+//! but for its layers.
+//!
+//! Nothing here touches a file or depends on one, so all of it is known before the first step is executed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::context::select::clean;
+use crate::dockerfile::{
+    AddInstruction, ArgDeclaration, CopyInstruction, ExpandError, Expander, Instruction,
+    NameValues, RunInstruction, Span, Statement,
+};
+
+use super::action::{Action, RunAction, Transfer, Work};
+use super::draft::ImageDraft;
+use super::metadata::{self, MetadataError};
+use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
+use super::scope::StageScope;
+use super::support::refusal;
+use super::workshop::Workshop;
+use super::{LocatedError, StepName};
+
+/// A stage, evaluated.
+pub(super) struct EvaluatedStage {
+    /// The FROM, as it is announced.
+    pub(super) from: EvaluatedStep,
+    /// Its steps in order.
+    pub(super) steps: Vec<EvaluatedStep>,
+    /// What it makes in the end, but for its layers.
+    pub(super) draft: ImageDraft,
+    /// Variables at its end: a stage that is built on it inherits them.
+    scope: StageScope,
+}
+
+/// A step, evaluated.
+pub(super) struct EvaluatedStep {
+    /// Which one it is.
+    pub(super) name: StepName,
+    /// The instruction as it is announced, on one line.
+    pub(super) text: String,
+    /// Where messages say that it is.
+    pub(super) span: Span,
+    /// What it does to files. `None` for one that changes the image's config only.
+    pub(super) work: Option<Work>,
+}
+
+/// Evaluates all stages of a plan, by their numbers.
+pub(super) fn evaluate(
+    plan: &Plan,
+    workshop: &Workshop,
+) -> Result<BTreeMap<usize, EvaluatedStage>> {
+    let mut evaluated = BTreeMap::new();
+    // In the order of the file: a stage comes after the one that it is built on.
+    for (index, stage) in &plan.stages {
+        let mut evaluator = Evaluator::start(stage, &evaluated, workshop);
+        let steps = stage.steps.iter().enumerate();
+        let steps = steps.map(|(at, step)| evaluator.step(at, step));
+        let steps = steps.collect::<Result<_>>()?;
+        let done = EvaluatedStage {
+            from: EvaluatedStep {
+                name: step_name(stage, 1),
+                text: first_line(&stage.text),
+                span: stage.span,
+                work: None,
+            },
+            steps,
+            draft: evaluator.draft,
+            scope: evaluator.scope,
+        };
+        evaluated.insert(*index, done);
+    }
+    Ok(evaluated)
+}
+
+struct Evaluator<'a> {
+    stage: &'a PlannedStage,
+    workshop: &'a Workshop,
+    draft: ImageDraft,
+    scope: StageScope,
+}
+
+impl<'a> Evaluator<'a> {
+    fn start(
+        stage: &'a PlannedStage,
+        evaluated: &BTreeMap<usize, EvaluatedStage>,
+        workshop: &'a Workshop,
+    ) -> Self {
+        let (mut draft, parent) = match &stage.base {
+            StageBase::Scratch => (ImageDraft::scratch(&stage.platform), None),
+            StageBase::Image(image) => (image.draft(), None),
+            StageBase::Stage(index) => {
+                let parent = &evaluated[index];
+                (ImageDraft::from_stage(&parent.draft), Some(&parent.scope))
+            }
+        };
+        // What the base asks for is done by this stage and not handed on.
+        draft.take_triggers();
+        let scope = StageScope::new(parent, &draft.config.config.env);
+        Self {
+            stage,
+            workshop,
+            draft,
+            scope,
+        }
+    }
+
+    fn step(&mut self, at: usize, step: &PlannedStep) -> Result<EvaluatedStep> {
+        let instruction = self.expand(&step.statement, step.span)?;
+        if let Some(refusal) = refusal(&instruction) {
+            return Err(self.error(step.span, refusal).into());
+        }
+        let text = first_line(&step.statement.source.text);
+        Ok(EvaluatedStep {
+            name: step_name(self.stage, at + 2),
+            text: match step.is_trigger {
+                true => format!("ONBUILD {text}"),
+                false => text,
+            },
+            span: step.span,
+            work: self.work(instruction, step)?,
+        })
+    }
+
+    /// Returns what an instruction does to files, and changes the draft of the image.
+    fn work(&mut self, instruction: Instruction, step: &PlannedStep) -> Result<Option<Work>> {
+        let (created_by, action) = match instruction {
+            Instruction::Run(run) => self.run(&run),
+            Instruction::Copy(copy) => self.copy(copy, &step.source),
+            Instruction::Add(add) => self.add(add, &step.source),
+            Instruction::Workdir(path) => match self.workdir(&path) {
+                Some(work) => work,
+                None => return Ok(None),
+            },
+            Instruction::Arg(args) => {
+                self.arg(&args, step.span)?;
+                return Ok(None);
+            }
+            Instruction::Env(list) => {
+                self.env(&list);
+                return Ok(None);
+            }
+            other @ (Instruction::Label(_)
+            | Instruction::Maintainer(_)
+            | Instruction::Expose(_)
+            | Instruction::Cmd(_)
+            | Instruction::Entrypoint(_)
+            | Instruction::Healthcheck(_)
+            | Instruction::Onbuild(_)
+            | Instruction::Shell(_)
+            | Instruction::Stopsignal(_)
+            | Instruction::User(_)
+            | Instruction::Volume(_)) => {
+                self.change_config(&other)
+                    .map_err(|error| self.error(step.span, error.to_string()))?;
+                return Ok(None);
+            }
+        };
+        self.draft.add_layer(created_by.clone());
+        Ok(Some(Work {
+            created_by,
+            user: self.draft.config.config.user.clone(),
+            working_dir: self.draft.working_dir().to_owned(),
+            action,
+        }))
+    }
+
+    fn run(&self, run: &RunInstruction) -> (String, Action) {
+        let run = RunAction::new(run, &self.draft.shell(), self.scope.environment());
+        let mut words = vec!["RUN".to_owned()];
+        words.extend(self.scope.history_args());
+        words.extend(run.argv.iter().cloned());
+        words.push("# buildkit".to_owned());
+        (words.join(" "), Action::Run(run))
+    }
+
+    fn copy(&self, copy: CopyInstruction, from: &FileSource) -> (String, Action) {
+        let transfer = Transfer {
+            keyword: "COPY",
+            destination: self.destination(&copy.sources.destination),
+            sources: copy.sources,
+            from: from.clone(),
+            chown: copy.chown,
+            chmod: copy.chmod,
+            exclude: copy.exclude,
+            unpacks: false,
+        };
+        (transfer.history(), Action::Transfer(transfer))
+    }
+
+    fn add(&self, add: AddInstruction, from: &FileSource) -> (String, Action) {
+        let transfer = Transfer {
+            keyword: "ADD",
+            destination: self.destination(&add.sources.destination),
+            sources: add.sources,
+            from: from.clone(),
+            chown: add.chown,
+            chmod: add.chmod,
+            exclude: add.exclude,
+            unpacks: add.unpack.unwrap_or(true),
+        };
+        (transfer.history(), Action::Transfer(transfer))
+    }
+
+    /// Returns where files go: absolute, and with a slash at its end if it is a directory.
+    fn destination(&self, written: &str) -> String {
+        let is_directory = written.is_empty()
+            || written == "."
+            || written.ends_with('/')
+            || written.ends_with("/.");
+        let joined = Path::new(self.draft.working_dir()).join(written);
+        let mut path = joined.to_string_lossy().into_owned();
+        if is_directory && !path.ends_with('/') {
+            path.push('/');
+        }
+        path
+    }
+
+    /// WORKDIR. `/` is always there.
+    fn workdir(&mut self, path: &str) -> Option<(String, Action)> {
+        let path = Path::new("/").join(clean(&Path::new(self.draft.working_dir()).join(path)));
+        let text = path.to_string_lossy().into_owned();
+        self.draft.config.config.working_dir.clone_from(&text);
+        let created_by = format!("WORKDIR {text}");
+        if text == "/" {
+            self.draft.add_history(created_by);
+            return None;
+        }
+        Some((created_by, Action::Workdir))
+    }
+
+    /// Executes an instruction that only sets a field of the config.
+    fn change_config(&mut self, instruction: &Instruction) -> Result<(), MetadataError> {
+        let draft = &mut self.draft;
+        match instruction {
+            Instruction::Label(list) => draft.set_labels(&list.pairs),
+            Instruction::Maintainer(author) => draft.set_author(author.clone()),
+            Instruction::Expose(words) => draft.expose(metadata::exposed_ports(words)?),
+            Instruction::Cmd(command) => {
+                draft.set_cmd(metadata::command_words(command, draft));
+            }
+            Instruction::Entrypoint(command) => {
+                draft.set_entrypoint(metadata::command_words(command, draft));
+            }
+            Instruction::Healthcheck(check) => draft.set_healthcheck(metadata::healthcheck(check)),
+            Instruction::Onbuild(onbuild) => draft.add_trigger(onbuild.trigger.clone()),
+            Instruction::Shell(words) => draft.set_shell(words.clone()),
+            Instruction::Stopsignal(signal) => {
+                metadata::check_signal(signal)?;
+                draft.set_stop_signal(signal.clone());
+            }
+            Instruction::User(user) => draft.set_user(user.clone()),
+            Instruction::Volume(volumes) => draft.add_volumes(volumes.clone()),
+            Instruction::Add(_)
+            | Instruction::Arg(_)
+            | Instruction::Copy(_)
+            | Instruction::Env(_)
+            | Instruction::Run(_)
+            | Instruction::Workdir(_) => {}
+        }
+        Ok(())
+    }
+
+    /// ARG: each declaration sees those before it.
+    fn arg(&mut self, args: &[ArgDeclaration], span: Span) -> Result<()> {
+        let mut shown = Vec::new();
+        for arg in args {
+            let default = arg.default.as_deref();
+            let default = default
+                .map(|word| self.with_expander(|expander| expander.word(word)))
+                .transpose()
+                .map_err(|error| self.error(span, "cannot expand the default").because(error))?;
+            let value = self
+                .scope
+                .declare(&arg.name, default.as_deref(), &self.workshop.global);
+            shown.push(match value {
+                Some(value) => format!("{}={value}", arg.name),
+                None => arg.name.clone(),
+            });
+        }
+        self.draft.add_history(format!("ARG {}", shown.join(" ")));
+        Ok(())
+    }
+
+    fn env(&mut self, list: &NameValues) {
+        for (name, value) in &list.pairs {
+            self.scope.set_env(name, value);
+        }
+        self.draft.set_env(&list.pairs);
+    }
+
+    /// Returns the instruction with its variables expanded, all with the values from before it.
+    fn expand(&self, statement: &Statement, span: Span) -> Result<Instruction> {
+        self.with_expander(|expander| statement.instruction.expand(expander))
+            .map_err(|error| {
+                self.error(span, "cannot expand a variable")
+                    .because(error)
+                    .into()
+            })
+    }
+
+    fn with_expander<T>(
+        &self,
+        expand: impl FnOnce(&mut Expander<'_>) -> Result<T, ExpandError>,
+    ) -> Result<T, ExpandError> {
+        let lookup = |name: &str| self.scope.get(name).map(str::to_owned);
+        expand(&mut Expander::new(self.workshop.escape, &lookup))
+    }
+
+    fn error(&self, span: Span, message: impl Into<String>) -> LocatedError {
+        self.workshop.text.error_at(span, message)
+    }
+}
+
+fn step_name(stage: &PlannedStage, number: usize) -> StepName {
+    StepName {
+        stage: stage.name.clone(),
+        number,
+        total: stage.steps.len() + 1,
+    }
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

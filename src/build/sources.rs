@@ -1,0 +1,204 @@
+//! The files that a COPY or an ADD takes: where they are looked up, which of them take part, and what they are by content.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache::inputs::SourceInputs;
+use crate::context::choose_by;
+use crate::context::digest::{DigestRules, digest};
+use crate::context::dockerignore::Ignore;
+use crate::context::select::{SelectError, select};
+use crate::dockerfile::Span;
+use crate::fs::{Choice, Metadata, PathError, Root, base_name};
+
+use super::LocatedError;
+use super::action::Transfer;
+use super::built::BuiltStages;
+use super::plan::FileSource;
+use super::workshop::Workshop;
+
+/// Where files come from, and which of them take part.
+pub(super) struct Origin<'a> {
+    pub(super) root: &'a Root,
+    choose: &'a dyn Fn(&Path, &Metadata) -> Choice,
+    /// Whether this is the build context: owners are not taken over, and what is left out may be
+    /// left out by an ignore file.
+    pub(super) is_context: bool,
+}
+
+/// What `--exclude` leaves out.
+pub(super) struct Exclusion(Option<Ignore>);
+
+impl Workshop {
+    /// Hands the files that `source` means to `work`.
+    pub(super) fn with_origin<T>(
+        &self,
+        built: &BuiltStages,
+        source: &FileSource,
+        work: impl FnOnce(&Origin<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let everything = |_: &Path, _: &Metadata| Choice::Take;
+        let view = match source {
+            FileSource::Context => {
+                return work(&Origin {
+                    root: self.context.root(),
+                    choose: &|path, metadata| self.context.choose(path, metadata),
+                    is_context: true,
+                });
+            }
+            FileSource::Stage(index) => built[index].view(self)?,
+            FileSource::Image(image) => self.view_layers(&image.layers)?,
+        };
+        work(&Origin {
+            root: view.root(),
+            choose: &everything,
+            is_context: false,
+        })
+    }
+
+    /// Returns the paths that one source names.
+    pub(super) fn select(
+        &self,
+        origin: &Origin<'_>,
+        pattern: &str,
+        span: Span,
+    ) -> Result<Vec<PathBuf>, LocatedError> {
+        select(origin.root, pattern, origin.choose).map_err(|error| {
+            let hint = match &error {
+                SelectError::LeftOut(path) if origin.is_context => self.context.why_ignored(path),
+                SelectError::NotFound(path) if origin.is_context => {
+                    let root = origin.root.outside_path(path);
+                    Some(format!("there is no `{}`", root.display()))
+                }
+                SelectError::LeftOut(_)
+                | SelectError::NotFound(_)
+                | SelectError::BadPattern { .. }
+                | SelectError::Path(_) => None,
+            };
+            let error = self
+                .text
+                .error_at(span, "cannot find a source")
+                .because(error);
+            match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    }
+
+    /// Reads `--exclude`.
+    pub(super) fn exclusion(
+        &self,
+        patterns: &[String],
+        span: Span,
+    ) -> Result<Exclusion, LocatedError> {
+        if patterns.is_empty() {
+            return Ok(Exclusion(None));
+        }
+        let ignore = Ignore::from_patterns(patterns);
+        let ignore = ignore.map_err(|error| {
+            self.text
+                .error_at(span, "cannot read --exclude")
+                .because(error)
+        })?;
+        Ok(Exclusion(Some(ignore)))
+    }
+
+    /// Returns what the sources are by content. Reads all files that take part.
+    pub(super) fn content_of(
+        &self,
+        origin: &Origin<'_>,
+        transfer: &Transfer,
+        span: Span,
+    ) -> Result<Vec<SourceInputs>> {
+        let exclusion = self.exclusion(&transfer.exclude, span)?;
+        let mut inputs = Vec::new();
+        for pattern in &transfer.sources.paths {
+            for path in self.select(origin, pattern, span)? {
+                if exclusion.leaves_out_file(origin.root, &path)? {
+                    continue;
+                }
+                let source = origin.root.resolve(&path)?;
+                let is_dir = origin.root.metadata(&path)?.is_some_and(|it| it.is_dir());
+                let rules = DigestRules {
+                    choose: &|path, metadata| exclusion.choose(origin, &source, path, metadata),
+                    keeps_owner: !origin.is_context && transfer.chown.is_none(),
+                    keeps_xattr: origin.keeps_xattr(),
+                };
+                inputs.push(SourceInputs::Content {
+                    name: match is_dir {
+                        true => OsString::new(),
+                        false => base_name(&path),
+                    },
+                    digest: digest(origin.root, &path, &rules, &self.contents)?,
+                });
+            }
+        }
+        Ok(inputs)
+    }
+}
+
+impl Origin<'_> {
+    /// Says which extended attributes of files are taken over: from the context capabilities only, the others are the
+    /// building machine's.
+    pub(super) fn keeps_xattr(&self) -> fn(&OsStr) -> bool {
+        match self.is_context {
+            true => is_capability,
+            false => is_kept_xattr,
+        }
+    }
+}
+
+impl Exclusion {
+    /// Says whether a path takes part; `source` is what it was found in.
+    pub(super) fn choose(
+        &self,
+        origin: &Origin<'_>,
+        source: &Path,
+        path: &Path,
+        metadata: &Metadata,
+    ) -> Choice {
+        let relative = path.strip_prefix(source).unwrap_or(path);
+        both(
+            (origin.choose)(path, metadata),
+            self.choose_relative(relative, metadata.is_dir()),
+        )
+    }
+
+    /// Says whether a source is left out: one that is a file is filtered by its name.
+    pub(super) fn leaves_out_file(&self, root: &Root, path: &Path) -> Result<bool, PathError> {
+        let is_file = root.metadata(path)?.is_some_and(|found| !found.is_dir());
+        let name = base_name(path);
+        Ok(is_file && self.choose_relative(Path::new(&name), false) == Choice::Skip)
+    }
+
+    fn choose_relative(&self, relative: &Path, is_dir: bool) -> Choice {
+        match &self.0 {
+            Some(ignore) => choose_by(ignore, relative, is_dir),
+            None => Choice::Take,
+        }
+    }
+}
+
+/// Joins what two filters say.
+fn both(first: Choice, second: Choice) -> Choice {
+    match (first, second) {
+        (Choice::Skip, _) | (_, Choice::Skip) => Choice::Skip,
+        (Choice::Descend, _) | (_, Choice::Descend) => Choice::Descend,
+        (Choice::Take, Choice::Take) => Choice::Take,
+    }
+}
+
+/// Says whether an extended attribute holds a capability.
+pub(super) fn is_capability(key: &OsStr) -> bool {
+    key == "security.capability"
+}
+
+/// Says whether an extended attribute is kept from a stage or an image.
+fn is_kept_xattr(key: &OsStr) -> bool {
+    let is_user = key.as_bytes().starts_with(b"user.");
+    is_capability(key) || (is_user && !key.as_bytes().starts_with(b"user.overlay."))
+}
