@@ -2,6 +2,7 @@
 //! only when a step needs their files, and each layer once.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use tokio_util::io::SyncIoBridge;
 
 use crate::cache::local_cache::{HeldBlob, NewTree};
-use crate::cache::{BaseImageCache, ImageLayers, ResolvedImage};
+use crate::cache::{BaseImageCache, ImageLayers, LocalCache, ResolvedImage};
 use crate::fs::Root;
 use crate::image::blob_store::{BlobError, BlobStore, LentGuard};
 use crate::image::decompress::{Compression, LayerDecompressor};
@@ -138,17 +139,16 @@ impl BaseImages {
 
     /// Lends the layers that the cache has to the blob store. What cannot be lent is fetched when it is needed.
     async fn lend(&self, image: Arc<ResolvedImage>) -> Result<()> {
-        let blobs = Arc::clone(&self.blobs);
-        let lending = tokio::task::spawn_blocking(move || {
-            let ImageLayers::Here(layers) = &image.layers else {
-                return;
-            };
-            for layer in layers.iter().flatten() {
-                match layer.path() {
-                    Some(path) => blobs.lend(layer.digest(), path, Arc::clone(&image) as LentGuard),
-                    None => copy_part(&blobs, layer),
+        let (blobs, local) = (Arc::clone(&self.blobs), self.cache.local.clone());
+        let lending = tokio::task::spawn_blocking(move || match (&image.layers, local) {
+            (ImageLayers::Here(layers), _) => {
+                for layer in layers.iter().flatten() {
+                    lend_layer(&blobs, layer, &image);
                 }
             }
+            // Another image may have had the same layers, or this one before it was too old.
+            (ImageLayers::Registry(_), Some(local)) => lend_known(&blobs, &local, &image),
+            (ImageLayers::Registry(_), None) => {}
         });
         lending.await.context("looking at the cache stopped")
     }
@@ -525,6 +525,25 @@ fn chain_ids(layers: &[&Arc<StoredLayer>]) -> Vec<Digest> {
         chain.push(id);
     }
     chain
+}
+
+/// Lends a layer, which is held by `image`.
+fn lend_layer(blobs: &BlobStore, layer: &HeldBlob, image: &Arc<ResolvedImage>) {
+    match layer.path() {
+        Some(path) => blobs.lend(layer.digest(), path, Arc::clone(image) as LentGuard),
+        None => copy_part(blobs, layer),
+    }
+}
+
+/// Lends those layers of an image that the directory has, although it has not the image.
+fn lend_known(blobs: &BlobStore, local: &LocalCache, image: &ResolvedImage) {
+    for layer in &image.manifest.layers {
+        if let Ok(Some(held)) = local.hold_if_whole(layer)
+            && let Some(path) = held.path().map(Path::to_path_buf)
+        {
+            blobs.lend(&layer.digest, &path, Arc::new(held));
+        }
+    }
 }
 
 /// Copies a layer that is a part of a larger file, as in an archive of kaniko's.

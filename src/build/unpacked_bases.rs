@@ -11,13 +11,14 @@ use tracing::{debug, warn};
 use crate::cache::LocalCache;
 use crate::cache::local_cache::{HeldTree, LocalCacheError, NewTree, TreeKey};
 use crate::image::{Digest, OverlayXattrs};
-use crate::sandbox::{OwnerMaps, Sandbox, StorageKind};
+use crate::sandbox::{Mode, OwnerMaps, Sandbox, StorageKind};
 
 /// The unpacked layers that a build uses and makes.
 pub(super) struct UnpackedBases {
     cache: Arc<LocalCache>,
     xattrs: OverlayXattrs,
     owners: OwnerMaps,
+    mode: Mode,
     /// Chain IDs of the layers that are worth it.
     wanted: Mutex<BTreeSet<Digest>>,
     finishing: Mutex<JoinSet<NewTree>>,
@@ -51,6 +52,7 @@ impl UnpackedBases {
             cache: Arc::clone(cache),
             xattrs,
             owners: owners.ok()?,
+            mode: sandbox.mode(),
             wanted: Mutex::default(),
             finishing: Mutex::default(),
             made: Mutex::default(),
@@ -124,7 +126,7 @@ impl UnpackedBases {
     }
 
     fn key(&self, chain_id: &Digest) -> TreeKey {
-        TreeKey::new(chain_id, self.xattrs, &self.owners)
+        TreeKey::new(chain_id, self.xattrs, &self.owners, self.mode)
     }
 }
 

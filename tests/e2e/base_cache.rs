@@ -182,18 +182,39 @@ fn a_damaged_layer_is_pulled_again() {
 }
 
 #[test]
-fn without_the_flags_nothing_is_kept_and_an_expired_image_is_pulled_again() {
+fn without_the_flags_nothing_is_kept_and_an_expired_image_is_asked_for_again() {
     let base = Base::new();
     let cache = CacheDir::new(Who::Root);
     assert_eq!(base.run_and_list_pulls(Who::Root, &[]).len(), 2);
     assert!(names(&cache.path()).is_empty());
-    let flag = cache.flag();
-    base.run_and_list_pulls(Who::Root, &[&flag, "--cache-unpacked=false"]);
-    let pulls = base.run_and_list_pulls(
-        Who::Root,
-        &[&flag, "--cache-unpacked=false", "--cache-ttl=1ns"],
-    );
-    assert_eq!(pulls.len(), 2);
+    let flags = [&cache.flag(), "--cache-unpacked=false", "--cache-ttl=1h"];
+    let name = cache
+        .path()
+        .join("images")
+        .join(hex_of(&base.image.digest()));
+    let documents = |before: usize| {
+        let requests = base.registry.requests();
+        let requests = requests[before..].iter();
+        requests
+            .filter(|request| request.starts_with("GET /v2/base/manifests/"))
+            .count()
+    };
+    let build = || {
+        let before = base.registry.requests().len();
+        let pulls = base.run_and_list_pulls(Who::Root, &flags).len();
+        (pulls, documents(before))
+    };
+    assert_eq!(build(), (2, 1));
+    assert_eq!(build(), (0, 0));
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7200);
+    let file = fs::File::options()
+        .write(true)
+        .open(name)
+        .expect("open a name");
+    file.set_modified(old).expect("set a time");
+    // Its layers are the same bytes as ever: they need not be pulled.
+    assert_eq!(build(), (0, 1));
+    assert_eq!(build(), (0, 0));
 }
 
 #[test]
@@ -378,4 +399,21 @@ fn builds_share_unpacked_layers_while_others_make_and_prune_them() {
     build();
     let left = names(&cache.path().join("trees"));
     assert_eq!(left.len(), 2, "{left:?}");
+}
+
+#[test]
+fn a_directory_in_the_context_is_no_part_of_it() {
+    let site = Site::busybox();
+    let build = |lines: &str| {
+        let context = site.context(lines).file("app/file", "x");
+        let cache = context.path().join("app/.cache");
+        let executor = site.executor(Who::Root, &context);
+        executor.arg("--cache-dir").arg(cache)
+    };
+    let image = site.build_with(build("RUN true\nCOPY . /copied"));
+    let tree = image.tree();
+    assert!(tree.has("copied/app/file") && !tree.has("copied/app/.cache"));
+    build("COPY app/.cache /copied")
+        .run()
+        .assert_error(1, &["app/.cache", "the builder's own"]);
 }

@@ -1,14 +1,18 @@
 //! The warmer: what it pulls, what it leaves, and what it says.
 
-use crate::support::cache_dir::{CacheDir, layer_requests, text_of};
+use crate::support::cache_dir::{CacheDir, layer_requests, names, text_of};
 use crate::support::crafted::push_index;
 use crate::support::image::hex_of;
+use crate::support::process::Running;
 use crate::support::tool::Tool;
 use crate::support::{
     Context, CraftedImage, Encoding, Executor, Family, Image, LayerTar, Registry, Who,
 };
+use rustix::process::Signal;
 use std::fs;
+use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 fn push(registry: &Registry, name: &str, text: &str) -> Image {
     crafted(text).push_to(registry, name);
@@ -318,4 +322,70 @@ fn a_directory_is_listed_measured_pruned_and_verified() {
         .args(["cache", "ls", "--cache-dir=/nonexistent"])
         .output();
     assert_eq!(output.status.code(), Some(1));
+}
+
+/// Rounds in which programs that share a directory are killed.
+const ROUNDS: u64 = 20;
+
+#[test]
+fn programs_that_are_killed_leave_a_directory_that_is_whole() {
+    let registry = Registry::start();
+    // Long enough to be killed in.
+    let text: String = (0..300_000).map(|number| format!("{number}\n")).collect();
+    push(&registry, "image:1", &text);
+    let name = registry.reference("image:1");
+    let cache = CacheDir::new(Who::Root);
+    let context = Context::new(format!(
+        "FROM {name}\nRUN [\"/bin/sh\", \"-c\", \"test $(busybox tail -n 1 /text) = 299999 && : > /new\"]\n"
+    ));
+    let build = || {
+        let executor = Executor::new(Who::Root);
+        let flag = cache.flag();
+        executor.context(&context).args(["--no-push", &flag])
+    };
+    let mut state = 1_u64;
+    let mut random = |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) % below
+    };
+    for round in 0..ROUNDS {
+        let builds = [build().start(), build().start()];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_warmer"));
+        command.arg(cache.flag()).args(["--force", "-i", &name]);
+        let warmer = Running::start("warmer", command, Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(random(900)));
+        for build in &builds {
+            if random(3) > 0 {
+                build.signal(Signal::KILL);
+            }
+        }
+        if random(2) == 0 {
+            warmer.signal(Signal::KILL);
+        }
+        for build in builds {
+            let build = build.wait();
+            let killed = 128 + Signal::KILL.as_raw();
+            assert!([0, killed].contains(&build.code()), "{}", build.report());
+        }
+        warmer.wait();
+        let verified = cache.upkeep(&["verify"]);
+        assert!(
+            verified.status.success(),
+            "round {round}: {}",
+            text_of(&verified)
+        );
+    }
+    build().run().assert_success();
+    let build = build().run();
+    build.assert_success();
+    assert!(
+        build.stderr().contains("is unpacked in the cache"),
+        "{}",
+        build.report()
+    );
+    let pruned = cache.upkeep_says(&["prune", "--keep-size=0"]);
+    let left = ["trees", "tmp", "images", "blobs/sha256"].map(|dir| names(&cache.path().join(dir)));
+    assert!(left.iter().all(Vec::is_empty), "{pruned}{left:?}");
 }

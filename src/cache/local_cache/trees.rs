@@ -31,7 +31,7 @@ use crate::cache::encoding::Encoder;
 use crate::cache::lookup::{Lookup, Miss};
 use crate::fs::{KnownContents, PathContext, PathError, Root};
 use crate::image::{Digest, OverlayXattrs};
-use crate::sandbox::OwnerMaps;
+use crate::sandbox::{Mode, OwnerMaps};
 use crate::snapshot::change::{DiffError, Excluded};
 use crate::snapshot::{Index, StatDigest};
 
@@ -50,17 +50,20 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// The largest stamp that is read, in bytes.
 const STAMP_BYTES_MAX: u64 = 64 * 1024;
 
-/// What a tree is kept under: the layer with all below it, the form of overlays' marks, and who is who among its owners.
+/// What a tree is kept under: the layer with all below it, the form of overlays' marks, who is who among its owners, and what
+/// the mode of isolation lets a process make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeKey(String);
 
 impl TreeKey {
     /// Returns the key of a layer by its chain ID.
-    pub fn new(chain_id: &Digest, xattrs: OverlayXattrs, owners: &OwnerMaps) -> Self {
+    pub fn new(chain_id: &Digest, xattrs: OverlayXattrs, owners: &OwnerMaps, mode: Mode) -> Self {
         let name = Encoder::new("tree")
             .number(VERSION)
             .text(chain_id.as_str())
             .text(xattrs.prefix())
+            // In a user namespace, devices are left out.
+            .text(mode.name())
             .text(&owners.users)
             .text(&owners.groups)
             .finish();

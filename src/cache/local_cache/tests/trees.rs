@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::*;
 use crate::cache::local_cache::{DiskUse, HeldTree, ListedKind, NewTree, PruneRules, TreeKey};
 use crate::image::OverlayXattrs;
-use crate::sandbox::OwnerMaps;
+use crate::sandbox::{Ids, Mode, OwnerMaps};
+
+const TRUSTED: OverlayXattrs = OverlayXattrs::Trusted;
 
 fn owners() -> OwnerMaps {
     let uid = rustix::process::geteuid();
@@ -21,7 +23,7 @@ fn chain_id() -> Digest {
 }
 
 fn key() -> TreeKey {
-    TreeKey::new(&chain_id(), OverlayXattrs::Trusted, &owners())
+    TreeKey::new(&chain_id(), TRUSTED, &owners(), Mode::Ns)
 }
 
 fn begin(cache: &Arc<LocalCache>) -> NewTree {
@@ -135,9 +137,10 @@ fn other_owners_and_other_marks_have_other_trees() {
         ..owners()
     };
     for other in [
-        TreeKey::new(&chain_id(), OverlayXattrs::User, &owners()),
-        TreeKey::new(&chain_id(), OverlayXattrs::Trusted, &shifted),
-        TreeKey::new(&Digest::of(b"x"), OverlayXattrs::Trusted, &owners()),
+        TreeKey::new(&chain_id(), OverlayXattrs::User, &owners(), Mode::Ns),
+        TreeKey::new(&chain_id(), TRUSTED, &owners(), Mode::Userns(Ids::Whole)),
+        TreeKey::new(&chain_id(), TRUSTED, &shifted, Mode::Ns),
+        TreeKey::new(&Digest::of(b"x"), TRUSTED, &owners(), Mode::Ns),
     ] {
         assert!(!cache(&site).find_tree(&other).is_hit());
     }
