@@ -57,7 +57,7 @@ impl FilesState {
     pub(super) fn after_layer(&self, layer: &DiffId) -> Self {
         let after =
             |before: CacheKey, layer: DiffId| ResultInputs { before, layer }.fingerprint().key();
-        if let Self::Known(before) = self {
+        if let Some(before) = self.known() {
             return Self::Known(after(before.clone(), layer.clone()));
         }
         let (before, layer) = (self.clone(), layer.clone());
@@ -66,7 +66,7 @@ impl FilesState {
 
     /// Returns the files after a step that makes the same of the same. `inputs` are by content.
     pub(super) fn after(&self, inputs: &StepInputs) -> Self {
-        if let Self::Known(key) = self {
+        if let Some(key) = self.known() {
             return Self::Known(inputs.clone().on(key.clone()).fingerprint().key());
         }
         let (before, inputs) = (self.clone(), inputs.clone());

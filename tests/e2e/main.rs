@@ -13,6 +13,7 @@ mod support;
 mod add;
 mod bad_input;
 mod bases;
+mod caching;
 mod config;
 mod copy;
 mod delivery;
