@@ -1,0 +1,86 @@
+//! What the tests of this topic build again and again: a context, a registry, and images that must be the same.
+
+use crate::support::executor::Build;
+use crate::support::oracle::complaints_about;
+use crate::support::{BaseImage, Context, Executor, Image, Registry, Who};
+
+/// Every layer's latest time: what is built twice from the same input has one digest.
+pub(super) const EPOCH: &str = "1577836800";
+
+/// A context, and the repository in which its images and its cache are.
+pub(super) struct Project<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) context: Context,
+    repository: String,
+}
+
+/// A build that succeeded, and what it pushed.
+pub(super) struct Built {
+    pub(super) build: Build,
+    /// The manifest's.
+    pub(super) digest: String,
+}
+
+impl<'a> Project<'a> {
+    pub(super) fn new(registry: &'a Registry, repository: &str, context: Context) -> Self {
+        Self {
+            registry,
+            context,
+            repository: repository.to_owned(),
+        }
+    }
+
+    /// An executor of root's that pushes `<repository>:1`. The context is left to its owners.
+    pub(super) fn executor(&self) -> Executor {
+        Executor::new(Who::Root)
+            .arg("--context")
+            .arg(self.context.path())
+            .arg("--dockerfile")
+            .arg(self.context.path().join("Dockerfile"))
+            .destination(&self.registry.reference(&self.tag()))
+            .env("SOURCE_DATE_EPOCH", EPOCH)
+    }
+
+    /// Builds with more flags.
+    pub(super) fn build(&self, flags: &[&str]) -> Built {
+        self.run(self.executor().args(flags))
+    }
+
+    /// Runs an executor of this project's, which must push its image.
+    pub(super) fn run(&self, executor: Executor) -> Built {
+        let digest_file = executor.out("digest");
+        let build = executor.arg("--digest-file").arg(digest_file).run();
+        build.assert_success();
+        let digest = build.read("digest").trim().to_owned();
+        Built { build, digest }
+    }
+
+    /// Fails the test unless a build without any cache makes the same image, digest for digest, and a sound one.
+    pub(super) fn assert_same_as_uncached(&self, cached: &Built, flags: &[&str], base: &BaseImage) {
+        let uncached = self.build(flags);
+        assert_eq!(
+            cached.digest,
+            uncached.digest,
+            "cached, then uncached\n{}\n{}",
+            cached.build.report(),
+            uncached.build.report()
+        );
+        let image = self.pull(&cached.digest);
+        let complaints = complaints_about(&image, &base.diff_ids);
+        assert_eq!(complaints, Vec::<String>::new());
+    }
+
+    /// The image that a build has pushed.
+    pub(super) fn pull(&self, digest: &str) -> Image {
+        Image::pull(self.registry, &format!("{}@{digest}", self.repository))
+    }
+
+    /// The repository that holds the cache by default.
+    pub(super) fn cache_repository(&self) -> String {
+        format!("{}/cache", self.repository)
+    }
+
+    fn tag(&self) -> String {
+        format!("{}:1", self.repository)
+    }
+}
