@@ -2,4 +2,6 @@
 
 mod changes;
 mod log;
+mod places;
 mod project;
+mod registries;

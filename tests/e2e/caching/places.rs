@@ -1,18 +1,23 @@
 //! Where layers are kept: a repository, a directory, both, or a part of them.
 
-use super::job::{Input, Job, Steps};
+use super::log::{assert_all_cached, assert_none_cached, steps};
+use super::project::Project;
 use crate::support::cache_dir::CacheDir;
-use crate::support::{Context, Registry, Site, Who};
+use crate::support::executor::Build;
+use crate::support::{Context, Executor, Image, Registry, Site, TestDir, Who};
 
-fn input(site: &Site) -> Input {
-    let base = &site.base;
-    Input {
-        dockerfile: format!(
-            "FROM {base}\nCOPY file /srv/\nRUN cat /srv/file > /made\nWORKDIR /work\n"
-        ),
-        files: vec![("file", super::job::Entry::File("file"))],
-        args: Vec::new(),
-    }
+/// Three steps, one of each kind that is kept.
+fn context(site: &Site) -> Context {
+    let lines = "COPY file /srv/
+RUN cat /srv/file > /made
+WORKDIR /work";
+    site.context(lines).file("file", "file")
+}
+
+/// The steps that were executed.
+fn executed(build: &Build) -> Vec<String> {
+    let executed = steps(build).into_iter().filter(|step| !step.is_hit);
+    executed.map(|step| step.text).collect()
 }
 
 /// Requests for blobs since `before`, but for those that ask whether they are there.
@@ -27,42 +32,30 @@ fn transfers(registry: &Registry, before: usize) -> Vec<String> {
 #[test]
 fn what_is_found_in_a_repository_is_neither_pulled_nor_sent() {
     let site = Site::busybox();
-    let flags = ["--cache", "--cache-copy-layers", "--cache-repo"];
-    let repository = site.registry.reference("kept/layers");
-    let flags = [&flags[..], &[repository.as_str()]].concat();
-    let input = input(&site);
-    let (_, first) = Job::new(&site, "one", &flags).build(&input);
+    let repository = format!("--cache-repo={}", site.registry.reference("kept/layers"));
+    let flags = ["--cache", "--cache-copy-layers", &repository];
+    let first = Project::new(&site.registry, "one", context(&site)).build(&flags);
     for tag in site.registry.tags("kept/layers") {
-        assert!(
-            tag.len() == 64 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            "{tag}"
-        );
-        let entry = crate::support::Image::pull(&site.registry, &format!("kept/layers:{tag}"));
+        let is_key = tag.len() == 64 && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_key, "{tag}");
+        let entry = Image::pull(&site.registry, &format!("kept/layers:{tag}"));
         assert_eq!(entry.layers.len(), 1, "{tag}");
     }
+    let two = Project::new(&site.registry, "two", context(&site));
     let before = site.registry.requests().len();
-    let two = Job::new(&site, "two", &flags);
-    let build = two.run(&input);
+    let second = two.build(&flags);
     let transfers = transfers(&site.registry, before);
-    let second = two.image("cached");
-    let steps = Steps::of(&build);
-    assert_eq!(
-        (steps.cached.len(), steps.executed.len()),
-        (3, 0),
-        "{}",
-        build.stderr()
-    );
-    assert_eq!(second.digest(), first.digest());
+    assert_all_cached(&second.build);
+    assert_eq!(second.digest, first.digest);
     // The configs of the base and of the image are all that moves.
-    let of_layers: Vec<&String> = transfers
-        .iter()
-        .filter(|request| {
-            second
-                .layers
-                .iter()
-                .any(|layer| request.contains(&layer.digest))
-        })
-        .collect();
+    let image = two.pull(&second.digest);
+    let is_of_a_layer = |request: &&String| {
+        image
+            .layers
+            .iter()
+            .any(|layer| request.contains(&layer.digest))
+    };
+    let of_layers: Vec<&String> = transfers.iter().filter(is_of_a_layer).collect();
     assert_eq!(of_layers, Vec::<&String>::new());
 }
 
@@ -71,16 +64,14 @@ fn a_directory_alone_is_a_cache() {
     let site = Site::busybox();
     for who in Who::BOTH {
         let cache = CacheDir::new(who);
-        let context = Context::new(&input(&site).dockerfile).file("file", "file");
+        let context = context(&site);
         let build = || {
-            let executor = site.executor(who, &context).arg(cache.flag());
-            let build = executor.run();
+            let build = site.executor(who, &context).arg(cache.flag()).run();
             build.assert_success();
-            let steps = Steps::of(&build);
-            (steps.cached.len(), steps.executed.len())
+            build
         };
-        assert_eq!(build(), (0, 3), "{who:?}");
-        assert_eq!(build(), (3, 0), "{who:?}");
+        assert_none_cached(&build());
+        assert_all_cached(&build());
         cache.assert_whole();
     }
 }
@@ -88,48 +79,49 @@ fn a_directory_alone_is_a_cache() {
 #[test]
 fn a_directory_in_place_of_a_repository_is_shared_by_jobs() {
     let site = Site::busybox();
-    let dir = crate::support::TestDir::new();
+    let dir = TestDir::new();
     let repository = format!("--cache-repo=oci:{}", dir.join("shared").display());
     let flags = ["--cache", "--cache-copy-layers", &repository];
-    let input = input(&site);
-    Job::new(&site, "one", &flags).build(&input);
-    let (build, _) = Job::new(&site, "two", &flags).build(&input);
-    assert_eq!(Steps::of(&build).executed, Vec::<String>::new());
+    Project::new(&site.registry, "one", context(&site)).build(&flags);
+    let second = Project::new(&site.registry, "two", context(&site)).build(&flags);
+    assert_all_cached(&second.build);
 }
 
 #[test]
 fn copies_are_in_a_repository_only_if_they_are_wanted_there() {
     let site = Site::busybox();
-    let input = input(&site);
-    let job = Job::new(&site, "app", &["--cache"]);
-    job.build(&input);
+    let project = Project::new(&site.registry, "app", context(&site));
+    project.build(&["--cache"]);
     // What stands on a copy that is executed again is found.
-    let (build, cached) = job.build(&input);
-    let steps = Steps::of(&build);
-    assert_eq!(steps.executed, ["COPY file /srv/"], "{}", build.stderr());
-    assert_eq!(cached.digest(), job.build_uncached(&input).digest());
+    let second = project.build(&["--cache"]);
+    assert_eq!(executed(&second.build), ["COPY file /srv/"]);
+    project.assert_same_as_uncached(&second, &[], &site.base);
 }
 
 #[test]
 fn runs_are_executed_again_where_they_are_not_to_be_cached() {
     let site = Site::busybox();
-    let input = input(&site);
+    let project = Project::new(&site.registry, "app", context(&site));
     let flags = ["--cache", "--cache-run-layers=false", "--cache-copy-layers"];
-    let job = Job::new(&site, "app", &flags);
-    job.build(&input);
-    let (build, _) = job.build(&input);
-    assert_eq!(Steps::of(&build).cached, ["COPY file /srv/"]);
+    project.build(&flags);
+    let second = project.build(&flags);
+    assert_eq!(
+        executed(&second.build),
+        ["RUN cat /srv/file > /made", "WORKDIR /work"]
+    );
 }
 
 #[test]
 fn nothing_is_kept_where_nothing_may_be_pushed() {
     let site = Site::busybox();
-    let input = input(&site);
-    let job = Job::new(&site, "app", &["--cache", "--no-push-cache"]);
-    job.build(&input);
-    let (build, _) = job.build(&input);
-    assert_eq!(Steps::of(&build).cached, Vec::<String>::new());
-    assert_eq!(site.registry.tags("app/cache"), Vec::<String>::new());
+    let project = Project::new(&site.registry, "app", context(&site));
+    let flags = ["--cache", "--no-push-cache"];
+    project.build(&flags);
+    assert_none_cached(&project.build(&flags).build);
+    assert_eq!(
+        site.registry.tags(&project.cache_repository()),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -137,27 +129,12 @@ fn without_a_push_a_cache_needs_a_place() {
     let site = Site::busybox();
     let context = site.context("RUN true");
     let build = |args: &[&str]| {
-        let executor = crate::support::Executor::new(Who::Root).context(&context);
+        let executor = Executor::new(Who::Root).context(&context);
         executor.args(["--no-push", "--cache"]).args(args).run()
     };
     build(&[]).assert_error(1, &["--cache-repo", "--cache-dir"]);
     let cache = CacheDir::new(Who::Root);
     build(&[&cache.flag()]).assert_success();
-}
-
-#[test]
-fn what_is_too_old_is_made_again() {
-    let site = Site::busybox();
-    let input = input(&site);
-    Job::new(&site, "app", &["--cache"]).build(&input);
-    let (build, _) = Job::new(
-        &site,
-        "app",
-        &["--cache", "--cache-ttl=0s", "--explain-cache"],
-    )
-    .build(&input);
-    assert_eq!(Steps::of(&build).cached, Vec::<String>::new());
-    assert!(build.stderr().contains("expired"), "{}", build.stderr());
 }
 
 #[test]

@@ -3,16 +3,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 
-use super::job::{Entry, Input, Job, Steps};
-use crate::support::{Context, Image, Site, Who};
+use super::log::{steps, warnings};
+use super::project::Project;
+use crate::support::{Context, Executor, Image, Site, Who};
 
-fn input(site: &Site) -> Input {
-    let base = &site.base;
-    Input {
-        dockerfile: format!("FROM {base}\nCOPY file /srv/\nRUN cat /srv/file > /made\n"),
-        files: vec![("file", Entry::File("file"))],
-        args: Vec::new(),
-    }
+fn context(site: &Site) -> Context {
+    let lines = "COPY file /srv/
+RUN cat /srv/file > /made";
+    site.context(lines).file("file", "file")
 }
 
 /// A registry that has one answer. It ends with the test's process.
@@ -49,47 +47,34 @@ fn answer(stream: TcpStream, status: u16) -> std::io::Result<()> {
 #[test]
 fn a_registry_that_does_not_serve_its_cache_is_a_warning() {
     let site = Site::busybox();
-    let input = input(&site);
+    let project = Project::new(&site.registry, "app", context(&site));
     for status in [401, 403, 404, 429, 500] {
         let repository = format!("--cache-repo={}/cache", server_that_says(status));
-        let (build, image) = Job::new(&site, "app", &["--cache", &repository]).build(&input);
-        assert!(
-            build.stderr().contains("warning"),
-            "{status}: {}",
-            build.stderr()
-        );
-        assert_eq!(
-            image.digest(),
-            Job::new(&site, "app", &[]).build_uncached(&input).digest()
-        );
+        let built = project.build(&["--cache", &repository]);
+        assert_ne!(warnings(&built.build), Vec::<&str>::new(), "{status}");
+        project.assert_same_as_uncached(&built, &[], &site.base);
     }
 }
 
 #[test]
 fn an_entry_that_has_lost_its_layer_is_made_again() {
     let site = Site::busybox();
-    let input = input(&site);
-    let flags = ["--cache", "--cache-copy-layers"];
-    let job = Job::new(&site, "app", &flags);
-    let (_, first) = job.build(&input);
-    let layer = first.layers.last().expect("a layer");
+    let repository = format!("--cache-repo={}", site.registry.reference("kept"));
+    let flags = ["--cache", "--cache-copy-layers", &repository];
+    let first = Project::new(&site.registry, "one", context(&site));
+    let image = first.pull(&first.build(&flags).digest);
+    let layer = image.layers.last().expect("a layer");
     std::fs::remove_file(site.registry.blob_file(&layer.digest)).expect("lose a blob");
-    // Another repository, which takes nothing for granted.
-    let repository = format!("--cache-repo={}", site.registry.reference("app/cache"));
-    let (build, _) = Job::new(
-        &site,
-        "other",
-        &["--cache", "--cache-copy-layers", &repository],
-    )
-    .build(&input);
-    let steps = Steps::of(&build);
-    assert_eq!(
-        steps.executed,
-        ["RUN cat /srv/file > /made"],
-        "{}",
-        build.stderr()
+    let second = Project::new(&site.registry, "two", context(&site)).build(&flags);
+    let executed = steps(&second.build).into_iter().filter(|step| !step.is_hit);
+    let executed: Vec<String> = executed.map(|step| step.text).collect();
+    assert_eq!(executed, ["RUN cat /srv/file > /made"]);
+    let warnings = warnings(&second.build);
+    assert!(
+        warnings.iter().any(|warning| warning.contains("not whole")),
+        "{warnings:?}"
     );
-    assert!(build.stderr().contains("not whole"), "{}", build.stderr());
+    assert_eq!(second.digest, image.digest());
 }
 
 /// Two builds have executed the same steps with different results, and of each the cache has kept one half.
@@ -107,7 +92,7 @@ fn results_of_different_builds_are_never_mixed() {
             "--cache-repo={}",
             site.registry.reference(&format!("{name}/cache"))
         );
-        let executor = crate::support::Executor::new(Who::Root).context(&context);
+        let executor = Executor::new(Who::Root).context(&context);
         let build = executor
             .destination(&site.registry.reference(&format!("{name}:1")))
             .args(["--cache", "--cache-copy-layers", &repository])
@@ -116,7 +101,6 @@ fn results_of_different_builds_are_never_mixed() {
         let tree = Image::pull(&site.registry, &format!("{name}:1")).tree();
         let same = tree.get("from-a").kind == tree.get("from-b").kind;
         assert!(same, "{name}: {}", build.stderr());
-        Steps::of(&build)
     };
     build("one");
     build("two");
