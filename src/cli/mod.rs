@@ -11,6 +11,7 @@ mod log;
 mod no_effect;
 mod options;
 mod progress;
+mod registry_flags;
 mod registry_options;
 mod report;
 mod step_cache_options;
