@@ -1,5 +1,12 @@
 //! Nothing is built twice, and nothing wrong is taken: the caches of steps, against the real registry server.
 
 mod changes;
+mod damaged;
+mod directory;
 mod log;
+mod mixed;
+mod policies;
 mod project;
+mod race;
+mod requests;
+mod trouble;
