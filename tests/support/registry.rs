@@ -65,7 +65,7 @@ impl Registry {
         let mut last_log = String::new();
         // Between the choice of a free port and the server's bind another process may take it: then again.
         for _ in 0..5 {
-            let dir = TestDir::new();
+            let dir = TestDir::in_memory();
             if guard == Guard::Tls {
                 make_certificates(dir.path());
             }
@@ -166,6 +166,27 @@ impl Registry {
         tags.iter()
             .map(|tag| tag.as_str().expect("a tag").to_owned())
             .collect()
+    }
+
+    /// A manifest, as the server has it under a tag.
+    pub(crate) fn manifest(&self, repository: &str, tag: &str) -> serde_json::Value {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let types = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json";
+        let (status, body) =
+            http(self.port, "GET", &path, &[("Accept", types)], "").expect("ask the registry");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("a manifest is JSON")
+    }
+
+    /// Puts a manifest under a tag, whatever it says.
+    pub(crate) fn put_manifest(&self, repository: &str, tag: &str, manifest: &serde_json::Value) {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let media_type = manifest["mediaType"].as_str().expect("a media type");
+        let text = manifest.to_string();
+        let headers = [("Content-Type", media_type)];
+        let (status, body) =
+            http(self.port, "PUT", &path, &headers, &text).expect("ask the registry");
+        assert_eq!(status, 201, "{path}: {body}");
     }
 
     /// Every request so far, as `METHOD PATH`, in the order of their ends.
@@ -335,10 +356,28 @@ fn answers(server: &mut Running, port: u16) -> bool {
     false
 }
 
-/// One request in plain HTTP/1.0; returns the status and the body.
 fn http_get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
+    http(port, "GET", path, &[], "")
+}
+
+/// One request in plain HTTP/1.0; returns the status and the body.
+fn http(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+    let headers: String = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

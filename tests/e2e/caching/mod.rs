@@ -1,7 +1,13 @@
 //! Nothing is built twice, and nothing wrong is taken: the caches of steps, against the real registry server.
 
 mod changes;
+mod damaged;
+mod directory;
+mod explained;
 mod log;
-mod places;
+mod mixed;
+mod policies;
 mod project;
-mod registries;
+mod race;
+mod requests;
+mod trouble;

@@ -2,7 +2,11 @@
 
 use crate::support::executor::Build;
 use crate::support::oracle::complaints_about;
+use crate::support::process::{Ended, Running};
 use crate::support::{BaseImage, Context, Executor, Image, Registry, Who};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
 /// Every layer's latest time: what is built twice from the same input has one digest.
 pub(super) const EPOCH: &str = "1577836800";
@@ -30,14 +34,19 @@ impl<'a> Project<'a> {
         }
     }
 
-    /// An executor of root's that pushes `<repository>:1`. The context is left to its owners.
+    /// An executor of root's that pushes `destination`. The context is left to its owners.
     pub(super) fn executor(&self) -> Executor {
+        self.executor_to(&self.destination())
+    }
+
+    /// The same, with another destination.
+    pub(super) fn executor_to(&self, destination: &str) -> Executor {
         Executor::new(Who::Root)
             .arg("--context")
             .arg(self.context.path())
             .arg("--dockerfile")
             .arg(self.context.path().join("Dockerfile"))
-            .destination(&self.registry.reference(&self.tag()))
+            .destination(destination)
             .env("SOURCE_DATE_EPOCH", EPOCH)
     }
 
@@ -80,7 +89,15 @@ impl<'a> Project<'a> {
         format!("{}/cache", self.repository)
     }
 
-    fn tag(&self) -> String {
-        format!("{}:1", self.repository)
+    /// `<repository>:1`, in full.
+    pub(super) fn destination(&self) -> String {
+        self.registry.reference(&format!("{}:1", self.repository))
     }
+}
+
+/// Reads all of a cache directory: exit 0 if nothing is damaged.
+pub(super) fn verify(dir: &Path) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_executor"));
+    command.args(["cache", "verify", "--cache-dir"]).arg(dir);
+    Running::start("executor", command, Duration::from_secs(120)).wait()
 }
