@@ -22,6 +22,7 @@ mod harness;
 mod hostile;
 mod interrupted;
 mod main_job;
+mod mounts;
 mod oracle;
 mod reproducible;
 mod run;
