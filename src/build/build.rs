@@ -20,7 +20,7 @@ use super::built::{BuiltStage, BuiltStages};
 use super::evaluate::evaluate;
 use super::forecast::forecast;
 use super::halt::Halted;
-use super::plan::{Plan, PlannedStage, StageBase, plan};
+use super::plan::{Plan, PlannedStage, PlannedStep, StageBase, plan};
 use super::stage::{StageJob, build_stage};
 use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};
@@ -240,7 +240,7 @@ fn takes_over_base(
     let StageBase::Stage(base) = stage.base else {
         return false;
     };
-    let mut sources = stage.steps.iter().filter_map(|step| step.source.stage());
+    let mut sources = stage.steps.iter().flat_map(PlannedStep::source_stages);
     let copies_from_base = sources.any(|source| source == base);
     let of_base = &consumers[&base];
     let mut others = of_base.all.iter().filter(|consumer| **consumer != index);

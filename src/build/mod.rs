@@ -15,6 +15,8 @@ mod base;
 )]
 mod build;
 mod built;
+mod cache_dirs;
+mod context_files;
 mod copy;
 mod draft;
 mod error;
@@ -28,6 +30,8 @@ mod keeper;
 mod keys;
 mod layers;
 mod metadata;
+mod mount_action;
+mod mounts;
 mod named_images;
 mod once;
 mod options;

@@ -1,5 +1,6 @@
 //! What all stages of a build share.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,12 +19,14 @@ use crate::image::LayerCompression;
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
-use crate::sandbox::{FrozenStep, Sandbox};
+use crate::sandbox::{AgentSocket, FrozenStep, Sandbox, Secret};
 use crate::snapshot::change::Excluded;
 use crate::snapshot::into_layer::append;
 use crate::snapshot::{Diff, OverlayDiff, ScanDiff};
 
 use super::base::BaseImages;
+use super::cache_dirs::CacheDirs;
+use super::context_files::ContextFiles;
 use super::evaluate::EvaluatedStep;
 use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
@@ -56,6 +59,12 @@ pub(super) struct Workshop {
     /// The Dockerfile's escape character.
     pub(super) escape: char,
     pub(super) context: BuildContext,
+    /// What RUNs see of it.
+    pub(super) context_files: ContextFiles,
+    /// Directories that RUNs share.
+    pub(super) caches: CacheDirs,
+    pub(super) secrets: BTreeMap<String, Secret>,
+    pub(super) agents: BTreeMap<String, Arc<AgentSocket>>,
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
     /// `None` where nothing is cached.
@@ -100,6 +109,13 @@ impl Workshop {
             text: input.text,
             escape: input.dockerfile.directives.escape,
             context: input.context,
+            context_files: ContextFiles::default(),
+            caches: CacheDirs::new({
+                let sandbox = tools.sandbox.clone();
+                move || sandbox.new_files_dir()
+            }),
+            secrets: options.secrets.clone(),
+            agents: options.agents.clone(),
             global,
             images: tools.images,
             sandbox: tools.sandbox,

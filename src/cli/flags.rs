@@ -104,6 +104,12 @@ pub(super) struct InputFlags {
         value_name = "PLATFORM"
     )]
     pub(super) custom_platform: Option<String>,
+    /// Secret for RUN --mount=type=secret: id=ID[,src=FILE][,env=VARIABLE][,type=file|env]; repeatable
+    #[arg(long, value_name = "SECRET")]
+    pub(super) secret: Vec<String>,
+    /// SSH agent for RUN --mount=type=ssh: ID with the agent of SSH_AUTH_SOCK, or ID=SOCKET; repeatable
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub(super) ssh: Vec<String>,
     /// Label NAME=VALUE of the image; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) label: Vec<String>,
@@ -278,7 +284,7 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 13] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 11] = [
     "annotation",
     "bucket",
     "build-context",
@@ -289,9 +295,7 @@ pub(super) const NOT_YET_SUPPORTED: [&str; 13] = [
     "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
     "push-retry",
-    "secret",
     "single-snapshot",
-    "ssh",
 ];
 
 /// Reads a boolean as Go's `strconv.ParseBool` does: `--cache`, `--cache=true`, `--cache=1`.

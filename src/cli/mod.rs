@@ -8,6 +8,7 @@ mod environment;
 mod execute;
 mod flags;
 mod log;
+mod mount_options;
 mod no_effect;
 mod options;
 mod progress;
