@@ -75,7 +75,11 @@ impl Work {
     pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
         let sources = match &self.action {
             Action::Transfer(transfer) => vec![&transfer.from],
-            Action::Run(_) | Action::Workdir => Vec::new(),
+            Action::Run(run) => {
+                let binds = run.mounts.iter().filter_map(MountAction::bind);
+                binds.map(|bind| &bind.from).collect()
+            }
+            Action::Workdir => Vec::new(),
         };
         let is_elsewhere = |source: &&FileSource| match source {
             FileSource::Context => false,

@@ -96,6 +96,22 @@ pub(super) struct MountPlaces<'a> {
 }
 
 impl MountAction {
+    /// Returns the mount if it shows files.
+    pub(super) fn bind(&self) -> Option<&BindMount> {
+        match self {
+            Self::Bind(bind) => Some(bind),
+            Self::Cache(_) | Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
+        }
+    }
+
+    /// Returns the mount if it is a cache.
+    pub(super) fn cache(&self) -> Option<&CacheMount> {
+        match self {
+            Self::Cache(cache) => Some(cache),
+            Self::Bind(_) | Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
+        }
+    }
+
     /// Fills in what a mount leaves out. `from` is what its `from` was found to be.
     pub(super) fn new(
         mount: Mount,

@@ -142,8 +142,6 @@ impl StepCaching {
     pub(super) fn wanted(&self, work: &Work, key: &CacheKey) -> Option<Wanted> {
         let rules = self.cache.rules;
         let (is_cached, in_repository) = match &work.action {
-            // What a mount shows is not part of the key.
-            Action::Run(run) if !run.mounts.is_empty() => return None,
             Action::Run(_) | Action::Workdir => (rules.runs, true),
             Action::Transfer(_) => (rules.copies, rules.copies_in_repository),
         };
