@@ -69,7 +69,6 @@ impl CacheDirs {
     ) -> Result<CacheUse<'_>> {
         let (held, is_filled) = self.hold(name, sharing, check_going)?;
         if !is_filled {
-            self.prepare(name, &held.root)?;
             fill(&held.root)?;
         }
         let mut caches = self.lock();
@@ -83,7 +82,6 @@ impl CacheDirs {
     }
 
     /// Returns the names of all caches that a RUN has used, in order.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for caches that travel"))]
     pub(super) fn used(&self) -> Vec<String> {
         let caches = self.lock();
         let used = caches
@@ -93,17 +91,10 @@ impl CacheDirs {
     }
 
     /// Returns the directory of a cache; `None` where no RUN has used it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for caches that travel"))]
     pub(super) fn root(&self, name: &str) -> Option<Arc<Root>> {
         let caches = self.lock();
         let first = caches.get(name)?.first()?;
         first.is_filled.then(|| Arc::clone(&first.root))
-    }
-
-    /// Sees a directory of the cache `name` before its first use, empty. Nobody else sees it meanwhile.
-    fn prepare(&self, name: &str, root: &Root) -> Result<()> {
-        tracing::debug!(name, path = %root.path().display(), "a new cache");
-        Ok(())
     }
 
     /// Waits for a directory and takes it; says whether it is filled. One that is not is held.

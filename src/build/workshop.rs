@@ -31,6 +31,7 @@ use super::evaluate::EvaluatedStep;
 use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
+use super::mount_carrier::MountCarrier;
 use super::scope::GlobalScope;
 use super::step_cache::{StepCache, StepCaching};
 use super::{BuildInput, BuildOptions, DockerfileText, Event, Progress, StepName};
@@ -63,6 +64,8 @@ pub(super) struct Workshop {
     pub(super) context_files: ContextFiles,
     /// Directories that RUNs share.
     pub(super) caches: CacheDirs,
+    /// `None` where cache mounts end with the build.
+    pub(super) carrier: Option<MountCarrier>,
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) agents: BTreeMap<String, Arc<AgentSocket>>,
     pub(super) global: GlobalScope,
@@ -100,11 +103,18 @@ impl Workshop {
             compression: compression(options),
             clamp_mtime: epoch,
         };
-        let caching = tools
-            .cache
-            .map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
+        let mut cache = tools.cache;
+        let carried = cache.as_mut().and_then(|cache| cache.mounts.take());
+        let carrier = carried.map(|carried| {
+            let (sandbox, blobs) = (&tools.sandbox, tools.images.blobs());
+            let platform = &options.platform;
+            MountCarrier::new(carried, sandbox, blobs, platform, &tools.progress)
+        });
+        let caching =
+            cache.map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
             caching,
+            carrier,
             contents: ContentDigests::new(processors),
             text: input.text,
             escape: input.dockerfile.directives.escape,

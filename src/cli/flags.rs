@@ -197,12 +197,29 @@ pub(super) struct CacheFlags {
     /// Do not push layers to the cache repository
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) no_push_cache: bool,
+    /// Where the contents of RUN --mount=type=cache are kept after a build that has succeeded [default: dir, if the cache directory can be written]
+    #[arg(long, value_name = "PLACE", value_enum)]
+    pub(super) cache_mounts: Option<CacheMountsPlace>,
+    /// What one of them may have: more is not kept
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2GB")]
+    pub(super) cache_mounts_max_size: u64,
     /// Say of each step why it was found in the cache or not
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) explain_cache: bool,
     /// Keep layers of base images unpacked in the cache directory, where it can be written and steps run on overlays
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(super) cache_unpacked: bool,
+}
+
+/// Where cache mounts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CacheMountsPlace {
+    /// Nowhere.
+    Off,
+    /// In the cache directory.
+    Dir,
+    /// In the cache repository.
+    Registry,
 }
 
 impl CacheFlags {
@@ -310,6 +327,12 @@ pub(super) fn go_bool(text: &str) -> Result<bool, String> {
 /// Takes any path, the empty one as well: scripts write `--tar-path=$TAR`, and it is up to `options` to take that as unset.
 pub(super) fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Reads a size such as `10GB`, of units that are powers of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let size = crate::dockerfile::parse_size(text);
+    size.ok_or_else(|| "expected a size such as `10GB`, `512m` or `0`".to_owned())
 }
 
 /// Reads a duration as Go's `time.ParseDuration` does: `336h`, `1h30m`, `300ms`.

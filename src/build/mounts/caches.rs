@@ -47,7 +47,11 @@ impl<'a> StageBuilder<'a> {
 
     /// Makes an empty directory what the cache starts as.
     fn fill(&self, cache: &CacheMount, root: &Root, span: Span) -> Result<()> {
-        if let Some(start) = &cache.start {
+        let was_kept = match &self.workshop.carrier {
+            Some(carrier) => carrier.fill(&cache.name(), root)?,
+            None => false,
+        };
+        if let Some(start) = cache.start.as_ref().filter(|_| !was_kept) {
             self.copy_start(start, root, span)?;
         }
         let access = cache.access;
