@@ -6,6 +6,7 @@ mod directory;
 mod explained;
 mod log;
 mod mixed;
+mod mounts;
 mod policies;
 mod project;
 mod race;
