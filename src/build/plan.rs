@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 
 use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger};
-use crate::image::{Platform, Reference};
+use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
 use super::forecast::Forecast;
@@ -381,10 +381,19 @@ impl Planner<'_> {
             sources.push(match (mount.from(), mount.from().and_then(stage_named)) {
                 (None, _) => FileSource::Context,
                 (Some(_), Some(index)) => FileSource::Stage(index),
+                (Some("scratch"), None) => FileSource::Image(Arc::new(self.nothing())),
                 (Some(from), None) => self.image_source(from, span).await?,
             });
         }
         Ok(sources)
+    }
+
+    /// An image without files.
+    fn nothing(&self) -> BaseImage {
+        BaseImage {
+            config: ImageConfig::scratch(&self.options.platform),
+            layers: Vec::new(),
+        }
     }
 
     /// The image for the platform of the target, whatever the stage's own is.

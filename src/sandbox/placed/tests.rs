@@ -119,6 +119,17 @@ fn everything() -> Vec<Wanted> {
         file("/etc/resolv.conf", "ours"),
         file("/dev/pipes/EOF", "script"),
         file("/run/secrets/key", "secret"),
+        wanted(
+            "/run/secrets/other",
+            Thing::Secret {
+                contents: Secret::new(*b"secret"),
+                access: Access {
+                    uid: 0,
+                    gid: 0,
+                    mode: 0o400,
+                },
+            },
+        ),
     ];
     all.extend(devices(Path::new("/dev")));
     all
@@ -305,4 +316,51 @@ fn files_are_placed_on_another_file_system_as_well() {
     assert_eq!(fs::read(tree.path().join("pipes/EOF")).unwrap(), b"script");
     assert!(placed.take_back().unwrap().is_empty());
     assert_eq!(fs::read_dir(tree.path()).unwrap().count(), 0);
+}
+
+/// A directory `home/c` with a file, to be moved to `path`.
+fn moved(place: &Place, path: &str) -> Wanted {
+    let home = place.path("home");
+    fs::create_dir_all(home.join("c")).unwrap();
+    fs::write(home.join("c/file"), "cached").unwrap();
+    wanted(
+        path,
+        Thing::Moved {
+            home: Arc::new(Root::open(&home).unwrap()),
+            name: OsString::from("c"),
+        },
+    )
+}
+
+#[test]
+fn what_is_moved_in_is_home_again_with_what_the_command_did_to_it() {
+    let place = Place::new();
+    let before = place.list();
+    for path in ["/etc", "/made/on/the/way"] {
+        let placed = place.put(&[moved(&place, path)]).unwrap();
+        assert_eq!(
+            fs::read(place.tree(&path[1..]).join("file")).unwrap(),
+            b"cached"
+        );
+        fs::write(place.tree(&path[1..]).join("new"), "made").unwrap();
+        assert!(placed.take_back().unwrap().is_empty());
+        assert_eq!(place.list(), before, "{path}");
+        assert_eq!(fs::read(place.path("home/c/new")).unwrap(), b"made");
+    }
+}
+
+#[test]
+fn what_a_command_moves_elsewhere_is_emptied() {
+    let place = Place::new();
+    let placed = place.put(&[moved(&place, "/cache")]).unwrap();
+    fs::rename(place.tree("cache"), place.tree("usr/stolen")).unwrap();
+    assert_eq!(placed.take_back().unwrap().len(), 1);
+    assert_eq!(fs::read_dir(place.tree("usr/stolen")).unwrap().count(), 0);
+    assert!(!place.tree("cache").exists());
+}
+
+#[test]
+fn a_secret_can_be_printed_by_nobody() {
+    let text = format!("{:?}", everything());
+    assert!(text.contains("Secret(..)"), "{text}");
 }
