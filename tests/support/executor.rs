@@ -4,6 +4,7 @@ use super::account::{Account, Who};
 use super::context::Context;
 use super::leaks::Leaks;
 use super::process::{Ended, Running};
+use super::program::install;
 use super::test_dir::TestDir;
 use rustix::process::Signal;
 use std::ffi::{OsStr, OsString};
@@ -181,14 +182,6 @@ impl Executor {
             state_dir: self.state_dir,
         }
     }
-}
-
-/// The program where every user can reach it: a checkout may lie in a home that others cannot enter.
-fn install(built: &Path, path: &Path) {
-    if fs::hard_link(built, path).is_err() {
-        fs::copy(built, path).expect("copy the executor");
-    }
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("let all run the executor");
 }
 
 /// An executor at work.

@@ -21,6 +21,7 @@ pub(crate) mod layer_rules;
 pub(crate) mod leaks;
 pub(crate) mod oracle;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod site;

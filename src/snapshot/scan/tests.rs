@@ -210,6 +210,58 @@ fn directories_that_change_places_are_compared_by_their_names() {
 }
 
 #[test]
+fn directories_below_those_that_change_places_are_compared_by_their_names() {
+    let mut tree = Tree::over(|root| {
+        write(&root.join("a/sub/only-a"), "x");
+        write(&root.join("b/sub/only-b"), "x");
+    });
+    let changes = tree.changes(|root| {
+        for (from, to) in [("a", "c"), ("b", "a"), ("c", "b")] {
+            fs::rename(root.join(from), root.join(to)).unwrap();
+        }
+    });
+    let expected = [
+        "d a",
+        "d a/sub",
+        "- a/sub/only-a",
+        "f a/sub/only-b 1",
+        "d b",
+        "d b/sub",
+        "- b/sub/only-b",
+        "f b/sub/only-a 1",
+    ];
+    assert_eq!(changes, expected);
+}
+
+/// Only its change time, which nobody can set, says that a directory has other names than when it was last read.
+#[test]
+fn names_come_and_go_in_a_directory_that_is_given_back_its_time() {
+    let mut tree = Tree::over(|root| {
+        for name in ["gone", "old"] {
+            write(&root.join("d/e").join(name), "x");
+        }
+    });
+    assert!(tree.changes(|_| {}).is_empty());
+    let changes = tree.changes(|root| {
+        let dir = root.join("d/e");
+        let time = fs::metadata(&dir).unwrap().modified().unwrap();
+        fs::remove_file(dir.join("gone")).unwrap();
+        fs::rename(dir.join("old"), dir.join("new")).unwrap();
+        write(&dir.join("more"), "y");
+        set_mtime(&dir, time);
+    });
+    let expected = [
+        "d d",
+        "d d/e",
+        "- d/e/gone",
+        "- d/e/old",
+        "f d/e/more 1",
+        "f d/e/new 1",
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[test]
 fn a_file_made_again_as_it_was_is_no_change() {
     let mut tree = Tree::over(|root| {
         write(&root.join("f"), "same");
