@@ -1,22 +1,19 @@
 //! Images that a build starts from or copies from: found in the cache directory or in their registry, fetched and unpacked
 //! only when a step needs their files, and each layer once.
 
-use std::io::{self, Read};
+mod fetch;
+mod lend;
+mod stack;
+mod tree;
+
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
-use tokio_util::io::SyncIoBridge;
+use anyhow::{Result, bail};
 
-use crate::cache::local_cache::HeldBlob;
-use crate::cache::{BaseImageCache, ImageLayers, ResolvedImage};
-use crate::fs::Root;
-use crate::image::blob_store::{BlobError, BlobStore, LentGuard};
-use crate::image::decompress::{Compression, LayerDecompressor};
-use crate::image::unpack;
-use crate::image::{Digest, ImageConfig, OverlayXattrs, Platform, Reference};
-use crate::registry::Purpose;
-use crate::sandbox::{LayerDir, Rootfs, Sandbox, StorageKind};
+use crate::cache::{BaseImageCache, ResolvedImage};
+use crate::image::blob_store::BlobStore;
+use crate::image::{Digest, ImageConfig, Platform, Reference};
+use crate::sandbox::{LayerDir, Sandbox, StorageKind};
 
 use super::draft::ImageDraft;
 use super::files::{StageFiles, StageTree, StageView};
@@ -24,7 +21,8 @@ use super::halt::Halt;
 use super::keeper::Keeper;
 use super::layers::{LayerContent, StageLayer, StoredLayer};
 use super::once::Once;
-use super::unpacking::{LayerWork, UnpackedLayer, check_diff_id, root_of};
+use super::unpacked_bases::UnpackedBases;
+use super::unpacking::UnpackedLayer;
 use super::{Event, Progress};
 
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
@@ -47,6 +45,8 @@ impl BaseImage {
 pub struct BaseImages {
     cache: Arc<BaseImageCache>,
     keeper: Keeper,
+    /// `None` where layers are not kept unpacked.
+    unpacked_bases: Option<UnpackedBases>,
     blobs: Arc<BlobStore>,
     sandbox: Sandbox,
     halt: Halt,
@@ -55,7 +55,8 @@ pub struct BaseImages {
     /// Layers by the digests of those below and their own: what a layer leaves out, it takes from
     /// those below.
     unpacked: Once<Digest, Arc<UnpackedLayer>>,
-    completed: Once<Digest, ()>,
+    /// Where they lie once they are complete.
+    completed: Once<Digest, LayerDir>,
     /// Blobs that are here.
     fetched: Once<Digest, ()>,
     /// Trees of images that files are only copied from, by the chain ID of the topmost layer.
@@ -63,15 +64,19 @@ pub struct BaseImages {
 }
 
 impl BaseImages {
-    /// Makes an empty collection. Blobs that are fetched go into `blobs`, and those that the cache has are lent to it.
+    /// Makes an empty collection. Blobs that are fetched go into `blobs`, and those that the cache has are lent to it. With
+    /// `keeps_unpacked`, layers are unpacked into the cache where that is possible. Must be called in the runtime.
     pub fn new(
         cache: Arc<BaseImageCache>,
+        keeps_unpacked: bool,
         blobs: Arc<BlobStore>,
         sandbox: Sandbox,
         halt: Halt,
         progress: Progress,
     ) -> Self {
+        let local = cache.local.as_ref().filter(|_| keeps_unpacked);
         Self {
+            unpacked_bases: local.and_then(|local| UnpackedBases::open(local, &sandbox)),
             keeper: Keeper::new(Arc::clone(&cache), Arc::clone(&blobs)),
             cache,
             blobs,
@@ -113,9 +118,14 @@ impl BaseImages {
             .config
             .check_layer_count(image.manifest.layers.len())?;
         self.warn_of_platform(reference, &image.config.platform(), platform);
+        let layers = stored_layers(&image);
+        if let Some(unpacked) = &self.unpacked_bases {
+            let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+            unpacked.want(chain_ids(&layers));
+        }
         let base = BaseImage {
             config: image.config.clone(),
-            layers: stored_layers(&image),
+            layers,
         };
         let image = Arc::new(image);
         self.lend(Arc::clone(&image)).await?;
@@ -123,28 +133,17 @@ impl BaseImages {
         Ok(Arc::new(base))
     }
 
-    /// Lends the layers that the cache has to the blob store. What cannot be lent is fetched when it is needed.
-    async fn lend(&self, image: Arc<ResolvedImage>) -> Result<()> {
-        let blobs = Arc::clone(&self.blobs);
-        let lending = tokio::task::spawn_blocking(move || {
-            let ImageLayers::Here(layers) = &image.layers else {
-                return;
-            };
-            for layer in layers.iter().flatten() {
-                match layer.path() {
-                    Some(path) => blobs.lend(layer.digest(), path, Arc::clone(&image) as LentGuard),
-                    None => copy_part(&blobs, layer),
-                }
-            }
-        });
-        lending.await.context("looking at the cache stopped")
-    }
-
     /// Keeps what was pulled and is here, and waits until that is done.
     pub async fn finish_keeping(&self) {
         self.keeper.keep_what_is_here();
         // Nobody waits for it once the build is asked to end.
-        let _ = self.halt.or_halt(self.keeper.finish()).await;
+        let finish = async {
+            self.keeper.finish().await;
+            if let Some(unpacked) = &self.unpacked_bases {
+                unpacked.finish().await;
+            }
+        };
+        let _ = self.halt.or_halt(finish).await;
     }
 
     /// A name that stands for one image gives that image, whatever it was made for.
@@ -200,211 +199,6 @@ impl BaseImages {
         self.keeper.keep_what_is_here();
         Ok(view)
     }
-
-    /// Makes a directory of the layers.
-    async fn tree(self: &Arc<Self>, layers: Vec<&Arc<StoredLayer>>) -> Result<StageTree> {
-        self.unpack_all(StageTree::new(&self.sandbox)?, layers)
-            .await
-    }
-
-    /// Fetches the layers, several at a time, and applies them to a directory, one after the other.
-    async fn unpack_all(
-        self: &Arc<Self>,
-        mut tree: StageTree,
-        layers: Vec<&Arc<StoredLayer>>,
-    ) -> Result<StageTree> {
-        let fetch = |layer: &Arc<StoredLayer>| {
-            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
-            // A task each: a layer that waits for its turn must not hold up the others.
-            tokio::spawn(async move {
-                let fetch = || images.fetch_blob(&layer);
-                images
-                    .fetched
-                    .get(layer.descriptor.digest.clone(), fetch)
-                    .await?;
-                anyhow::Ok(layer)
-            })
-        };
-        let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
-        for task in tasks {
-            let layer = task.await.context("fetching stopped")??;
-            let images = Arc::clone(self);
-            let unpacking = tokio::task::spawn_blocking(move || {
-                images.unpack_into(&mut tree, &layer)?;
-                anyhow::Ok(tree)
-            });
-            tree = unpacking.await.context("unpacking stopped")??;
-        }
-        Ok(tree)
-    }
-
-    /// Fetches the blob of a layer, unless it is here.
-    async fn fetch_blob(&self, layer: &StoredLayer) -> Result<()> {
-        if self.blobs.contains(&layer.descriptor.digest) {
-            return Ok(());
-        }
-        let failed = || format!("cannot fetch layer {}", layer.name());
-        let mut source = self.open_remote(layer).await.with_context(failed)?;
-        let mut blob = self.blobs.writer_for(&layer.descriptor.digest)?;
-        let digest = layer.descriptor.digest.clone();
-        let task = tokio::task::spawn_blocking(move || -> Result<()> {
-            io::copy(&mut source, &mut blob)?;
-            blob.commit(Some(&digest))?;
-            Ok(())
-        });
-        task.await.context("fetching stopped")?.with_context(failed)
-    }
-
-    /// Applies a layer, whose blob is here, to a tree.
-    fn unpack_into(&self, tree: &mut StageTree, layer: &StoredLayer) -> Result<()> {
-        let start = Instant::now();
-        let mut work = || -> Result<()> {
-            let blob = self.blobs.read(&layer.descriptor.digest)?;
-            let (compression, source) = Compression::detect(self.halt.file(blob))?;
-            let mut tar = LayerDecompressor::spawn(source, compression)?;
-            tree.unpack(&mut tar)?;
-            check_diff_id(&tar.finish()?, &layer.diff_id)
-        };
-        work().with_context(|| format!("cannot unpack layer {}", layer.name()))?;
-        self.tell_unpacked(layer, start);
-        Ok(())
-    }
-
-    /// Fetches and unpacks the layers that are not here yet, several at a time, and stacks them.
-    async fn stack(self: &Arc<Self>, layers: Vec<&Arc<StoredLayer>>) -> Result<Rootfs> {
-        let chain = chain_ids(&layers);
-        let mut tasks = Vec::with_capacity(layers.len());
-        for (layer, id) in layers.into_iter().zip(&chain) {
-            let (images, layer, id) = (Arc::clone(self), Arc::clone(layer), id.clone());
-            // A task each: a layer that waits for its turn must not hold up the others.
-            tasks.push(tokio::spawn(
-                async move { images.unpacked(id, layer).await },
-            ));
-        }
-        let mut stack: Vec<LayerDir> = Vec::with_capacity(tasks.len());
-        for (task, id) in tasks.into_iter().zip(chain) {
-            let layer = task.await.context("unpacking stopped")??;
-            if layer.unpacked.is_root_opaque {
-                stack.clear();
-            }
-            let complete = || self.complete(Arc::clone(&layer), stack.clone());
-            self.completed.get(id, complete).await?;
-            stack.push(layer.dir.clone());
-        }
-        let mut rootfs = Rootfs::new(&self.sandbox);
-        for layer in stack {
-            rootfs.push_layer(layer);
-        }
-        Ok(rootfs)
-    }
-
-    /// Fetches and unpacks layers, several at a time, and puts them on top of a stack which may have layers of this build.
-    async fn pile(
-        self: &Arc<Self>,
-        mut rootfs: Rootfs,
-        layers: Vec<&Arc<StoredLayer>>,
-    ) -> Result<Rootfs> {
-        let fetch = |layer: &Arc<StoredLayer>| {
-            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
-            tokio::spawn(async move { images.fetch_layer(&layer).await })
-        };
-        let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
-        for task in tasks {
-            let layer = task.await.context("unpacking stopped")??;
-            if layer.unpacked.is_root_opaque {
-                rootfs = Rootfs::new(&self.sandbox);
-            }
-            let below = rootfs.layers().to_vec();
-            self.complete(Arc::clone(&layer), below).await?;
-            rootfs.push_layer(layer.dir.clone());
-        }
-        Ok(rootfs)
-    }
-
-    async fn unpacked(
-        self: Arc<Self>,
-        id: Digest,
-        layer: Arc<StoredLayer>,
-    ) -> Result<Arc<UnpackedLayer>> {
-        let fetch = || self.fetch_layer(&layer);
-        self.unpacked.get(id, fetch).await
-    }
-
-    /// Unpacks a layer into a directory of its own. One that is not here is fetched and its blob kept, all in one pass.
-    async fn fetch_layer(&self, layer: &StoredLayer) -> Result<Arc<UnpackedLayer>> {
-        let start = Instant::now();
-        let failed = || format!("cannot unpack layer {}", layer.name());
-        let digest = &layer.descriptor.digest;
-        let is_here = self.blobs.contains(digest);
-        let source: Box<dyn Read + Send> = match is_here {
-            true => Box::new(self.halt.file(self.blobs.read(digest)?)),
-            false => Box::new(self.open_remote(layer).await.with_context(failed)?),
-        };
-        let copy = match is_here {
-            true => None,
-            false => Some(self.blobs.writer_for(digest)?),
-        };
-        let work = LayerWork {
-            dir: self.sandbox.new_layer_dir()?,
-            copy,
-            digest: digest.clone(),
-            diff_id: layer.diff_id.clone(),
-            xattrs: overlay_xattrs(&self.sandbox),
-        };
-        let task = tokio::task::spawn_blocking(move || work.unpack(source));
-        let unpacked = task
-            .await
-            .context("unpacking stopped")?
-            .with_context(failed)?;
-        self.tell_unpacked(layer, start);
-        Ok(Arc::new(unpacked))
-    }
-
-    /// Asks the registry for a layer.
-    async fn open_remote(&self, layer: &StoredLayer) -> Result<impl Read + Send + use<>> {
-        let Some(origin) = &layer.origin else {
-            bail!("it is neither here nor in a registry");
-        };
-        let registries = &self.cache.registries;
-        let registry = registries.registry(&origin.registry, Purpose::Pull)?;
-        let repository = registry.repository(&origin.repository);
-        let opening = repository.open_blob(&layer.descriptor);
-        let reader = self.halt.or_halt(opening).await??;
-        let reader = self.halt.reader(reader.into_async_read());
-        Ok(SyncIoBridge::new(reader))
-    }
-
-    fn tell_unpacked(&self, layer: &StoredLayer, start: Instant) {
-        (self.progress)(Event::Unpacked {
-            image: &layer.place(),
-            digest: layer.descriptor.digest.as_str(),
-            size: layer.descriptor.size,
-            duration: start.elapsed(),
-        });
-    }
-
-    /// Gives a layer what it takes from those below it.
-    async fn complete(&self, layer: Arc<UnpackedLayer>, below: Vec<LayerDir>) -> Result<()> {
-        let xattrs = overlay_xattrs(&self.sandbox);
-        let task = tokio::task::spawn_blocking(move || -> Result<()> {
-            let lowers = below
-                .iter()
-                .rev()
-                .map(root_of)
-                .collect::<Result<Vec<Root>>>()?;
-            let lowers: Vec<&Root> = lowers.iter().collect();
-            let root = root_of(&layer.dir)?;
-            Ok(unpack::complete(&layer.unpacked, &root, xattrs, &lowers)?)
-        });
-        task.await.context("unpacking stopped")?
-    }
-}
-
-fn overlay_xattrs(sandbox: &Sandbox) -> OverlayXattrs {
-    match sandbox.storage() {
-        StorageKind::Layers(xattrs) => xattrs,
-        StorageKind::Trees => unreachable!("layers are unpacked alone only for overlays"),
-    }
 }
 
 /// Returns the chain IDs of layers, base first (image-spec, config.md "Layer ChainID").
@@ -419,16 +213,6 @@ fn chain_ids(layers: &[&Arc<StoredLayer>]) -> Vec<Digest> {
         chain.push(id);
     }
     chain
-}
-
-/// Copies a layer that is a part of a larger file, as in an archive of kaniko's.
-fn copy_part(blobs: &BlobStore, layer: &HeldBlob) {
-    let copied = layer.bytes().map_err(BlobError::Read);
-    let copied = copied.and_then(|bytes| blobs.write(bytes, Some(layer.digest())));
-    if let Err(error) = copied {
-        let digest = layer.digest();
-        tracing::warn!("layer {digest} of the cache is not used: {error}");
-    }
 }
 
 fn stored_layers(image: &ResolvedImage) -> Vec<StageLayer> {

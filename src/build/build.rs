@@ -42,13 +42,26 @@ impl BuildInput {
         let dockerfile = dockerfile::parse(&content)
             .map_err(|error| text.error_at(error.span, error.to_string()))?;
         let (ignore_path, ignore) = read_ignore(&path, &root)?;
-        let context = BuildContext::new(root, ignore_path, ignore);
+        let left_out = left_out(options);
+        let context = BuildContext::new(root, ignore_path, ignore).without(left_out);
         Ok(Self {
             text,
             dockerfile,
             context,
         })
     }
+}
+
+/// Returns what lies in the context and is none of it, relative to the context.
+fn left_out(options: &BuildOptions) -> Vec<PathBuf> {
+    let Ok(context) = std::fs::canonicalize(&options.context) else {
+        return Vec::new();
+    };
+    let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    let paths = options.left_out.iter().map(real);
+    let inside = paths.filter_map(|path| Some(path.strip_prefix(&context).ok()?.to_path_buf()));
+    // The context itself cannot be left out of itself.
+    inside.filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// Builds what `options` ask for and returns the image. Its own layers are among the blobs of

@@ -43,6 +43,7 @@ mod state;
 mod step_cache;
 mod step_inputs;
 mod support;
+mod unpacked_bases;
 mod unpacking;
 mod warm;
 mod workdir;

@@ -10,6 +10,8 @@ use crate::image::{ImageFormat, LayerCompression, Platform};
 pub struct BuildOptions {
     /// Directory of the build context.
     pub context: PathBuf,
+    /// Directories of the builder's own that are no part of the context, should they lie in it.
+    pub left_out: Vec<PathBuf>,
     /// The Dockerfile as the user named it: looked up from the current directory, then from the
     /// context.
     pub dockerfile: PathBuf,

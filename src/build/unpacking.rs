@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
+use crate::cache::local_cache::{HeldTree, NewTree};
 use crate::fs::Root;
 use crate::image::blob_store::BlobWriter;
 use crate::image::decompress::{Compression, LayerDecompressor};
@@ -16,6 +17,40 @@ use crate::sandbox::LayerDir;
 pub(super) struct UnpackedLayer {
     pub(super) dir: LayerDir,
     pub(super) unpacked: Unpacked,
+    pub(super) place: LayerPlace,
+}
+
+/// Where an unpacked layer lies.
+pub(super) enum LayerPlace {
+    /// In the work directory of this build.
+    Own,
+    /// In the cache, complete, as long as this is held.
+    Kept(HeldTree),
+    /// In the cache, on its way to being complete. `None` once it is.
+    New(Mutex<Option<NewTree>>),
+}
+
+impl UnpackedLayer {
+    /// Makes a layer of one that was found complete.
+    pub(super) fn kept(tree: HeldTree, dir: LayerDir) -> Self {
+        let unpacked = Unpacked {
+            is_root_opaque: tree.is_root_opaque(),
+            ..Unpacked::default()
+        };
+        Self {
+            dir,
+            unpacked,
+            place: LayerPlace::Kept(tree),
+        }
+    }
+
+    /// Returns the directory in the cache that the layer was unpacked into, if it was. Others get nothing.
+    pub(super) fn take_new_tree(&self) -> Option<NewTree> {
+        match &self.place {
+            LayerPlace::Own | LayerPlace::Kept(_) => None,
+            LayerPlace::New(tree) => tree.lock().unwrap_or_else(PoisonError::into_inner).take(),
+        }
+    }
 }
 
 /// What unpacking one layer takes. Runs on a thread of its own.
@@ -61,6 +96,7 @@ impl LayerWork {
         Ok(UnpackedLayer {
             dir: self.dir,
             unpacked,
+            place: LayerPlace::Own,
         })
     }
 }

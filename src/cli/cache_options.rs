@@ -20,6 +20,8 @@ pub(super) const DEFAULT_DIR: &str = "/cache";
 pub(super) struct CacheOptions {
     /// What was kept before is not used.
     pub(super) oldest: Timestamp,
+    /// Layers of base images are kept unpacked where that is possible.
+    pub(super) keeps_unpacked: bool,
     dir: Option<CacheDir>,
 }
 
@@ -37,6 +39,7 @@ impl CacheOptions {
     pub(super) fn new(flags: &CacheFlags, current_dir: &Path) -> Self {
         Self {
             oldest: oldest(flags.cache_ttl),
+            keeps_unpacked: flags.cache_unpacked,
             dir: cache_dir(flags, current_dir),
         }
     }
@@ -126,6 +129,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let options = |path: &Path| CacheOptions {
             oldest: Timestamp::MIN,
+            keeps_unpacked: false,
             dir: Some(CacheDir {
                 path: path.to_path_buf(),
                 is_explicit: true,

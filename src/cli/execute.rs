@@ -137,13 +137,16 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
             "FF_KANIKO_* have no effect: images are built as BuildKit builds them",
         );
     }
+    let local_cache = options.cache.open_dir();
+    let step_cache = options.step_cache.as_ref();
+    let caches = local_cache.iter().map(|cache| cache.dir().to_path_buf());
+    let caches = caches.chain(step_cache.and_then(StepCacheOptions::directory));
+    let caches: Vec<PathBuf> = caches.collect();
+    options.sandbox.kept = caches.clone();
+    // A job may have nowhere else to put them: they must neither get into an image nor change what is copied.
+    options.build.left_out = caches;
     // What is wrong with the files is said before anything is set up for them.
     let input = BuildInput::read(&options.build)?;
-    let local_cache = options.cache.open_dir();
-    let kept = local_cache.iter().map(|cache| cache.dir().to_path_buf());
-    let step_cache = options.step_cache.as_ref();
-    let kept = kept.chain(step_cache.and_then(StepCacheOptions::directory));
-    options.sandbox.kept = kept.collect();
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
     style.print(
@@ -237,6 +240,7 @@ async fn build_and_deliver(
     };
     let images = Arc::new(BaseImages::new(
         Arc::new(cache),
+        options.cache.keeps_unpacked,
         Arc::clone(&store),
         sandbox.clone(),
         halt.clone(),

@@ -239,6 +239,9 @@ pub(super) struct CacheFlags {
     /// Say of each step why it was found in the cache or not
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) explain_cache: bool,
+    /// Keep layers of base images unpacked in the cache directory, where it can be written and steps run on overlays
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    pub(super) cache_unpacked: bool,
 }
 
 impl CacheFlags {

@@ -62,6 +62,7 @@ fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptio
     }
     Ok(BuildOptions {
         context: absolute(&context, current_dir),
+        left_out: Vec::new(),
         dockerfile: PathBuf::from(&flags.input.dockerfile),
         current_dir: current_dir.to_path_buf(),
         build_args: build_args(&flags.input.build_arg),

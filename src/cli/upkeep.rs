@@ -18,6 +18,8 @@ use super::upkeep_flags::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 const NAME_DIGITS: usize = 12;
 
 pub(super) fn run(command: &UpkeepCommand) -> Result<()> {
+    // An ordinary user's builds leave files of users that are only theirs in a namespace.
+    crate::sandbox::become_owner();
     match command {
         UpkeepCommand::Ls(flag) => list(&open(flag)?),
         UpkeepCommand::Du(flag) => disk_use(&open(flag)?),
@@ -51,16 +53,18 @@ fn disk_use(cache: &LocalCache) -> Result<()> {
         layers,
         images,
         mounts,
+        trees,
         unused,
     } = used;
     let rows = [
         ["images".to_owned(), show_bytes(images)],
         ["layers".to_owned(), show_bytes(layers)],
         ["cache mounts".to_owned(), show_bytes(mounts)],
+        ["unpacked".to_owned(), show_bytes(trees)],
         ["unused".to_owned(), show_bytes(unused)],
         [
             "total".to_owned(),
-            show_bytes(layers + images + mounts + unused),
+            show_bytes(layers + images + mounts + trees + unused),
         ],
     ];
     print_line(&aligned(&rows))
@@ -128,6 +132,7 @@ fn kind(kind: ListedKind) -> &'static str {
         ListedKind::Image => "image",
         ListedKind::Step => "step",
         ListedKind::Mount => "mount",
+        ListedKind::Tree => "unpacked",
     }
 }
 

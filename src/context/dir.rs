@@ -13,6 +13,8 @@ pub struct BuildContext {
     ignore: Ignore,
     /// The ignore file's path, for messages.
     ignore_path: PathBuf,
+    /// Directories that are never part of it, relative to it.
+    left_out: Vec<PathBuf>,
 }
 
 impl BuildContext {
@@ -22,7 +24,13 @@ impl BuildContext {
             root,
             ignore,
             ignore_path,
+            left_out: Vec::new(),
         }
+    }
+
+    /// Leaves out directories of the builder's own, relative to the context, whatever the ignore file says.
+    pub fn without(self, left_out: Vec<PathBuf>) -> Self {
+        Self { left_out, ..self }
     }
 
     /// Returns the directory.
@@ -32,11 +40,18 @@ impl BuildContext {
 
     /// Says whether a path, relative to the context, takes part.
     pub fn choose(&self, path: &Path, metadata: &Metadata) -> Choice {
+        if self.is_left_out(path) {
+            return Choice::Skip;
+        }
         choose_by(&self.ignore, path, metadata.is_dir())
     }
 
     /// Says why a path is left out; `None` where it is not.
     pub fn why_ignored(&self, path: &Path) -> Option<String> {
+        if self.is_left_out(path) {
+            let path = path.display();
+            return Some(format!("`{path}` is a directory of the builder's own"));
+        }
         if !self.ignore.is_ignored(path) {
             return None;
         }
@@ -46,6 +61,10 @@ impl BuildContext {
             path.display(),
             self.ignore_path.display()
         ))
+    }
+
+    fn is_left_out(&self, path: &Path) -> bool {
+        self.left_out.iter().any(|out| path.starts_with(out))
     }
 }
 

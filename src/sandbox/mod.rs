@@ -23,6 +23,7 @@ mod network_files;
 mod overlay;
 mod overlay_step;
 mod own_root;
+mod owner_maps;
 mod owners;
 mod placed;
 mod places;
@@ -45,7 +46,7 @@ mod view;
 mod work_dir;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -66,6 +67,7 @@ pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
 pub use self::overlay::OverlayError;
 pub use self::overlay_step::{FrozenStep, OverlayStep};
 pub use self::own_root::RootLock;
+pub use self::owner_maps::{OwnerMaps, become_owner};
 pub use self::owners::{EmulationSummary, Identity, OwnerEmulation};
 pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
@@ -248,6 +250,32 @@ impl Sandbox {
         Ok(layer)
     }
 
+    /// Makes a layer's directory of one that lies elsewhere, and that must stay there until the sandbox closes.
+    pub fn adopt_layer_dir(&self, path: &Path) -> Result<LayerDir, PathError> {
+        self.inner.adopt_layer_dir(path)
+    }
+
+    /// Says whether directories below `path`, which may be on another file system, can be layers here: tries it.
+    pub fn can_adopt_from(&self, path: &Path) -> bool {
+        let tried = || -> Result<(), RootfsError> {
+            let layer = self.inner.adopt_layer_dir(path)?;
+            View::mount(&self.inner, &[layer])?.root().dir().names()?;
+            Ok(())
+        };
+        match tried() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::debug!(path = %path.display(), %error, "no layers can be adopted");
+                false
+            }
+        }
+    }
+
+    /// Returns who the owners of files are here.
+    pub fn owner_maps(&self) -> Result<OwnerMaps, PathError> {
+        OwnerMaps::of_this_process()
+    }
+
     /// Removes the work directory now, and tells what went wrong with it. No root directory and no
     /// step can be used after this.
     ///
@@ -279,6 +307,17 @@ impl Inner {
     fn new_layer_dir(&self) -> Result<LayerDir, PathError> {
         let name = self.new_dir(room::LAYERS)?;
         Ok(LayerDir::at(&name, self.dir().path()))
+    }
+
+    /// Links to the directory at `path` from among the layers: a mount's options have room for short names only.
+    fn adopt_layer_dir(&self, path: &Path) -> Result<LayerDir, PathError> {
+        let number = self.next_number().to_string();
+        let rooms = self.dir().open_dir(room::LAYERS.as_ref())?;
+        rooms.create_symlink(path.as_os_str(), number.as_ref())?;
+        Ok(LayerDir::elsewhere(
+            &format!("{}/{number}", room::LAYERS),
+            path,
+        ))
     }
 
     /// Makes an empty directory in `room` and returns its name relative to the work directory.

@@ -12,10 +12,10 @@ use super::overlay_step::OverlayStep;
 use super::view::View;
 use super::{Inner, Sandbox};
 
-/// A directory in which a layer lies, in overlayfs's own form. Kept until the sandbox closes.
+/// A directory in which a layer lies, in overlayfs's own form. Kept until the sandbox closes, unless it lies elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerDir {
-    /// Relative to the work directory.
+    /// Relative to the work directory: the directory, or a link to it.
     name: Arc<str>,
     path: Arc<Path>,
 }
@@ -26,6 +26,14 @@ impl LayerDir {
         Self {
             name: name.into(),
             path: work.join(name).into(),
+        }
+    }
+
+    /// Wraps a directory that lies elsewhere, to which `name` is a link.
+    pub(super) fn elsewhere(name: &str, path: &Path) -> Self {
+        Self {
+            name: name.into(),
+            path: path.into(),
         }
     }
 

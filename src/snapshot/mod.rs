@@ -18,4 +18,4 @@ pub use change::Summary;
 pub use diff::Diff;
 pub use into_layer::write_layer;
 pub use overlay::OverlayDiff;
-pub use scan::{Index, ScanDiff};
+pub use scan::{Index, ScanDiff, StatDigest};

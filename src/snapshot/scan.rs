@@ -25,9 +25,11 @@ mod jobs;
 mod listing;
 mod mask;
 mod seal;
+mod stat_digest;
 mod walk;
 
 pub use index::Index;
+pub use stat_digest::StatDigest;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;

@@ -12,6 +12,7 @@ mod support;
 
 mod add;
 mod bad_input;
+mod base_cache;
 mod bases;
 mod caching;
 mod config;
@@ -26,3 +27,4 @@ mod main_job;
 mod oracle;
 mod reproducible;
 mod run;
+mod warmer;

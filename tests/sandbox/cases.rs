@@ -122,6 +122,7 @@ pub(crate) const CASES: &[Case] = cases! {
         a_discarded_step_changes_nothing
         stages_share_layers_and_part_ways
         an_empty_root_and_two_hundred_layers_work
+        layers_that_lie_elsewhere_are_stacked_and_stay_what_they_are
         deep_trees_go_with_the_sandbox
         the_roots_own_metadata_is_kept;
     trees, Trees:
@@ -139,7 +140,8 @@ pub(crate) const CASES: &[Case] = cases! {
     trees, SharedMounts:
         the_machines_name_is_in_hosts_and_a_network_cannot_be_had;
     trees, Container:
-        closing_waits_for_the_command_and_leaves_the_container_as_it_was;
+        closing_waits_for_the_command_and_leaves_the_container_as_it_was
+        what_the_builder_keeps_is_reached_by_its_path_and_in_no_tree;
     endings, Nothing:
         what_a_command_leaves_running_is_killed
         what_other_users_leave_running_is_killed

@@ -23,6 +23,9 @@ pub(crate) fn isolation() -> Isolation {
     Setup::of_this_process().isolation
 }
 
+/// A directory of the container that the builder uses while a command runs.
+pub(crate) const KEPT: &str = "/own/kept";
+
 /// Enters the case's isolation in the case's directory.
 pub(crate) fn enter_here() -> Result<Sandbox, EnterError> {
     let setup = Setup::of_this_process();
@@ -34,6 +37,7 @@ pub(crate) fn enter_here() -> Result<Sandbox, EnterError> {
         },
         state_dir: Some(state_dir()),
         allows_in_place: setup.isolation == Isolation::Inplace,
+        kept: vec![PathBuf::from(KEPT)],
         ..EnterOptions::default()
     };
     recover_root(&options)?;

@@ -262,6 +262,7 @@ impl Stage {
             "kaniko/state",
             "etc/container",
             "own/files",
+            "own/kept",
         ] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
@@ -274,6 +275,7 @@ impl Stage {
             ("etc/container/resolv.conf", "nameserver 127.0.0.1\n"),
             ("etc/passwd", "root:x:0:0:the container's::\n"),
             ("own/files/one", "of the container\n"),
+            ("own/kept/two", "of the builder\n"),
         ] {
             std::fs::write(root.join(name), contents).unwrap();
         }

@@ -135,8 +135,18 @@ impl Executor {
         self.start().wait()
     }
 
+    /// Runs a command that takes no flags of a build to its end.
+    pub(crate) fn run_as_given(self) -> Build {
+        self.start_with(&[]).wait()
+    }
+
     /// Starts, for a test that watches or interrupts it.
     pub(crate) fn start(self) -> RunningBuild {
+        let state_dir = self.state_dir.clone();
+        self.start_with(&[OsStr::new("--state-dir"), state_dir.as_os_str()])
+    }
+
+    fn start_with(self, more: &[&OsStr]) -> RunningBuild {
         let program = self.dir.join("executor");
         let mut command = Command::new(if self.one_core {
             Path::new("taskset")
@@ -148,8 +158,7 @@ impl Executor {
         }
         command
             .args(&self.args)
-            .arg("--state-dir")
-            .arg(&self.state_dir)
+            .args(more)
             .current_dir(self.dir.join("home"))
             .env_clear()
             .env(

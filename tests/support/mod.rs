@@ -10,6 +10,7 @@
 pub(crate) mod account;
 pub(crate) mod base_image;
 pub(crate) mod cache;
+pub(crate) mod cache_dir;
 pub(crate) mod container;
 pub(crate) mod context;
 pub(crate) mod crafted;

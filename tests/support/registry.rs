@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The user and password of a registry that asks for one.
@@ -18,6 +19,10 @@ pub(crate) const PASSWORD: &str = "sesame-e2e";
 const HTPASSWD: &str = "e2e:$2b$05$abcdefghijklmnopqrstuu8AbC/PhyI9mfqRDSAn67lOWk6yGPGua\n";
 
 const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Begins the names of repositories that are asked for to find the end of the log.
+const MARK: &str = "end-of-the-log-";
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longer than any test: the registry is killed when the test drops it.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -127,6 +132,18 @@ impl Registry {
             .run();
     }
 
+    /// Copies an image to another name, byte for byte.
+    pub(crate) fn copy(&self, from: &str, to: &str) {
+        let [source, destination] =
+            [from, to].map(|name| format!("docker://{}", self.reference(name)));
+        Tool::new("skopeo")
+            .args(["copy", "--quiet", "--preserve-digests"])
+            .args(self.skopeo_access("src"))
+            .args(self.skopeo_access("dest"))
+            .args([source, destination])
+            .run();
+    }
+
     /// What `skopeo inspect` says of an image, with the flags given.
     pub(crate) fn inspect(&self, name: &str, flags: &[&str]) -> String {
         let source = format!("docker://{}", self.reference(name));
@@ -174,12 +191,29 @@ impl Registry {
 
     /// Every request so far, as `METHOD PATH`, in the order of their ends.
     pub(crate) fn requests(&self) -> Vec<String> {
+        self.wait_for_log();
         // The access log quotes each request line: `127.0.0.1 - - [time] "GET /v2/ HTTP/1.1" 200 …`.
         let log = self.server.stdout_so_far();
         let lines = log
             .lines()
             .filter_map(|line| line.split('"').nth(1)?.strip_suffix(" HTTP/1.1"));
+        let lines = lines.filter(|line| !line.contains(MARK));
         lines.map(str::to_owned).collect()
+    }
+
+    /// Waits until what was answered is in the log as well: the server writes it after the answer.
+    fn wait_for_log(&self) {
+        static MARKS: AtomicUsize = AtomicUsize::new(0);
+        if self.guard == Guard::Tls {
+            return;
+        }
+        let number = MARKS.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/v2/{MARK}{number}/tags/list");
+        http_get(self.port, &path).expect("ask the registry");
+        let deadline = Instant::now() + LOG_TIMEOUT;
+        while !self.server.stdout_so_far().contains(&path) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// The file in which the server keeps a blob; for tests that corrupt it.

@@ -8,6 +8,7 @@
 //! steps/<name>             what a step depended on the last time
 //! mounts/<hex>             descriptor of the manifest of a cache mount's archive
 //! stamps/<hex>             which file of that digest has been read through and is on the disk
+//! trees/<hex>/             unpacked layers of images: see `trees`
 //! tmp/                     what is being written
 //! lock
 //! sha256:<hex>…            images that kaniko's warmer has put here; only ever read
@@ -44,15 +45,19 @@ mod kaniko;
 mod mounts;
 mod names;
 mod new_blob;
+mod new_tree;
 mod stamp;
 mod steps;
 mod temp;
+mod trees;
 mod upkeep;
 
 pub use blob::{BlobBytes, BlobProblem, HeldBlob};
 pub use images::{CachedImage, ImageDocument};
 pub use new_blob::NewBlob;
+pub use new_tree::NewTree;
 pub use steps::LastTime;
+pub use trees::{HeldTree, TreeKey};
 pub use upkeep::{DiskUse, Listed, ListedKind, Problem, PruneRules, Pruned};
 
 use names::NameKind;
@@ -91,6 +96,9 @@ pub enum LocalCacheError {
     /// A document cannot be written.
     #[error("cannot write a document of the cache")]
     Json(#[source] serde_json::Error),
+    /// An unpacked layer cannot be walked.
+    #[error(transparent)]
+    Walk(#[from] crate::snapshot::change::DiffError),
     /// An entry cannot be written.
     #[error(transparent)]
     Entry(#[from] super::entry::EntryError),

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::temp::TempFile;
-use super::{LocalCache, LocalCacheError};
+use super::{LocalCache, LocalCacheError, trees};
 use crate::fs::{PathContext, PathError};
 
 /// What a name is for.
@@ -24,10 +24,13 @@ pub(super) enum NameKind {
     Image,
     Step,
     Mount,
+    /// A directory instead of a file.
+    Tree,
 }
 
 impl NameKind {
-    pub(super) const ALL: [Self; 4] = [Self::Layer, Self::Image, Self::Step, Self::Mount];
+    /// Those whose names are files.
+    pub(super) const FILES: [Self; 4] = [Self::Layer, Self::Image, Self::Step, Self::Mount];
 
     /// Returns the directory of such names.
     pub(super) fn dir(self) -> &'static str {
@@ -36,6 +39,7 @@ impl NameKind {
             Self::Image => "images",
             Self::Step => "steps",
             Self::Mount => "mounts",
+            Self::Tree => trees::DIR,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::image::{
 
 mod images;
 mod kaniko_forms;
+mod trees;
 mod upkeep;
 
 struct Site {

@@ -13,6 +13,7 @@ use crate::fs::{PathContext, PathError};
 use crate::image::{Descriptor, Digest, MediaType};
 
 mod survey;
+mod trees;
 
 use survey::{Named, Survey};
 
@@ -23,7 +24,7 @@ pub struct Listed {
     pub kind: ListedKind,
     /// The key of a layer's step, else the digits of the digest.
     pub name: String,
-    /// Bytes of the blobs that it leads to, others' among them. 0 where these are not known.
+    /// Bytes of the blobs that it leads to, others' among them, or of the files of an unpacked layer. 0 where these are not known.
     pub size: u64,
     /// When it was stored.
     pub stored: Timestamp,
@@ -42,9 +43,11 @@ pub enum ListedKind {
     Step,
     /// The contents of a cache mount.
     Mount,
+    /// An unpacked layer of an image.
+    Tree,
 }
 
-/// How much room the cache takes, in bytes of blobs.
+/// How much room the cache takes, in bytes of blobs and of unpacked files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DiskUse {
     /// Blobs that layers of steps need, those of images not counted again.
@@ -53,6 +56,8 @@ pub struct DiskUse {
     pub images: u64,
     /// Blobs that archives of cache mounts need.
     pub mounts: u64,
+    /// Unpacked layers of images.
+    pub trees: u64,
     /// Blobs that nothing leads to: `prune` removes them, unless somebody is about to use them.
     pub unused: u64,
 }
@@ -62,7 +67,7 @@ pub struct DiskUse {
 pub struct PruneRules {
     /// What was last of use before. `None` for no such limit.
     pub unused_since: Option<Timestamp>,
-    /// What was of use longest ago, until so many bytes of blobs remain. `None` for no such limit.
+    /// What was of use longest ago, until so many bytes of blobs and of unpacked files remain. `None` for no such limit.
     pub keep_size: Option<u64>,
 }
 
@@ -71,9 +76,9 @@ pub struct PruneRules {
 pub struct Pruned {
     /// Names that were removed.
     pub removed: Vec<Listed>,
-    /// Bytes of the blobs and unfinished files that were removed.
+    /// Bytes of the blobs, unpacked layers and unfinished files that were removed.
     pub freed: u64,
-    /// Blobs that nothing leads to any more, and that somebody needs at the moment.
+    /// Blobs that nothing leads to any more and unpacked layers that were to go, and that somebody needs at the moment.
     pub in_use: usize,
 }
 
@@ -101,7 +106,12 @@ impl LocalCache {
         let images = survey.needed_by(|name| name.kind == NameKind::Image);
         let layers = survey.needed_by(|name| name.kind == NameKind::Layer);
         let mounts = survey.needed_by(|name| name.kind == NameKind::Mount);
-        let mut used = DiskUse::default();
+        let trees = survey.names.iter();
+        let trees = trees.filter(|name| name.kind == NameKind::Tree);
+        let mut used = DiskUse {
+            trees: trees.map(|tree| tree.size).sum(),
+            ..DiskUse::default()
+        };
         for (digest, size) in &survey.blobs {
             if images.contains(digest) {
                 used.images += size;
@@ -120,14 +130,26 @@ impl LocalCache {
     /// have found, and wait while this works: it reads small files only.
     pub fn prune(&self, rules: &PruneRules) -> Result<Pruned, LocalCacheError> {
         self.check_writable()?;
-        let _lock = self.lock_exclusive()?;
+        let lock = self.lock_exclusive()?;
         let mut pruned = Pruned {
             freed: super::temp::remove_stale(&self.temp_dir()),
             ..Pruned::default()
         };
         let mut survey = Survey::take(self)?;
+        let mut trees = Vec::new();
         for name in survey.take_doomed(rules) {
-            std::fs::remove_file(&name.path).on("remove", &name.path)?;
+            if name.kind == NameKind::Tree {
+                match self.take_tree(&name.path)? {
+                    Some(taken) => trees.push(taken),
+                    None => {
+                        pruned.in_use += 1;
+                        continue;
+                    }
+                }
+                pruned.freed += name.size;
+            } else {
+                std::fs::remove_file(&name.path).on("remove", &name.path)?;
+            }
             pruned.removed.push(name.listed());
         }
         let needed = survey.needed_by(|_| true);
@@ -141,6 +163,12 @@ impl LocalCache {
             }
         }
         self.remove_lone_stamps()?;
+        // Builds need not wait for what takes time.
+        drop(lock);
+        for (dir, _lock) in trees {
+            super::new_tree::remove(&dir)?;
+        }
+        self.remove_stale_trees();
         Ok(pruned)
     }
 
@@ -184,11 +212,13 @@ impl LocalCache {
                 problems.push(problem);
             }
         }
+        problems.extend(trees::verify(self, repairs)?);
         let _lock = match repairs {
             true => self.lock_exclusive()?,
             false => self.lock_shared()?,
         };
-        for name in Survey::take(self)?.names {
+        let names = Survey::take(self)?.names.into_iter();
+        for name in names.filter(|name| name.kind != NameKind::Tree) {
             let Some(what) = name.problem else {
                 continue;
             };
@@ -255,7 +285,10 @@ impl Survey {
             *users.entry(digest).or_default() += 1;
         }
         let size_of = |digest: &Digest| self.blobs.get(digest).copied().unwrap_or(0);
-        let mut size: u64 = users.keys().map(|digest| size_of(digest)).sum();
+        let trees = self.names.iter().filter(|name| name.is_tree());
+        let trees: u64 = trees.map(|tree| tree.size).sum();
+        let blobs: u64 = users.keys().map(|digest| size_of(digest)).sum();
+        let mut size = trees + blobs;
         let mut by_use: Vec<usize> = (0..self.names.len()).collect();
         by_use.sort_by_key(|at| self.names[*at].times.used);
         let mut doomed = BTreeSet::new();
@@ -263,7 +296,13 @@ impl Survey {
             if size <= keep_size {
                 break;
             }
-            let needs = &self.names[at].needs;
+            let name = &self.names[at];
+            if name.is_tree() {
+                doomed.insert(at);
+                size -= name.size;
+                continue;
+            }
+            let needs = &name.needs;
             // What takes no room makes none.
             if needs.is_empty() {
                 continue;
@@ -286,6 +325,10 @@ impl Survey {
 }
 
 impl Named {
+    fn is_tree(&self) -> bool {
+        self.kind == NameKind::Tree
+    }
+
     fn listed(&self) -> Listed {
         let NameTimes { stored, used } = self.times;
         Listed {
@@ -294,6 +337,7 @@ impl Named {
                 NameKind::Image => ListedKind::Image,
                 NameKind::Step => ListedKind::Step,
                 NameKind::Mount => ListedKind::Mount,
+                NameKind::Tree => ListedKind::Tree,
             },
             name: self.name.clone(),
             size: self.size,

@@ -221,6 +221,25 @@ pub(crate) fn an_empty_root_and_two_hundred_layers_work() {
     assert_eq!(fixture.output("ls -d /f* | wc -l; cat /f0"), "220\ntop");
 }
 
+pub(crate) fn layers_that_lie_elsewhere_are_stacked_and_stay_what_they_are() {
+    let mut fixture = Fixture::new();
+    // Neither a colon nor a comma may get into a mount's options.
+    let elsewhere = state_dir().join("a:b,c");
+    std::fs::create_dir_all(elsewhere.join("layer/d")).unwrap();
+    std::fs::write(elsewhere.join("layer/d/file"), "x").unwrap();
+    assert!(fixture.sandbox.can_adopt_from(&elsewhere));
+    assert!(!fixture.sandbox.can_adopt_from(&elsewhere.join("missing")));
+    let layer = fixture.sandbox.adopt_layer_dir(&elsewhere.join("layer"));
+    fixture.rootfs.push_layer(layer.unwrap());
+    assert_eq!(
+        fixture.output("cat /d/file; rm -r /d; ls -d /d 2>/dev/null; echo"),
+        "x\n"
+    );
+    let left = std::fs::read(elsewhere.join("layer/d/file")).unwrap();
+    assert_eq!(left, b"x");
+    std::fs::remove_dir_all(elsewhere).unwrap();
+}
+
 pub(crate) fn deep_trees_go_with_the_sandbox() {
     let mut fixture = Fixture::new();
     fixture.keep("mkdir -m 0 /locked; for i in 1 2 3; do mkdir -p /wide/$i/a/b; done");

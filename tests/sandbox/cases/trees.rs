@@ -7,7 +7,7 @@ use std::time::Duration;
 use sawagani::sandbox::{Exit, Isolation, Network, RunError, Step, Stop, Tree};
 
 use super::endings::{marker, processes_with};
-use crate::fixture::{Fixture, fill_with_busybox, isolation, run_in, shell, succeeded};
+use crate::fixture::{Fixture, KEPT, fill_with_busybox, isolation, run_in, shell, succeeded};
 use crate::setup::Setup;
 use crate::tree::{assert_same, differences, listing};
 
@@ -198,6 +198,24 @@ pub(crate) fn the_machines_name_is_in_hosts_and_a_network_cannot_be_had() {
         isolation()
     );
     assert_eq!(error.to_string(), expected);
+}
+
+pub(crate) fn what_the_builder_keeps_is_reached_by_its_path_and_in_no_tree() {
+    let mut fixture = Fixture::new();
+    let stop = fixture.stop.clone();
+    let (kept, moved) = (Path::new(KEPT).join("two"), Path::new("/own/files/one"));
+    let mut seen = None;
+    let command = shell("echo ready; sleep 1; echo changed > /etc/own");
+    let exit = fixture.step().run(&command, &stop, &mut |_, _| {
+        let writable = std::fs::File::options().append(true).open(&kept);
+        seen = Some((writable.is_ok(), moved.exists()));
+    });
+    assert_eq!(exit.unwrap(), Exit::Code(0));
+    assert_eq!(seen, Some((true, false)));
+    assert!(kept.exists() && moved.exists());
+    let tree = listing(fixture.tree().root().path());
+    assert!(tree.iter().any(|line| line.starts_with("etc/own ")));
+    assert!(!tree.iter().any(|line| line.starts_with("own")));
 }
 
 pub(crate) fn closing_waits_for_the_command_and_leaves_the_container_as_it_was() {

@@ -47,6 +47,7 @@ fn names_are_listed_with_the_size_of_what_they_lead_to() {
         layers: listed[0].size,
         images: listed[1].size,
         mounts: 0,
+        trees: 0,
         unused: 0,
     };
     assert_eq!(used, expected);

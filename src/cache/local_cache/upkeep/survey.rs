@@ -26,7 +26,7 @@ pub(super) struct Named {
     pub(super) times: NameTimes,
     /// The blobs that it leads to, each once.
     pub(super) needs: BTreeSet<Digest>,
-    /// Bytes of these.
+    /// Bytes of these, or of the files of a tree.
     pub(super) size: u64,
     /// Why it is of no use; `None` if it is.
     pub(super) problem: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Named {
 impl Survey {
     pub(super) fn take(cache: &LocalCache) -> Result<Self, PathError> {
         let mut found = Vec::new();
-        for kind in NameKind::ALL {
+        for kind in NameKind::FILES {
             for (name, path) in files(&cache.dir().join(kind.dir()))? {
                 found.extend(Found::read(cache, kind, name, path)?);
             }
@@ -43,10 +43,9 @@ impl Survey {
         // After the names: others may add to the directory meanwhile, blobs first.
         let blobs = blobs(cache)?;
         let names = found.into_iter().map(|found| found.judged(&blobs));
-        Ok(Self {
-            names: names.collect(),
-            blobs,
-        })
+        let mut names: Vec<Named> = names.collect();
+        names.extend(super::trees::survey(cache)?);
+        Ok(Self { names, blobs })
     }
 
     /// Returns the blobs that the chosen names lead to.
@@ -83,6 +82,7 @@ impl Found {
                 Some(_) => Ok(Vec::new()),
                 None => Err("it cannot be read".to_owned()),
             },
+            NameKind::Tree => unreachable!("a tree's name is no file"),
         };
         Ok(Some(Self {
             kind,
@@ -170,7 +170,7 @@ pub(super) fn files(dir: &Path) -> Result<Vec<(String, PathBuf)>, PathError> {
     Ok(files)
 }
 
-fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, PathError> {
+pub(super) fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, PathError> {
     let mut entries = Vec::new();
     let reader = match std::fs::read_dir(dir) {
         Ok(reader) => reader,

@@ -72,6 +72,30 @@ miss RUN echo $WHO > /who
         ..NO_CHANGE
     },
     Change {
+        what: "other media types",
+        dockerfile: DOCKERFILE,
+        flags: &["--image-format=docker"],
+        ..NO_CHANGE
+    },
+    Change {
+        what: "files in a plain directory",
+        dockerfile: DOCKERFILE,
+        flags: &["--storage=tree"],
+        ..NO_CHANGE
+    },
+    Change {
+        what: "another isolation",
+        dockerfile: DOCKERFILE,
+        flags: &["--isolation=chroot"],
+        ..NO_CHANGE
+    },
+    Change {
+        what: "a path that is left out",
+        dockerfile: NOTHING_FITS,
+        flags: &["--ignore-path=/one"],
+        ..NO_CHANGE
+    },
+    Change {
         what: "another compression",
         dockerfile: NOTHING_FITS,
         flags: &["--compression=zstd"],
