@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, Sources};
 use crate::sandbox::ShownFile;
 
+use super::mount_action::MountAction;
 use super::plan::FileSource;
 
 /// Where a here document that is a script appears to the command (BuildKit's choice).
@@ -43,6 +44,8 @@ pub(super) struct RunAction {
     pub(super) script: Option<ShownFile>,
     /// What ENV and declared ARGs give it, in the order of their definition.
     pub(super) environment: Vec<(String, String)>,
+    /// What it sees besides its files.
+    pub(super) mounts: Vec<MountAction>,
     /// The network that it sees.
     pub(super) network: NetworkMode,
 }
@@ -72,7 +75,11 @@ impl Work {
     pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
         let sources = match &self.action {
             Action::Transfer(transfer) => vec![&transfer.from],
-            Action::Run(_) | Action::Workdir => Vec::new(),
+            Action::Run(run) => {
+                let binds = run.mounts.iter().filter_map(MountAction::bind);
+                binds.map(|bind| &bind.from).collect()
+            }
+            Action::Workdir => Vec::new(),
         };
         let is_elsewhere = |source: &&FileSource| match source {
             FileSource::Context => false,
@@ -88,6 +95,7 @@ impl RunAction {
         run: &RunInstruction,
         shell: &[String],
         environment: Vec<(String, String)>,
+        mounts: Vec<MountAction>,
     ) -> Self {
         let with_shell = |last: String| {
             let mut words = shell.to_vec();
@@ -111,6 +119,7 @@ impl RunAction {
             argv,
             script,
             environment,
+            mounts,
             network: run.network,
         }
     }

@@ -15,12 +15,14 @@ use crate::fs::Root;
 use crate::image::{AssembledImage, Reference};
 
 use super::ability::check_ability;
+use super::action::Action;
 use super::assemble::assemble;
 use super::built::{BuiltStage, BuiltStages};
-use super::evaluate::evaluate;
-use super::forecast::forecast;
+use super::evaluate::{EvaluatedStage, evaluate};
+use super::forecast::{Forecast, forecast};
 use super::halt::Halted;
-use super::plan::{Plan, PlannedStage, StageBase, plan};
+use super::mount_action::MountAction;
+use super::plan::{Plan, PlannedStage, PlannedStep, StageBase, plan};
 use super::stage::{StageJob, build_stage};
 use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};
@@ -82,6 +84,9 @@ pub async fn build(
         assemble(&built[&target], options, &workshop).await
     };
     let result = result.await;
+    if let (Some(carrier), Ok(_)) = (&workshop.carrier, &result) {
+        carrier.keep(&workshop.caches).await;
+    }
     if let Some(caching) = &workshop.caching {
         match &result {
             Ok(_) => caching.finish().await,
@@ -102,6 +107,7 @@ async fn jobs(mut plan: Plan, workshop: &Arc<Workshop>) -> Result<BTreeMap<usize
     let mut forecast = forecast(&plan, &evaluated, workshop).await?;
     plan.keep_what_is_needed(&forecast);
     check_ability(&plan, &forecast, &workshop.text, workshop.sandbox())?;
+    expect_cache_mounts(&evaluated, &forecast, workshop);
     let evaluated = Arc::into_inner(evaluated).context("the plan is still being read")?;
     let keeps_layers = workshop.caching.as_ref().is_some_and(StepCaching::keeps);
     let mut jobs = BTreeMap::new();
@@ -121,6 +127,28 @@ async fn jobs(mut plan: Plan, workshop: &Arc<Workshop>) -> Result<BTreeMap<usize
         jobs.insert(index, job);
     }
     Ok(jobs)
+}
+
+/// Has the contents of the cache mounts fetched that steps will use, while base images are.
+fn expect_cache_mounts(
+    evaluated: &BTreeMap<usize, EvaluatedStage>,
+    forecast: &Forecast,
+    workshop: &Workshop,
+) {
+    let Some(carrier) = &workshop.carrier else {
+        return;
+    };
+    for (index, stage) in evaluated {
+        let forecast = &forecast[index];
+        let steps = stage.steps.iter().zip(&forecast.steps);
+        let executed = steps.filter(|(_, step)| forecast.is_needed && step.answer.is_none());
+        for work in executed.filter_map(|(step, _)| step.work.as_ref()) {
+            if let Action::Run(run) = &work.action {
+                let caches = run.mounts.iter().filter_map(MountAction::cache);
+                caches.for_each(|cache| carrier.expect(&cache.name()));
+            }
+        }
+    }
 }
 
 /// `# syntax=` chooses the program that reads the file elsewhere; here there is one, and it reads the
@@ -240,7 +268,7 @@ fn takes_over_base(
     let StageBase::Stage(base) = stage.base else {
         return false;
     };
-    let mut sources = stage.steps.iter().filter_map(|step| step.source.stage());
+    let mut sources = stage.steps.iter().flat_map(PlannedStep::source_stages);
     let copies_from_base = sources.any(|source| source == base);
     let of_base = &consumers[&base];
     let mut others = of_base.all.iter().filter(|consumer| **consumer != index);

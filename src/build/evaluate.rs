@@ -10,13 +10,14 @@ use anyhow::Result;
 
 use crate::context::select::clean;
 use crate::dockerfile::{
-    AddInstruction, ArgDeclaration, CopyInstruction, ExpandError, Expander, Instruction,
-    NameValues, RunInstruction, Span, Statement,
+    AddInstruction, ArgDeclaration, CopyInstruction, Expander, Instruction, NameValues,
+    RunInstruction, Span, Statement,
 };
 
 use super::action::{Action, RunAction, Transfer, Work};
 use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
+use super::mount_action::{MountAction, MountPlaces};
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
 use super::scope::StageScope;
 use super::support::refusal;
@@ -127,7 +128,7 @@ impl<'a> Evaluator<'a> {
     /// Returns what an instruction does to files, and changes the draft of the image.
     fn work(&mut self, instruction: Instruction, step: &PlannedStep) -> Result<Option<Work>> {
         let (created_by, action) = match instruction {
-            Instruction::Run(run) => self.run(&run),
+            Instruction::Run(run) => self.run(&run, step)?,
             Instruction::Copy(copy) => self.copy(copy, &step.source),
             Instruction::Add(add) => self.add(add, &step.source),
             Instruction::Workdir(path) => match self.workdir(&path) {
@@ -167,13 +168,33 @@ impl<'a> Evaluator<'a> {
         }))
     }
 
-    fn run(&self, run: &RunInstruction) -> (String, Action) {
-        let run = RunAction::new(run, &self.draft.shell(), self.scope.environment());
+    fn run(&self, run: &RunInstruction, step: &PlannedStep) -> Result<(String, Action)> {
+        let mounts = self.mounts(run, step)?;
+        let environment = self.scope.environment();
+        let run = RunAction::new(run, &self.draft.shell(), environment, mounts);
         let mut words = vec!["RUN".to_owned()];
         words.extend(self.scope.history_args());
         words.extend(run.argv.iter().cloned());
         words.push("# buildkit".to_owned());
-        (words.join(" "), Action::Run(run))
+        Ok((words.join(" "), Action::Run(run)))
+    }
+
+    /// Returns what a RUN asks to see, in its order.
+    fn mounts(&self, run: &RunInstruction, step: &PlannedStep) -> Result<Vec<MountAction>> {
+        let mut mounts = Vec::new();
+        for (request, from) in run.mounts.iter().zip(&step.mount_sources) {
+            let cannot = || self.error(step.span, "cannot read --mount");
+            let mount = self.with_expander(|expander| request.resolve(expander));
+            let mount = mount.map_err(|error| cannot().because(error))?;
+            let is_agent = |mount: &&MountAction| matches!(mount, MountAction::Ssh(_));
+            let places = MountPlaces {
+                working_dir: self.draft.working_dir(),
+                agents: mounts.iter().filter(is_agent).count(),
+            };
+            let mount = MountAction::new(mount, from, &places);
+            mounts.push(mount.map_err(|error| cannot().because(error))?);
+        }
+        Ok(mounts)
     }
 
     fn copy(&self, copy: CopyInstruction, from: &FileSource) -> (String, Action) {
@@ -301,10 +322,10 @@ impl<'a> Evaluator<'a> {
             })
     }
 
-    fn with_expander<T>(
+    fn with_expander<T, E>(
         &self,
-        expand: impl FnOnce(&mut Expander<'_>) -> Result<T, ExpandError>,
-    ) -> Result<T, ExpandError> {
+        expand: impl FnOnce(&mut Expander<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let lookup = |name: &str| self.scope.get(name).map(str::to_owned);
         expand(&mut Expander::new(self.workshop.escape, &lookup))
     }

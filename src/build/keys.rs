@@ -12,9 +12,10 @@ use crate::cache::inputs::{SourceInputs, StepInputs};
 use super::action::Transfer;
 use super::built::BuiltStages;
 use super::evaluate::{EvaluatedStage, EvaluatedStep};
+use super::mount_action::BindMount;
 use super::plan::{FileSource, Plan, PlannedStage, StageBase};
 use super::step_cache::StepCaching;
-use super::step_inputs::by_definition;
+use super::step_inputs::Sources;
 use super::workshop::Workshop;
 
 /// A key by definition, and what it was taken over.
@@ -60,9 +61,12 @@ pub(super) fn keys(
             steps.push(match &step.work {
                 None => None,
                 Some(work) => {
-                    let inputs = work.inputs(last.clone(), |transfer| {
-                        sources(transfer, step, &all, workshop)
-                    })?;
+                    let sources = ByDefinition {
+                        step,
+                        stages: &all,
+                        workshop,
+                    };
+                    let inputs = work.inputs(last.clone(), &sources)?;
                     last = inputs.fingerprint().key();
                     Some(StepKey {
                         key: last.clone(),
@@ -84,26 +88,55 @@ pub(super) struct StageKeys {
     pub(super) last: CacheKey,
 }
 
-/// Returns what a COPY or ADD takes its files from, as far as that is known before anything is executed.
-fn sources(
-    transfer: &Transfer,
-    step: &EvaluatedStep,
-    stages: &BTreeMap<usize, StageKeys>,
-    workshop: &Workshop,
-) -> Result<Vec<SourceInputs>> {
-    match &transfer.from {
-        FileSource::Context => {
+/// Files by how they come to be; those of the context, which are here, by what they are.
+struct ByDefinition<'a> {
+    step: &'a EvaluatedStep,
+    /// Those before the step's own.
+    stages: &'a BTreeMap<usize, StageKeys>,
+    workshop: &'a Workshop,
+}
+
+impl Sources for ByDefinition<'_> {
+    fn of_transfer(&self, transfer: &Transfer) -> Result<Vec<SourceInputs>> {
+        let Some(origin) = self.origin(&transfer.from) else {
             let nothing_built = BuiltStages::new();
-            workshop.with_origin(&nothing_built, &transfer.from, |origin| {
-                workshop.content_of(origin, transfer, step.span)
-            })
-        }
-        FileSource::Stage(index) => Ok(by_definition(transfer, &stages[index].last)),
-        FileSource::Image(image) => {
-            let Some(caching) = &workshop.caching else {
-                return Ok(Vec::new());
-            };
-            Ok(by_definition(transfer, &caching.key_of_image(image)))
+            let from = &transfer.from;
+            return self.workshop.with_origin(&nothing_built, from, |origin| {
+                self.workshop.content_of(origin, transfer, self.step.span)
+            });
+        };
+        let paths = transfer.sources.paths.iter();
+        let source = |path: &String| SourceInputs::Definition {
+            origin: origin.clone(),
+            path: path.clone(),
+            exclude: transfer.exclude.clone(),
+        };
+        Ok(paths.map(source).collect())
+    }
+
+    fn of_bind(&self, bind: &BindMount) -> Result<SourceInputs> {
+        let Some(origin) = self.origin(&bind.from) else {
+            let nothing_built = BuiltStages::new();
+            return self.workshop.content_of_bind(&nothing_built, bind);
+        };
+        Ok(SourceInputs::Definition {
+            origin,
+            path: bind.source.clone(),
+            exclude: Vec::new(),
+        })
+    }
+}
+
+impl ByDefinition<'_> {
+    /// Returns the key of a stage or of an image; `None` for the context.
+    fn origin(&self, from: &FileSource) -> Option<CacheKey> {
+        match from {
+            FileSource::Context => None,
+            FileSource::Stage(index) => Some(self.stages[index].last.clone()),
+            FileSource::Image(image) => {
+                let caching = self.workshop.caching.as_ref()?;
+                Some(caching.key_of_image(image))
+            }
         }
     }
 }

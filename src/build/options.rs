@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::image::{ImageFormat, LayerCompression, Platform};
+use crate::sandbox::{AgentSocket, Secret};
 
 /// Everything that decides what is built. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -19,6 +21,10 @@ pub struct BuildOptions {
     pub current_dir: PathBuf,
     /// Values of `--build-arg` by name.
     pub build_args: BTreeMap<String, String>,
+    /// Secrets that a RUN may ask for, by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// SSH agents that a RUN may ask for, by id.
+    pub agents: BTreeMap<String, Arc<AgentSocket>>,
     /// Labels of `--label`, in the order given; later ones win.
     pub labels: Vec<(String, String)>,
     /// Names of the stages to build; the first is the image. Empty for the last stage.

@@ -172,7 +172,7 @@ impl Forecaster<'_> {
             wanted.extend(stage.base.stage());
             let steps = stage.steps.iter().zip(&outlook.steps);
             let executed = steps.filter(|(_, outlook)| !outlook.is_answered);
-            wanted.extend(executed.filter_map(|(step, _)| step.source.stage()));
+            wanted.extend(executed.flat_map(|(step, _)| step.source_stages()));
         }
     }
 }

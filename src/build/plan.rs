@@ -67,7 +67,7 @@ impl Plan {
         for (index, stage) in &mut self.stages {
             let steps = stage.steps.iter().zip(&forecast[index].steps);
             let executed = steps.filter(|(_, forecast)| forecast.answer.is_none());
-            let sources = executed.filter_map(|(step, _)| step.source.stage());
+            let sources = executed.flat_map(|(step, _)| step.source_stages());
             stage.needs = stage.base.stage().into_iter().chain(sources).collect();
         }
     }
@@ -93,6 +93,16 @@ pub(super) struct PlannedStep {
     pub(super) is_trigger: bool,
     /// Where COPY takes files from.
     pub(super) source: FileSource,
+    /// Where the mounts of a RUN take files from: one for each, the context for one without files.
+    pub(super) mount_sources: Vec<FileSource>,
+}
+
+impl PlannedStep {
+    /// Returns the numbers of the stages that it takes files from.
+    pub(super) fn source_stages(&self) -> impl Iterator<Item = usize> {
+        let sources = std::iter::once(&self.source).chain(&self.mount_sources);
+        sources.filter_map(FileSource::stage)
+    }
 }
 
 /// Where an instruction takes files from.
@@ -342,12 +352,45 @@ impl Planner<'_> {
             Some(from) => self.file_source(from, stage, span).await?,
             None => FileSource::Context,
         };
+        let mount_sources = self
+            .mount_sources(&statement.instruction, stage, span)
+            .await?;
         Ok(PlannedStep {
             is_trigger: trigger_of.is_some(),
             statement,
             span,
             source,
+            mount_sources,
         })
+    }
+
+    /// Returns where the mounts of a RUN take files from. A number is no stage here, unlike in COPY (Dockerfile
+    /// reference, "RUN --mount").
+    async fn mount_sources(
+        &self,
+        instruction: &Instruction,
+        stage: usize,
+        span: Span,
+    ) -> Result<Vec<FileSource>> {
+        let Instruction::Run(run) = instruction else {
+            return Ok(Vec::new());
+        };
+        let mut sources = Vec::new();
+        for mount in &run.mounts {
+            let stage_named = |from| self.dockerfile.stage_named(from, stage);
+            sources.push(match (mount.from(), mount.from().and_then(stage_named)) {
+                (None, _) => FileSource::Context,
+                (Some(_), Some(index)) => FileSource::Stage(index),
+                (Some(from), None) => self.image_source(from, span).await?,
+            });
+        }
+        Ok(sources)
+    }
+
+    /// The image for the platform of the target, whatever the stage's own is.
+    async fn image_source(&self, name: &str, span: Span) -> Result<FileSource> {
+        let platform = &self.options.platform;
+        Ok(FileSource::Image(self.image(name, platform, span).await?))
     }
 
     async fn file_source(&self, from: &str, stage: usize, span: Span) -> Result<FileSource> {
@@ -359,11 +402,7 @@ impl Planner<'_> {
         })?;
         match index {
             Some(index) => Ok(FileSource::Stage(index)),
-            // The image for the platform of the target, whatever the stage's own is.
-            None => {
-                let platform = &self.options.platform;
-                Ok(FileSource::Image(self.image(from, platform, span).await?))
-            }
+            None => self.image_source(from, span).await,
         }
     }
 
@@ -394,6 +433,6 @@ fn trigger_text(statement: &Statement) -> Option<String> {
 }
 
 fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {
-    let sources = steps.iter().filter_map(|step| step.source.stage());
+    let sources = steps.iter().flat_map(PlannedStep::source_stages);
     base.stage().into_iter().chain(sources).collect()
 }

@@ -11,6 +11,7 @@ use crate::sandbox::{Command, Exit, Network, ResolvedUser, Stream, resolve_user}
 
 use super::action::{RunAction, Work};
 use super::layers::StageLayer;
+use super::mounts::RunMounts;
 use super::stage::StageBuilder;
 use super::{Event, LocatedError, OutputStream};
 
@@ -25,7 +26,8 @@ impl StageBuilder<'_> {
             let user = builder.user(root, &work.user, span)?;
             // A base may name a working directory that it does not have: runtimes create it.
             create_dir_all(root, Path::new(&work.working_dir), CWD_MODE, (0, 0))?;
-            let command = builder.command(run, work, user);
+            let mounts = builder.mounts(run, span)?;
+            let command = builder.command(run, work, user, &mounts);
             let mut report = |stream, bytes: &[u8]| {
                 builder.workshop.report(Event::Output {
                     step: builder.name,
@@ -55,18 +57,27 @@ impl StageBuilder<'_> {
         })
     }
 
-    fn command(&self, run: &RunAction, work: &Work, user: ResolvedUser) -> Command {
+    fn command(
+        &self,
+        run: &RunAction,
+        work: &Work,
+        user: ResolvedUser,
+        mounts: &RunMounts<'_>,
+    ) -> Command {
         let home = user.home.to_string_lossy().into_owned();
         let global = &self.workshop.global;
-        let environment = global.run_environment(&run.environment, &home);
+        let mut environment = global.run_environment(&run.environment, &home);
+        mounts.add_agent_to(&mut environment);
         let to_os = |(name, value): (String, String)| (OsString::from(name), OsString::from(value));
         Command {
             argv: run.argv.iter().map(OsString::from).collect(),
             env: environment.into_iter().map(to_os).collect(),
+            secret_env: mounts.secret_env.clone(),
             cwd: Path::new("/").join(&work.working_dir),
             user,
             hostname: Command::DEFAULT_HOSTNAME.to_owned(),
             files: run.script.iter().cloned().collect(),
+            mounts: mounts.mounts.clone(),
             network: network(run.network),
         }
     }

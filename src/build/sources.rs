@@ -10,13 +10,15 @@ use crate::cache::inputs::SourceInputs;
 use crate::context::choose_by;
 use crate::context::digest::{DigestRules, digest};
 use crate::context::dockerignore::Ignore;
-use crate::context::select::{SelectError, select};
+use crate::context::select::{SelectError, clean, select};
 use crate::dockerfile::Span;
 use crate::fs::{Choice, Metadata, PathError, Root, base_name};
+use crate::image::Digest;
 
 use super::LocatedError;
 use super::action::Transfer;
 use super::built::BuiltStages;
+use super::mount_action::BindMount;
 use super::plan::FileSource;
 use super::workshop::Workshop;
 
@@ -138,6 +140,28 @@ impl Workshop {
             }
         }
         Ok(inputs)
+    }
+
+    /// Returns what a mount shows, by content. A source that is not there is told when the step is executed.
+    pub(super) fn content_of_bind(
+        &self,
+        built: &BuiltStages,
+        bind: &BindMount,
+    ) -> Result<SourceInputs> {
+        self.with_origin(built, &bind.from, |origin| {
+            let path = clean(Path::new(&bind.source));
+            let rules = DigestRules {
+                choose: origin.choose,
+                keeps_owner: !origin.is_context,
+                keeps_xattr: origin.keeps_xattr(),
+            };
+            let digest = match origin.root.metadata(&path)? {
+                Some(_) => digest(origin.root, &path, &rules, &self.contents)?,
+                None => Digest::of(b"nothing"),
+            };
+            let name = OsString::new();
+            Ok(SourceInputs::Content { name, digest })
+        })
     }
 }
 

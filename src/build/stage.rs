@@ -19,9 +19,11 @@ use super::files::{StageFiles, StageTree};
 use super::forecast::{Answer, StageForecast, StepForecast};
 use super::keys::StepKey;
 use super::layers::{LayerContent, StageLayer};
+use super::mount_action::BindMount;
 use super::plan::{FileSource, PlannedStage, StageBase};
 use super::state::FilesState;
 use super::step_cache::{Kept, StepCaching};
+use super::step_inputs::Sources;
 use super::workshop::Workshop;
 use super::{Event, LocatedError, StepName};
 
@@ -274,23 +276,14 @@ impl<'a> StageBuilder<'a> {
         work: &Work,
         span: Span,
     ) -> Result<StepInputs> {
-        let Action::Transfer(transfer) = &work.action else {
+        if work.elsewhere().is_empty() {
             return Ok(by_definition.clone());
-        };
-        match &transfer.from {
-            FileSource::Context => Ok(by_definition.clone()),
-            FileSource::Stage(_) | FileSource::Image(_) => {
-                let sources = |transfer: &Transfer| self.content_of(transfer, span);
-                work.inputs(by_definition.parent().clone(), sources)
-            }
         }
-    }
-
-    fn content_of(&self, transfer: &Transfer, span: Span) -> Result<Vec<SourceInputs>> {
-        let workshop = self.workshop;
-        workshop.with_origin(self.built, &transfer.from, |origin| {
-            workshop.content_of(origin, transfer, span)
-        })
+        let sources = ByContent {
+            builder: self,
+            span,
+        };
+        work.inputs(by_definition.parent().clone(), &sources)
     }
 
     /// Returns which files a step is executed on, and with.
@@ -394,5 +387,25 @@ impl<'a> StageBuilder<'a> {
             let text = self.error(span, warning.as_str()).to_string();
             self.workshop.report(Event::Warning(&text));
         }
+    }
+}
+
+/// Files by what they are: all are here.
+struct ByContent<'a> {
+    builder: &'a StageBuilder<'a>,
+    span: Span,
+}
+
+impl Sources for ByContent<'_> {
+    fn of_transfer(&self, transfer: &Transfer) -> Result<Vec<SourceInputs>> {
+        let workshop = self.builder.workshop;
+        workshop.with_origin(self.builder.built, &transfer.from, |origin| {
+            workshop.content_of(origin, transfer, self.span)
+        })
+    }
+
+    fn of_bind(&self, bind: &BindMount) -> Result<SourceInputs> {
+        let workshop = self.builder.workshop;
+        workshop.content_of_bind(self.builder.built, bind)
     }
 }

@@ -22,6 +22,7 @@ use super::BuildOptions;
 use super::action::{Action, Work};
 use super::base::BaseImage;
 use super::layers::{LayerContent, PendingLayer, StageLayer, StoredLayer};
+use super::mount_carrier::CarriedMounts;
 use super::state::FilesState;
 
 /// How long a build that has failed waits for layers that are on their way to a cache.
@@ -50,6 +51,8 @@ pub struct StepCache {
     pub layers: LayerCache,
     /// Which ones.
     pub rules: CacheRules,
+    /// Where the contents of cache mounts are kept. `None` where they end with the build.
+    pub mounts: Option<CarriedMounts>,
 }
 
 /// A layer on its way to a cache. Gives a repository that has it, once it is there.

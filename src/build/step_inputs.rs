@@ -6,24 +6,30 @@ use anyhow::Result;
 
 use crate::cache::CacheKey;
 use crate::cache::inputs::{
-    AddInputs, CopyInputs, RunInputs, SourceInputs, StepInputs, WorkdirInputs,
+    AddInputs, CopyInputs, MountInputs, RunInputs, SourceInputs, StepInputs, WorkdirInputs,
 };
-use crate::dockerfile::NetworkMode;
+use crate::dockerfile::{NetworkMode, Sharing};
+use crate::sandbox::Access;
 
 use super::action::{Action, RunAction, Transfer, Work};
+use super::mount_action::{BindMount, CacheMount, MountAction, SecretMount, SshMount};
+
+/// What is said of the files that a step takes from the context, from a stage or from an image: how they come to be, or
+/// what they are.
+pub(super) trait Sources {
+    /// The files of a COPY or ADD, but for texts in the Dockerfile.
+    fn of_transfer(&self, transfer: &Transfer) -> Result<Vec<SourceInputs>>;
+    /// The files that a mount shows.
+    fn of_bind(&self, bind: &BindMount) -> Result<SourceInputs>;
+}
 
 impl Work {
-    /// Returns what the step depends on, executed on the files of `parent`. `sources` says what a COPY or ADD takes its
-    /// files from; texts in the Dockerfile are added here.
-    pub(super) fn inputs(
-        &self,
-        parent: CacheKey,
-        sources: impl FnOnce(&Transfer) -> Result<Vec<SourceInputs>>,
-    ) -> Result<StepInputs> {
+    /// Returns what the step depends on, executed on the files of `parent`.
+    pub(super) fn inputs(&self, parent: CacheKey, sources: &dyn Sources) -> Result<StepInputs> {
         Ok(match &self.action {
-            Action::Run(run) => StepInputs::Run(self.run_inputs(run, parent)),
+            Action::Run(run) => StepInputs::Run(self.run_inputs(run, parent, sources)?),
             Action::Transfer(transfer) => {
-                let copy = copy_inputs(transfer, parent, sources(transfer)?);
+                let copy = copy_inputs(transfer, parent, sources.of_transfer(transfer)?);
                 match transfer.keyword {
                     "ADD" => StepInputs::Add(AddInputs {
                         copy,
@@ -40,7 +46,12 @@ impl Work {
         })
     }
 
-    fn run_inputs(&self, run: &RunAction, parent: CacheKey) -> RunInputs {
+    fn run_inputs(
+        &self,
+        run: &RunAction,
+        parent: CacheKey,
+        sources: &dyn Sources,
+    ) -> Result<RunInputs> {
         let script = run.script.as_ref();
         let script = script.map(|script| String::from_utf8_lossy(&script.contents).into_owned());
         let mut options = BTreeMap::new();
@@ -48,7 +59,8 @@ impl Work {
         if run.network == NetworkMode::None {
             options.insert("network".to_owned(), "none".to_owned());
         }
-        RunInputs {
+        let mounts = run.mounts.iter().map(|mount| mount_inputs(mount, sources));
+        Ok(RunInputs {
             parent,
             argv: run.argv.clone(),
             script: script.unwrap_or_default(),
@@ -56,9 +68,99 @@ impl Work {
             working_dir: self.working_dir.clone(),
             user: self.user.clone(),
             options,
-            mounts: Vec::new(),
-        }
+            mounts: mounts.collect::<Result<_>>()?,
+        })
     }
+}
+
+/// Returns what counts of a mount: all that was asked for, and the files of a bind mount; neither the value of a secret,
+/// nor what is in a cache.
+fn mount_inputs(mount: &MountAction, sources: &dyn Sources) -> Result<MountInputs> {
+    Ok(match mount {
+        MountAction::Bind(bind) => MountInputs {
+            files: Some(sources.of_bind(bind)?),
+            ..options("bind", bind_options(bind))
+        },
+        MountAction::Cache(cache) => options("cache", cache_options(cache)),
+        MountAction::Tmpfs {
+            target,
+            size,
+            read_only,
+        } => {
+            let size = size.map(|size| ("size", size.to_string()));
+            let fixed = [
+                ("target", target.clone()),
+                ("read-only", read_only.to_string()),
+            ];
+            options("tmpfs", fixed.into_iter().chain(size))
+        }
+        MountAction::Secret(secret) => options("secret", secret_options(secret)),
+        MountAction::Ssh(ssh) => options("ssh", ssh_options(ssh)),
+    })
+}
+
+fn options(kind: &str, options: impl IntoIterator<Item = (&'static str, String)>) -> MountInputs {
+    let named = options.into_iter();
+    MountInputs {
+        kind: kind.to_owned(),
+        options: named.map(|(name, text)| (name.to_owned(), text)).collect(),
+        files: None,
+    }
+}
+
+fn bind_options(bind: &BindMount) -> Vec<(&'static str, String)> {
+    vec![
+        ("target", bind.target.clone()),
+        ("read-only", bind.read_only.to_string()),
+    ]
+}
+
+fn cache_options(cache: &CacheMount) -> Vec<(&'static str, String)> {
+    let sharing = match cache.sharing {
+        Sharing::Shared => "shared",
+        Sharing::Private => "private",
+        Sharing::Locked => "locked",
+    };
+    let mut options = vec![
+        ("target", cache.target.clone()),
+        ("id", cache.id.clone()),
+        ("sharing", sharing.to_owned()),
+        ("read-only", cache.read_only.to_string()),
+        ("access", access_text(cache.access)),
+    ];
+    if let Some(start) = &cache.start {
+        options.push(("from", start.from_name.clone()));
+        options.push(("source", start.source.clone()));
+    }
+    options
+}
+
+fn secret_options(secret: &SecretMount) -> Vec<(&'static str, String)> {
+    let target = secret
+        .target
+        .iter()
+        .map(|target| ("target", target.clone()));
+    let env = secret.env.iter().map(|env| ("env", env.clone()));
+    let fixed = [
+        ("id", secret.id.clone()),
+        ("required", secret.required.to_string()),
+        ("access", access_text(secret.access)),
+    ];
+    fixed.into_iter().chain(target).chain(env).collect()
+}
+
+fn ssh_options(ssh: &SshMount) -> Vec<(&'static str, String)> {
+    vec![
+        ("id", ssh.id.clone()),
+        ("target", ssh.target.clone()),
+        ("required", ssh.required.to_string()),
+        ("access", access_text(ssh.access)),
+    ]
+}
+
+fn access_text(access: Access) -> String {
+    let Access { uid, gid, mode } = access;
+    format!("{uid}:{gid} {mode:o}")
 }
 
 fn copy_inputs(
@@ -79,15 +181,4 @@ fn copy_inputs(
         chmod: transfer.chmod.clone(),
         options: BTreeMap::new(),
     }
-}
-
-/// Returns what is copied by how it comes to be: `origin` is the key of the stage's last step, or of the image.
-pub(super) fn by_definition(transfer: &Transfer, origin: &CacheKey) -> Vec<SourceInputs> {
-    let paths = transfer.sources.paths.iter();
-    let source = |path: &String| SourceInputs::Definition {
-        origin: origin.clone(),
-        path: path.clone(),
-        exclude: transfer.exclude.clone(),
-    };
-    paths.map(source).collect()
 }

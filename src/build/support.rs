@@ -37,7 +37,7 @@ fn refusal_of_run(run: &RunInstruction) -> Option<String> {
     if !run.devices.is_empty() {
         return Some("not supported: RUN --device".to_owned());
     }
-    (!run.mounts.is_empty()).then(|| not_yet("RUN --mount".to_owned()))
+    None
 }
 
 fn refusal_of_copy(copy: &CopyInstruction) -> Option<String> {

@@ -1,5 +1,6 @@
 //! What all stages of a build share.
 
+use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,16 +19,19 @@ use crate::image::LayerCompression;
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
-use crate::sandbox::{FrozenStep, Sandbox};
+use crate::sandbox::{AgentSocket, FrozenStep, Sandbox, Secret};
 use crate::snapshot::change::Excluded;
 use crate::snapshot::into_layer::append;
 use crate::snapshot::{Diff, OverlayDiff, ScanDiff};
 
 use super::base::BaseImages;
+use super::cache_dirs::CacheDirs;
+use super::context_files::ContextFiles;
 use super::evaluate::EvaluatedStep;
 use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
+use super::mount_carrier::MountCarrier;
 use super::scope::GlobalScope;
 use super::step_cache::{StepCache, StepCaching};
 use super::{BuildInput, BuildOptions, DockerfileText, Event, Progress, StepName};
@@ -56,6 +60,14 @@ pub(super) struct Workshop {
     /// The Dockerfile's escape character.
     pub(super) escape: char,
     pub(super) context: BuildContext,
+    /// What RUNs see of it.
+    pub(super) context_files: ContextFiles,
+    /// Directories that RUNs share.
+    pub(super) caches: CacheDirs,
+    /// `None` where cache mounts end with the build.
+    pub(super) carrier: Option<MountCarrier>,
+    pub(super) secrets: BTreeMap<String, Secret>,
+    pub(super) agents: BTreeMap<String, Arc<AgentSocket>>,
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
     /// `None` where nothing is cached.
@@ -91,15 +103,29 @@ impl Workshop {
             compression: compression(options),
             clamp_mtime: epoch,
         };
-        let caching = tools
-            .cache
-            .map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
+        let mut cache = tools.cache;
+        let carried = cache.as_mut().and_then(|cache| cache.mounts.take());
+        let carrier = carried.map(|carried| {
+            let (sandbox, blobs) = (&tools.sandbox, tools.images.blobs());
+            let platform = &options.platform;
+            MountCarrier::new(carried, sandbox, blobs, platform, &tools.progress)
+        });
+        let caching =
+            cache.map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
             caching,
+            carrier,
             contents: ContentDigests::new(processors),
             text: input.text,
             escape: input.dockerfile.directives.escape,
             context: input.context,
+            context_files: ContextFiles::default(),
+            caches: CacheDirs::new({
+                let sandbox = tools.sandbox.clone();
+                move || sandbox.new_files_dir()
+            }),
+            secrets: options.secrets.clone(),
+            agents: options.agents.clone(),
             global,
             images: tools.images,
             sandbox: tools.sandbox,

@@ -60,6 +60,11 @@ impl RegistryCache {
         }
     }
 
+    /// Returns the repository.
+    pub(super) fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
     /// Returns where the layers of its entries are.
     pub fn origin(&self) -> BlobOrigin {
         BlobOrigin {

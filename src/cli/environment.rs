@@ -16,6 +16,11 @@ pub(super) fn path_variable(name: &str) -> Option<PathBuf> {
     value.map(PathBuf::from)
 }
 
+/// Returns the bytes of a variable, which may be empty; `None` where it is unset.
+pub(super) fn secret_variable(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(name).map(OsString::into_encoded_bytes)
+}
+
 /// Says whether any variable's name begins with `prefix`.
 pub(super) fn has_variable_like(prefix: &str) -> bool {
     std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))

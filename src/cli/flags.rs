@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use super::no_effect::NoEffectFlags;
+use super::registry_flags::RegistryFlags;
 use super::upkeep_flags::UpkeepCommand;
 
 /// Builds a container image from a Dockerfile and pushes it, without a daemon.
@@ -103,6 +104,12 @@ pub(super) struct InputFlags {
         value_name = "PLATFORM"
     )]
     pub(super) custom_platform: Option<String>,
+    /// Secret for RUN --mount=type=secret: id=ID[,src=FILE][,env=VARIABLE][,type=file|env]; repeatable
+    #[arg(long, value_name = "SECRET")]
+    pub(super) secret: Vec<String>,
+    /// SSH agent for RUN --mount=type=ssh: ID with the agent of SSH_AUTH_SOCK, or ID=SOCKET; repeatable
+    #[arg(long, value_name = "ID[=SOCKET]")]
+    pub(super) ssh: Vec<String>,
     /// Label NAME=VALUE of the image; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) label: Vec<String>,
@@ -167,52 +174,6 @@ pub(super) enum FormatName {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Registries")]
-pub(super) struct RegistryFlags {
-    /// Push over plain HTTP
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) insecure: bool,
-    /// Accept any TLS certificate
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_tls_verify: bool,
-    #[command(flatten)]
-    pub(super) pull: PullFlags,
-}
-
-/// What both programs know of pulling.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Registries")]
-pub(super) struct PullFlags {
-    /// Pull over plain HTTP
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) insecure_pull: bool,
-    /// Registry to speak plain HTTP to; repeatable
-    #[arg(long, value_name = "HOST")]
-    pub(super) insecure_registry: Vec<String>,
-    /// Accept any TLS certificate when pulling
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_tls_verify_pull: bool,
-    /// Registry whose TLS certificate is not checked; repeatable
-    #[arg(long, value_name = "HOST")]
-    pub(super) skip_tls_verify_registry: Vec<String>,
-    /// Certificate authority of a registry, as HOST=FILE; repeatable
-    #[arg(long, value_name = "HOST=FILE")]
-    pub(super) registry_certificate: Vec<String>,
-    /// Certificate and key to show to a registry, as HOST=CERTIFICATE,KEY; repeatable
-    #[arg(long, value_name = "HOST=FILE,FILE")]
-    pub(super) registry_client_cert: Vec<String>,
-    /// Registry to pull from instead, as HOST=MIRROR[/PREFIX][;HOST=…]; several for a host are asked in their order; repeatable
-    #[arg(long, value_name = "HOST=MIRROR")]
-    pub(super) registry_map: Vec<String>,
-    /// Mirror of Docker Hub, as MIRROR[/PREFIX]; repeatable
-    #[arg(long, value_name = "MIRROR")]
-    pub(super) registry_mirror: Vec<String>,
-    /// Do not ask a registry itself when its mirrors fail
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_default_registry_fallback: bool,
-}
-
-#[derive(Debug, Args)]
 #[command(next_help_heading = "Cache")]
 pub(super) struct CacheFlags {
     /// Use the layers of former builds, and keep those of this one [default: only in --cache-dir, if that is given]
@@ -236,12 +197,29 @@ pub(super) struct CacheFlags {
     /// Do not push layers to the cache repository
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) no_push_cache: bool,
+    /// Where the contents of RUN --mount=type=cache are kept after a build that has succeeded [default: dir, if the cache directory can be written]
+    #[arg(long, value_name = "PLACE", value_enum)]
+    pub(super) cache_mounts: Option<CacheMountsPlace>,
+    /// What one of them may have: more is not kept
+    #[arg(long, value_name = "SIZE", value_parser = size, default_value = "2GB")]
+    pub(super) cache_mounts_max_size: u64,
     /// Say of each step why it was found in the cache or not
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) explain_cache: bool,
     /// Keep layers of base images unpacked in the cache directory, where it can be written and steps run on overlays
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "true", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
     pub(super) cache_unpacked: bool,
+}
+
+/// Where cache mounts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CacheMountsPlace {
+    /// Nowhere.
+    Off,
+    /// In the cache directory.
+    Dir,
+    /// In the cache repository.
+    Registry,
 }
 
 impl CacheFlags {
@@ -323,7 +301,7 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 13] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 11] = [
     "annotation",
     "bucket",
     "build-context",
@@ -334,9 +312,7 @@ pub(super) const NOT_YET_SUPPORTED: [&str; 13] = [
     "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
     "push-retry",
-    "secret",
     "single-snapshot",
-    "ssh",
 ];
 
 /// Reads a boolean as Go's `strconv.ParseBool` does: `--cache`, `--cache=true`, `--cache=1`.
@@ -351,6 +327,12 @@ pub(super) fn go_bool(text: &str) -> Result<bool, String> {
 /// Takes any path, the empty one as well: scripts write `--tar-path=$TAR`, and it is up to `options` to take that as unset.
 pub(super) fn path_or_empty() -> impl TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// Reads a size such as `10GB`, of units that are powers of 1024.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let size = crate::dockerfile::parse_size(text);
+    size.ok_or_else(|| "expected a size such as `10GB`, `512m` or `0`".to_owned())
 }
 
 /// Reads a duration as Go's `time.ParseDuration` does: `336h`, `1h30m`, `300ms`.

@@ -14,6 +14,7 @@ use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 use super::cache_options::CacheOptions;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
+use super::mount_options::{agents, secrets};
 use super::registry_options::registry_options;
 use super::step_cache_options::StepCacheOptions;
 
@@ -66,6 +67,8 @@ fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptio
         dockerfile: PathBuf::from(&flags.input.dockerfile),
         current_dir: current_dir.to_path_buf(),
         build_args: build_args(&flags.input.build_arg),
+        secrets: secrets(&flags.input.secret, current_dir)?,
+        agents: agents(&flags.input.ssh, current_dir)?,
         labels: labels(&flags.input.label)?,
         targets: flags
             .input

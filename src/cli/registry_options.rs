@@ -9,7 +9,7 @@ use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRo
 use crate::registry::{DockerConfig, Keychain, RegistryOptions};
 
 use super::environment::{self, absolute};
-use super::flags::{PullFlags, RegistryFlags};
+use super::registry_flags::{PullFlags, RegistryFlags};
 
 /// The host that `--registry-mirror` is about.
 const DOCKER_HUB: &str = "index.docker.io";

@@ -7,12 +7,13 @@ use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use tracing::warn;
 
-use crate::build::{CacheRules, StepCache};
+use crate::build::{CacheRules, CarriedMounts, StepCache};
+use crate::cache::cache_mounts::CacheMounts;
 use crate::cache::{CacheRepository, LayerCache, LocalCache};
 use crate::output::DeliveryOptions;
 use crate::registry::Registries;
 
-use super::flags::CacheFlags;
+use super::flags::{CacheFlags, CacheMountsPlace};
 
 /// What follows the name of an image's repository in that of its cache (kaniko's README, "Caching Layers").
 const REPOSITORY_SUFFIX: &str = "/cache";
@@ -24,6 +25,8 @@ pub(super) struct StepCacheOptions {
     /// As in `--cache-repo`.
     repository: Option<String>,
     rules: CacheRules,
+    mounts: CacheMountsPlace,
+    mounts_limit: u64,
     oldest: Timestamp,
 }
 
@@ -55,6 +58,7 @@ impl StepCacheOptions {
                 "if using cache with --no-push, specify cache repo with --cache-repo, or a directory with --cache-dir"
             );
         }
+        let repository_is_given = repository.is_some();
         let subject = delivery.destinations.first();
         Ok(Some(Self {
             subject: subject.map_or_else(|| context.display().to_string(), |first| first.name()),
@@ -66,6 +70,8 @@ impl StepCacheOptions {
                 pushes: !flags.no_push_cache,
                 explains: flags.explain_cache,
             },
+            mounts: mounts_place(flags, repository_is_given)?,
+            mounts_limit: flags.cache_mounts_max_size,
             oldest,
         }))
     }
@@ -86,14 +92,35 @@ impl StepCacheOptions {
             CacheRepository::open(name, registries, self.oldest)
                 .with_context(|| format!("--cache-repo is `{name}`"))
         };
+        let layers = LayerCache {
+            local,
+            repository: self.repository.as_ref().map(open).transpose()?,
+        };
+        let mounts = match self.mounts {
+            CacheMountsPlace::Off => None,
+            CacheMountsPlace::Dir => layers.local.clone().map(CacheMounts::Directory),
+            CacheMountsPlace::Registry => layers.repository.as_ref().map(CacheMounts::beside),
+        };
+        let limit = self.mounts_limit;
         Ok(StepCache {
             subject: self.subject.clone(),
-            layers: LayerCache {
-                local,
-                repository: self.repository.as_ref().map(open).transpose()?,
-            },
+            mounts: mounts
+                .filter(|mounts| mounts.is_writable())
+                .map(|mounts| CarriedMounts { mounts, limit }),
+            layers,
             rules: self.rules,
         })
+    }
+}
+
+/// Returns where cache mounts are kept.
+fn mounts_place(flags: &CacheFlags, repository_is_given: bool) -> Result<CacheMountsPlace> {
+    match flags.cache_mounts {
+        None => Ok(CacheMountsPlace::Dir),
+        Some(CacheMountsPlace::Registry) if !repository_is_given => {
+            bail!("--cache-mounts=registry needs --cache, and a --cache-repo or a --destination")
+        }
+        Some(place) => Ok(place),
     }
 }
 

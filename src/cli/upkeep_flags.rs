@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
 use super::cache_options::DEFAULT_DIR;
-use super::flags::{go_duration, path_or_empty};
+use super::flags::{go_duration, path_or_empty, size};
 
 /// What is done with a cache directory. All of it is safe while builds use the directory.
 #[derive(Debug, Subcommand)]
@@ -47,9 +47,4 @@ pub(super) struct VerifyFlags {
     /// Remove what is damaged, so that it is made anew when it is needed
     #[arg(long)]
     pub(super) repair: bool,
-}
-
-fn size(text: &str) -> Result<u64, String> {
-    let size = crate::dockerfile::parse_size(text);
-    size.ok_or_else(|| "expected a size such as `10GB`, `512m` or `0`".to_owned())
 }

@@ -16,7 +16,7 @@ pub enum CsvError {
 
 /// Splits one record into its fields, at least one. A field that starts with `"` runs to
 /// the next single `"`; `""` in it stands for one quote.
-pub(super) fn fields(record: &str) -> Result<Vec<String>, CsvError> {
+pub fn fields(record: &str) -> Result<Vec<String>, CsvError> {
     if record.is_empty() {
         return Err(CsvError::Empty);
     }

@@ -29,7 +29,7 @@ mod suggest;
 mod words;
 
 pub use ast::{Ast, Node};
-pub use csv::CsvError;
+pub use csv::{CsvError, fields as csv_fields};
 pub use directives::{Directive, Directives};
 pub use duration::parse as parse_duration;
 pub use error::{ParseError, ParseErrorKind, SyntaxError};

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use super::secret::Secret;
+use super::step_mount::StepMount;
 use super::user::ResolvedUser;
 
 /// A program with everything that it sees. Nothing is added from the builder's own environment.
@@ -13,6 +15,8 @@ pub struct Command {
     pub argv: Vec<OsString>,
     /// The whole environment, in this order.
     pub env: Vec<(OsString, OsString)>,
+    /// Further variables, whose values nobody may print; they win over those in `env`.
+    pub secret_env: Vec<(OsString, Secret)>,
     /// The working directory inside the root; it must exist.
     pub cwd: PathBuf,
     /// The user it runs as.
@@ -21,6 +25,8 @@ pub struct Command {
     pub hostname: String,
     /// Files it sees besides the root's own, read-only.
     pub files: Vec<ShownFile>,
+    /// What it sees because it asked for it.
+    pub mounts: Vec<StepMount>,
     /// The network it sees.
     pub network: Network,
 }
@@ -34,10 +40,12 @@ impl Command {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
             env: Vec::new(),
+            secret_env: Vec::new(),
             cwd: PathBuf::from("/"),
             user: ResolvedUser::root(),
             hostname: Self::DEFAULT_HOSTNAME.to_owned(),
             files: Vec::new(),
+            mounts: Vec::new(),
             network: Network::Host,
         }
     }

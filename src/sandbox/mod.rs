@@ -7,6 +7,7 @@
 //! The order is fixed: [`enter`] before any thread, then a [`Rootfs`] for each stage, in it a
 //! [`Step`] for each instruction that touches files, which becomes a [`FrozenStep`].
 
+mod agent;
 mod attempt;
 mod choice;
 mod command;
@@ -32,8 +33,11 @@ mod program;
 mod removal;
 mod rootfs;
 mod run;
+mod secret;
+mod staging;
 mod state_dir;
 mod step;
+mod step_mount;
 mod stop;
 mod storage;
 mod stubs;
@@ -50,7 +54,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::fs::{Dir, Ledger, PathError, Rights};
+use crate::fs::{Dir, Ledger, PathError, Rights, Root};
 use crate::sys::ArgumentArea;
 
 use self::network_files::NetworkFiles;
@@ -59,6 +63,7 @@ use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
+pub use self::agent::{AgentError, AgentSocket, RelayError};
 pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
 pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, enter_holding, recover_root};
@@ -71,7 +76,9 @@ pub use self::owner_maps::{OwnerMaps, become_owner};
 pub use self::owners::{EmulationSummary, Identity, OwnerEmulation};
 pub use self::rootfs::{LayerDir, Rootfs, RootfsError};
 pub use self::run::RunError;
+pub use self::secret::Secret;
 pub use self::step::Step;
+pub use self::step_mount::{Access, FileTree, Shown, StepMount};
 pub use self::stop::{Stop, StopError};
 pub use self::storage::{StorageChoice, StorageKind, UnknownStorage};
 pub use self::swap::SwapError;
@@ -274,6 +281,20 @@ impl Sandbox {
     /// Returns who the owners of files are here.
     pub fn owner_maps(&self) -> Result<OwnerMaps, PathError> {
         OwnerMaps::of_this_process()
+    }
+
+    /// Makes a fresh directory for files that steps see and that are in no root directory: root's, mode 0755. Owners
+    /// are kept in it as in every tree of this build.
+    pub fn new_files_dir(&self) -> Result<Root, PathError> {
+        let name = self.inner.new_dir(room::TREES)?;
+        let dir = Dir::open(&self.inner.dir().path().join(name))?;
+        let dir = match &self.inner.ledger {
+            Some(ledger) => dir.with_ledger(Arc::clone(ledger)),
+            None => dir,
+        };
+        dir.set_own_owner(0, 0)?;
+        dir.set_own_mode(0o755)?;
+        Ok(Root::from_dir(dir))
     }
 
     /// Removes the work directory now, and tells what went wrong with it. No root directory and no

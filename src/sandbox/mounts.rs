@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::sys::{MountFlags, Namespaces, Operation, Task};
 
 use super::command::{Command, Network, ShownFile};
-use super::places::{FilePlace, Places};
+use super::places::{FilePlace, Places, PointKind};
+use super::staging::{MountPlace, StagedMount, Staging, join};
 use super::{Inner, Mode, room};
 
 /// How many of [`shown_files`] come from the machine's network: they come first.
@@ -94,6 +95,7 @@ pub(super) fn tasks(
     inner: &Inner,
     root: &Path,
     places: &Places<'_>,
+    staging: &Staging<'_>,
     command: &Command,
 ) -> Vec<Task> {
     let mut list = List::default();
@@ -111,6 +113,7 @@ pub(super) fn tasks(
     let dev = root.join(&places.dev);
     list.mount_dev(inner, &dev);
     list.show_files(&inner.dir().path().join(room::FILES), root, &dev, places);
+    list.bind_mounts(inner, root, &dev, staging);
     let enter = if inner.setting.facts.can_pivot_root {
         Operation::EnterRoot(c_path(root))
     } else {
@@ -277,14 +280,69 @@ impl List {
         }
     }
 
+    /// Binds what the step asked for, in an order in which none hides another.
+    fn bind_mounts(&mut self, inner: &Inner, root: &Path, dev: &Path, staging: &Staging<'_>) {
+        // In a user namespace, nothing that is mounted may be uncovered.
+        let recursive = match inner.setting.mode {
+            Mode::Userns(_) => true,
+            Mode::Ns | Mode::Inplace | Mode::Chroot | Mode::None => false,
+        };
+        let mut targets: Vec<PathBuf> = Vec::new();
+        for mount in staging.mounts() {
+            let purpose = format!("mount `{}`", mount.target.display());
+            let path = match &mount.place {
+                MountPlace::Root(path) => root.join(path),
+                MountPlace::Dev(path) => {
+                    self.make_mount_point_in_dev(&purpose, dev, path, mount);
+                    dev.join(path)
+                }
+                MountPlace::In(index, rest) => join(&targets[*index], rest),
+            };
+            let operation = Operation::Bind {
+                source: c_path(&mount.source),
+                target: c_path(&path),
+                recursive,
+            };
+            self.push(&purpose, operation);
+            // A disk of the machine's, which is not the root directory's mount.
+            let target = c_path(&path);
+            self.push(&purpose, Operation::ForbidDevices { target });
+            if mount.is_read_only {
+                let target = c_path(&path);
+                self.push(purpose, Operation::ReadOnly { target, recursive });
+            }
+            targets.push(path);
+        }
+    }
+
+    fn make_mount_point_in_dev(
+        &mut self,
+        purpose: &str,
+        dev: &Path,
+        path: &Path,
+        mount: &StagedMount<'_>,
+    ) {
+        match mount.kind {
+            PointKind::Directory => {
+                self.make_dirs_in_dev(purpose, dev, path);
+                self.push(purpose, create_dir(&dev.join(path)));
+            }
+            PointKind::File => self.make_in_dev(purpose, dev, path),
+        }
+    }
+
     /// Creates a mount point in the step's own `/dev`.
     fn make_in_dev(&mut self, purpose: &str, dev: &Path, path: &Path) {
+        self.make_dirs_in_dev(purpose, dev, path);
+        self.push(purpose, empty_file(&dev.join(path), 0o644));
+    }
+
+    fn make_dirs_in_dev(&mut self, purpose: &str, dev: &Path, path: &Path) {
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.pop();
         for parent in above.into_iter().rev() {
             self.push(purpose, create_dir(&dev.join(parent)));
         }
-        self.push(purpose, empty_file(&dev.join(path), 0o644));
     }
 }
 

@@ -15,6 +15,7 @@ use super::overlay::{self, Overlay};
 use super::places::{MissingPoint, Places};
 use super::rootfs::{LayerDir, Rootfs, RootfsError};
 use super::run::{self, RunError};
+use super::staging::Staging;
 use super::stop::Stop;
 use super::view::{View, lower_names, open_merged};
 use super::{Inner, room, stubs};
@@ -87,12 +88,15 @@ impl<'a> OverlayStep<'a> {
         }
         let base = self.merged.as_ref().map_or(self.below.root(), Merged::root);
         let places = Places::find(base, &files, mounts::NETWORK_FILES)?;
-        let stubs = self.make_stubs(base, &places.missing)?;
+        let inner = Arc::clone(&self.inner);
+        let staging = Staging::prepare(&inner, base, &places, &command.mounts)?;
+        let missing = [places.missing.as_slice(), staging.missing()].concat();
+        let stubs = self.make_stubs(base, &missing)?;
         if stubs.is_some() || self.merged.is_none() {
             self.remount(stubs)?;
         }
         let root = self.merged.as_ref().expect("mounted above").root();
-        run::run(&self.inner, root, &places, command, stop, output)
+        run::run(&self.inner, root, &places, &staging, command, stop, output)
     }
 
     /// Ends the step: its changes become the top layer of the root directory.

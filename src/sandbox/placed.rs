@@ -16,12 +16,17 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use crate::fs::{
     Dir, FileKind, PathError, Root, Timestamp, device_number, empty_if_named, remove_tree,
 };
 
 use super::rootfs::RootfsError;
+use super::secret::Secret;
+use super::step_mount::Access;
 
 /// Something that a command needs, and where.
 #[derive(Debug, Clone)]
@@ -46,6 +51,11 @@ pub(super) enum Thing {
         /// Mode bits, 0o7777 only. The owner is root.
         mode: u32,
     },
+    /// As `File`, with an owner, and contents that nobody may print.
+    Secret { contents: Secret, access: Access },
+    /// Whatever has this name in a directory on the tree's file system, in place of the image's. Afterwards it is
+    /// there again, with what the command did to it.
+    Moved { home: Arc<Root>, name: OsString },
     /// A device that everybody may use, in place of anything else of that name in the image.
     Device(FileKind),
     /// A symbolic link with this text, where the image has nothing.
@@ -65,6 +75,13 @@ pub(super) fn devices(dev: &Path) -> Vec<Wanted> {
     let devices = DEVICES.iter().map(device);
     devices.chain(LINKS.iter().map(link)).collect()
 }
+
+/// What a mount point that is a file looks like.
+const ROOTS_FILE: Access = Access {
+    uid: 0,
+    gid: 0,
+    mode: 0o644,
+};
 
 /// Name, major and minor number (kernel, admin-guide/devices.txt).
 const DEVICES: [(&str, u32, u32); 6] = [
@@ -92,6 +109,8 @@ fn place_of(tree: &Root, wanted: &Wanted) -> Result<PathBuf, PathError> {
             Thing::Directory
             | Thing::FilePoint
             | Thing::File { .. }
+            | Thing::Secret { .. }
+            | Thing::Moved { .. }
             | Thing::Device(_)
             | Thing::Link(_),
             _,
@@ -130,8 +149,21 @@ struct Made {
     kind: MadeKind,
     /// A file with contents: to be emptied if the command moved it.
     shown: Option<File>,
+    /// Where it is to be afterwards.
+    home: Option<Home>,
     /// What the image has there, by its name in `aside`.
     instead_of: Option<OsString>,
+}
+
+/// Where something comes from.
+#[derive(Debug)]
+struct Home {
+    dir: Arc<Root>,
+    name: OsString,
+    /// Device and inode of what it is.
+    identity: (u64, u64),
+    /// Open, so that it is found wherever the command has moved it.
+    tree: Option<Dir>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -199,9 +231,12 @@ impl Placed {
         let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return match wanted.thing {
                 Thing::Directory => Ok(()),
-                Thing::FilePoint | Thing::File { .. } | Thing::Device(_) | Thing::Link(_) => {
-                    Err(wrong("its root directory"))
-                }
+                Thing::FilePoint
+                | Thing::File { .. }
+                | Thing::Secret { .. }
+                | Thing::Moved { .. }
+                | Thing::Device(_)
+                | Thing::Link(_) => Err(wrong("its root directory")),
             };
         };
         let Some(parent) = self.make_way(tree, above)? else {
@@ -215,11 +250,14 @@ impl Placed {
             (Thing::Directory, Some(FileKind::Directory))
             | (Thing::FilePoint | Thing::Link(_), Some(_)) => {}
             (Thing::Directory, Some(_)) => return Err(wrong("a file")),
-            (Thing::File { .. } | Thing::Device(_), Some(FileKind::Directory)) => {
+            (
+                Thing::File { .. } | Thing::Secret { .. } | Thing::Device(_),
+                Some(FileKind::Directory),
+            ) => {
                 return Err(wrong("a directory"));
             }
             (Thing::Device(device), Some(found)) if *device == found => {}
-            (Thing::FilePoint, None) => self.make_file(parent, name, b"", 0o644)?,
+            (Thing::FilePoint, None) => self.make_file(parent, name, b"", ROOTS_FILE)?,
             (Thing::Link(text), None) => {
                 let dir = &self.parents[parent].dir;
                 dir.create_symlink(text, name)?;
@@ -227,12 +265,26 @@ impl Placed {
             }
             (Thing::File { contents, mode }, Some(_) | None) => {
                 self.set_aside(parent, name, is_there)?;
-                self.make_file(parent, name, contents, *mode)?;
-                // For reading only: the kernel runs no program that somebody may write to.
-                let file = self.parents[parent].dir.open_file(name)?;
-                if let Some(made) = self.made.last_mut() {
-                    made.shown = Some(file);
+                let access = Access {
+                    mode: *mode,
+                    ..ROOTS_FILE
+                };
+                self.show_file(parent, name, contents, access)?;
+            }
+            (Thing::Secret { contents, access }, Some(_) | None) => {
+                self.set_aside(parent, name, is_there)?;
+                self.show_file(parent, name, contents.reveal(), *access)?;
+            }
+            (Thing::Moved { home, name: there }, found) => {
+                let moved = home.dir().metadata_of(there)?;
+                match (moved.is_some_and(|moved| moved.is_dir()), found) {
+                    (true, None | Some(FileKind::Directory)) | (false, None) => {}
+                    (true, Some(_)) => return Err(wrong("a file")),
+                    (false, Some(FileKind::Directory)) => return Err(wrong("a directory")),
+                    (false, Some(_)) => {}
                 }
+                self.set_aside(parent, name, is_there)?;
+                self.move_in(parent, name, home, there)?;
             }
             (Thing::Device(device), Some(_) | None) => match self.make_device(*device)? {
                 Some(fresh) => {
@@ -297,20 +349,66 @@ impl Placed {
         made.set_own_mode(0o755)
     }
 
+    /// Makes a file that is emptied should the command move it.
+    fn show_file(
+        &mut self,
+        parent: usize,
+        name: &OsStr,
+        contents: &[u8],
+        access: Access,
+    ) -> Result<(), PathError> {
+        self.make_file(parent, name, contents, access)?;
+        // For reading only: the kernel runs no program that somebody may write to.
+        let file = self.parents[parent].dir.open_file(name)?;
+        if let Some(made) = self.made.last_mut() {
+            made.shown = Some(file);
+        }
+        Ok(())
+    }
+
+    /// Moves something in that is moved back later.
+    fn move_in(
+        &mut self,
+        parent: usize,
+        name: &OsStr,
+        home: &Arc<Root>,
+        there: &OsStr,
+    ) -> Result<(), PathError> {
+        let from = home.dir();
+        let Some(found) = from.metadata_of(there)? else {
+            return Err(PathError::new("move", from.path_of(there), Errno::NOENT));
+        };
+        let tree = match found.is_dir() {
+            true => Some(from.open_dir(there)?),
+            false => None,
+        };
+        from.rename(there, &self.parents[parent].dir, name)?;
+        self.note(parent, name, MadeKind::Thing);
+        if let Some(made) = self.made.last_mut() {
+            made.home = Some(Home {
+                dir: Arc::clone(home),
+                name: there.to_os_string(),
+                identity: (found.dev, found.ino),
+                tree,
+            });
+        }
+        Ok(())
+    }
+
     /// Makes a file in its place: it may be on another file system than `aside`.
     fn make_file(
         &mut self,
         parent: usize,
         name: &OsStr,
         contents: &[u8],
-        mode: u32,
+        access: Access,
     ) -> Result<(), PathError> {
         let dir = &self.parents[parent].dir;
         let mut file = dir.create_new_file(name, 0o600)?;
         let written = file
             .write_all(contents)
-            .and_then(|()| file.set_owner(0, 0))
-            .and_then(|()| file.set_mode(mode));
+            .and_then(|()| file.set_owner(access.uid, access.gid))
+            .and_then(|()| file.set_mode(access.mode));
         self.note(parent, name, MadeKind::Thing);
         written
     }
@@ -349,6 +447,7 @@ impl Placed {
             name: name.to_os_string(),
             kind,
             shown: None,
+            home: None,
             instead_of: None,
         });
     }
@@ -368,7 +467,11 @@ impl Placed {
         let (dir, name) = (&self.parents[made.parent].dir, made.name.as_os_str());
         match made.kind {
             MadeKind::Way(ino) => return remove_way(dir, name, ino),
-            MadeKind::Thing => drop_entry(dir, name)?,
+            MadeKind::Thing => {}
+        }
+        match &made.home {
+            Some(home) => home.bring_back(dir, name, strays)?,
+            None => drop_entry(dir, name)?,
         }
         if let Some(own) = &made.instead_of {
             match self.aside.rename(own, dir, name) {
@@ -382,6 +485,29 @@ impl Placed {
             && empty_if_named(file, &path)?
         {
             strays.push(path);
+        }
+        Ok(())
+    }
+}
+
+impl Home {
+    /// Moves it back from `name` in `dir`. One that the command has moved elsewhere loses what is in it.
+    fn bring_back(
+        &self,
+        dir: &Dir,
+        name: &OsStr,
+        strays: &mut Vec<PathBuf>,
+    ) -> Result<(), PathError> {
+        let found = dir.metadata_of(name)?;
+        if found.is_some_and(|found| (found.dev, found.ino) == self.identity) {
+            return dir.rename(name, self.dir.dir(), &self.name);
+        }
+        drop_entry(dir, name)?;
+        if let Some(tree) = &self.tree {
+            for name in tree.names()? {
+                remove_tree(tree, &name)?;
+            }
+            strays.push(dir.path_of(name));
         }
         Ok(())
     }

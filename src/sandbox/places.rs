@@ -94,7 +94,7 @@ impl<'a> Places<'a> {
     }
 
     /// Says whether `path` is hidden by a mount of ours.
-    fn is_covered(&self, path: &Path) -> bool {
+    pub(super) fn is_covered(&self, path: &Path) -> bool {
         [&self.proc, &self.sys, &self.dev]
             .into_iter()
             .any(|covered| path.starts_with(covered))
@@ -102,7 +102,7 @@ impl<'a> Places<'a> {
 }
 
 /// Resolves `target` in `root` and notes it in `missing` if nothing is there.
-fn find_point(
+pub(super) fn find_point(
     root: &Root,
     target: &Path,
     kind: PointKind,
@@ -129,7 +129,7 @@ fn find_point(
     Ok(path)
 }
 
-fn has_file_on_the_way(root: &Root, path: &Path) -> Result<bool, RootfsError> {
+pub(super) fn has_file_on_the_way(root: &Root, path: &Path) -> Result<bool, RootfsError> {
     for ancestor in path.ancestors().skip(1) {
         if let Some(metadata) = root.symlink_metadata(ancestor)? {
             return Ok(!metadata.is_dir());
@@ -140,7 +140,7 @@ fn has_file_on_the_way(root: &Root, path: &Path) -> Result<bool, RootfsError> {
 
 /// Returns the rest of a path below `/dev`, by its text: what the image has in its `/dev` is hidden
 /// by the step's own.
-fn below_dev(target: &Path) -> Option<PathBuf> {
+pub(super) fn below_dev(target: &Path) -> Option<PathBuf> {
     let target = target.strip_prefix("/").unwrap_or(target);
     let inside = target.strip_prefix("dev").ok()?;
     let is_plain = |component| matches!(component, Component::Normal(_));

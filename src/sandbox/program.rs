@@ -20,6 +20,9 @@ pub(super) fn program_of(command: &Command) -> Result<Program, RunError> {
     for file in &command.files {
         text("path of a file", file.target.as_os_str().as_bytes())?;
     }
+    for mount in &command.mounts {
+        text("target of a mount", mount.target.as_os_str().as_bytes())?;
+    }
     let candidates = candidates(program, path_of(command));
     Ok(Program {
         candidates: candidates
@@ -31,18 +34,26 @@ pub(super) fn program_of(command: &Command) -> Result<Program, RunError> {
             .iter()
             .map(|argument| text("argument", argument.as_bytes()))
             .collect::<Result<_, _>>()?,
-        environment: command
-            .env
+        environment: assignments(command)
             .iter()
-            .map(|(name, value)| {
-                let assignment = [name.as_bytes(), b"=", value.as_bytes()].concat();
-                text("environment", &assignment)
-            })
+            .map(|assignment| text("environment", assignment))
             .collect::<Result<_, _>>()?,
         uid: command.user.uid,
         gid: command.user.gid,
         groups: all_groups(command),
     })
+}
+
+/// Returns the environment, each variable once if a secret is among those of its name.
+fn assignments(command: &Command) -> Vec<Vec<u8>> {
+    let secrets = &command.secret_env;
+    let is_secret = |name: &OsStr| secrets.iter().any(|(secret, _)| secret == name);
+    let plain = command.env.iter().filter(|(name, _)| !is_secret(name));
+    let plain = plain.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    let secret = secrets
+        .iter()
+        .map(|(name, value)| [name.as_bytes(), b"=", value.reveal()].concat());
+    plain.chain(secret).collect()
 }
 
 /// The primary group is among the supplementary ones, as in containerd: otherwise a program could

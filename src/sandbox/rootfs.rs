@@ -61,6 +61,21 @@ pub enum RootfsError {
     /// The layers could not be mounted.
     #[error(transparent)]
     Overlay(#[from] OverlayError),
+    /// Something that a step asked for could not be mounted.
+    #[error("cannot mount {what} for the step")]
+    Mount {
+        /// What it is.
+        what: &'static str,
+        /// The kernel's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Without mounts, a directory is in one place only.
+    #[error("cannot mount `{}` for the step: without mounts, one cache can be in one place only", .0.display())]
+    Twice(std::path::PathBuf),
+    /// In the container's own root directory, its mounts cannot be moved.
+    #[error("cannot mount `{}` for the step: a mount of this container is there", .0.display())]
+    OwnMount(std::path::PathBuf),
     /// Something that must be shown to a step cannot be: the image has something else there.
     #[error("cannot show `{}` to the step: the image has {found} there", target.display())]
     Target {

@@ -13,12 +13,14 @@ use crate::sys::{
     self, Capabilities, Errno, Interception, Launch, Namespaces, Program, Report, SetupStep, Task,
 };
 
+use super::agent::RelayError;
 use super::command::{Command, Exit, Network, Stream};
 use super::follow::follow;
 use super::owners::Identity;
 use super::places::Places;
 use super::program::program_of;
 use super::rootfs::RootfsError;
+use super::staging::Staging;
 use super::stop::Stop;
 use super::swap::SwapError;
 use super::{Inner, Mode, mounts};
@@ -52,6 +54,9 @@ pub enum RunError {
     /// The root directory could not be put in the place of the container's, or back.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// The socket of an agent could not be lent.
+    #[error(transparent)]
+    Agent(#[from] RelayError),
     /// There is no way to run anything.
     #[error("no command can be run in isolation `{}`", .0.name())]
     NoRun(Mode),
@@ -135,6 +140,11 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// Returns what is started.
+    pub(super) fn command(&self) -> &Command {
+        self.command
+    }
+
     /// Returns who the command is to be.
     pub(super) fn identity(&self) -> Identity {
         let program = &self.program;
@@ -208,11 +218,12 @@ pub(super) fn run(
     inner: &Inner,
     root: &Root,
     places: &Places<'_>,
+    staging: &Staging<'_>,
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, RunError> {
-    let tasks = mounts::tasks(inner, root.path(), places, command);
+    let tasks = mounts::tasks(inner, root.path(), places, staging, command);
     let prepared = Prepared::new(command, tasks, mounts::namespaces(inner))?;
     let report = prepared.run(inner, stop, output)?;
     prepared.exit(root, report)

@@ -5,12 +5,12 @@
 
 use std::sync::Arc;
 
-use crate::fs::{Dir, PathError, Root};
+use crate::fs::{PathError, Root};
 
 use super::command::{Command, Exit, Stream};
 use super::run::RunError;
 use super::stop::Stop;
-use super::{Inner, Sandbox, room, tree_run};
+use super::{Inner, Sandbox, tree_run};
 
 /// A tree. Kept until the sandbox closes.
 #[derive(Debug)]
@@ -23,18 +23,8 @@ impl Tree {
     /// Makes an empty root directory, as FROM scratch has it: root's, mode 0755.
     pub fn new(sandbox: &Sandbox) -> Result<Self, PathError> {
         let inner = Arc::clone(&sandbox.inner);
-        let name = inner.new_dir(room::TREES)?;
-        let dir = Dir::open(&inner.dir().path().join(name))?;
-        let dir = match &inner.ledger {
-            Some(ledger) => dir.with_ledger(Arc::clone(ledger)),
-            None => dir,
-        };
-        dir.set_own_owner(0, 0)?;
-        dir.set_own_mode(0o755)?;
-        Ok(Self {
-            inner,
-            root: Root::from_dir(dir),
-        })
+        let root = sandbox.new_files_dir()?;
+        Ok(Self { inner, root })
     }
 
     /// Returns the files, to read and write. They are exactly the image's.

@@ -8,6 +8,7 @@ mod inplace;
 mod kernel_dirs;
 mod mounted;
 mod props;
+mod requested;
 
 pub(super) use self::inplace::put_root_back;
 

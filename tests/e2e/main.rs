@@ -24,6 +24,7 @@ mod harness;
 mod hostile;
 mod interrupted;
 mod main_job;
+mod mounts;
 mod oracle;
 mod reproducible;
 mod run;

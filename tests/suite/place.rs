@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 /// The time that every build is given: later than all that the bases and contexts have, earlier than today.
 pub(crate) const EPOCH: &str = "1700000000";
 
+/// A secret that every build is given: a variable that every build has anyway.
+const SECRET: &str = "--secret=id=epoch,env=SOURCE_DATE_EPOCH";
+
 const ZOO: &str = "base/zoo:1";
 
 pub(crate) struct Place {
@@ -44,7 +47,7 @@ impl Place {
         }
     }
 
-    /// The flags that give a case its bases.
+    /// The flags that give a case its bases and its secret.
     pub(crate) fn build_args(&self, case: &Case) -> Vec<String> {
         let arguments = [
             ("BASE", BaseName::Busybox),
@@ -57,6 +60,7 @@ impl Place {
         });
         wanted
             .map(|(argument, name)| format!("--build-arg={argument}={}", self.base(name)))
+            .chain([SECRET.to_owned()])
             .collect()
     }
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::encoding::Encoder;
+use super::layer_cache::CacheRepository;
 use super::local_cache::{BlobProblem, LocalCache, LocalCacheError};
 use crate::fs::{PathError, Root};
 use crate::image::blob_store::{BlobError, BlobStore};
@@ -143,6 +144,22 @@ impl MountName {
 }
 
 impl CacheMounts {
+    /// Keeps archives beside the layers of steps.
+    pub fn beside(layers: &CacheRepository) -> Self {
+        match layers {
+            CacheRepository::Registry(registry) => Self::Repository(registry.repository().clone()),
+            CacheRepository::Directory(cache) => Self::Directory(Arc::clone(cache)),
+        }
+    }
+
+    /// Says whether anything can be kept, as far as is known.
+    pub fn is_writable(&self) -> bool {
+        match self {
+            Self::Directory(cache) => cache.is_writable(),
+            Self::Repository(_) => true,
+        }
+    }
+
     /// Fills an empty directory with what was kept. Returns the digest of the tar; `None` if nothing was. After an error
     /// the directory may hold a part.
     pub async fn restore(

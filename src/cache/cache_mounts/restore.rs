@@ -90,7 +90,10 @@ async fn fetch(
 ) -> Result<(), CacheMountError> {
     // A chunk that does not get smaller has a frame around it.
     let limit = 2 * CHUNK_MAX_BYTES as u64;
-    let fetching = stream::iter(chunks).map(|chunk| repository.fetch_blob(chunk, limit));
+    let fetching = stream::iter(chunks.to_vec()).map(|chunk| {
+        let repository = repository.clone();
+        async move { repository.fetch_blob(&chunk, limit).await }
+    });
     let mut fetching = fetching.buffered(FETCHING);
     while let Some(chunk) = fetching.next().await {
         if writer.write_all(&chunk?).await.is_err() {

@@ -12,6 +12,7 @@ use super::super::stop::Stop;
 use super::super::{Inner, mounts};
 use super::kernel_dirs::KernelDirs;
 use super::props::{Props, wanted_files};
+use super::requested::Requested;
 
 pub(super) fn run(
     inner: &Inner,
@@ -22,6 +23,7 @@ pub(super) fn run(
 ) -> Result<Exit, RunError> {
     let tasks = mounts::chroot_tasks(root.path(), command);
     let prepared = Prepared::new(command, tasks, Namespaces::Shared)?;
+    let requested = Requested::prepare(inner, &command.mounts)?;
     let kernel_dirs = KernelDirs::put(inner, root)?;
     let devices = Props::put(inner, root, &devices(Path::new("dev")))?;
     if !devices.skipped().is_empty() {
@@ -35,9 +37,11 @@ pub(super) fn run(
     let mut wanted = wanted_files(root, files, &[])?;
     wanted.extend(null_file(root, &devices)?);
     let props = Props::put(inner, root, &wanted)?;
+    let mounts = Props::put(inner, root, requested.wanted())?;
     let outcome = prepared
         .run(inner, stop, output)
         .and_then(|report| prepared.exit(root, report));
+    let outcome = super::after_cleaning(outcome, mounts.take_back());
     let outcome = super::after_cleaning(outcome, props.take_back());
     let outcome = super::after_cleaning(outcome, devices.take_back());
     super::after_cleaning(outcome, kernel_dirs.take_back())

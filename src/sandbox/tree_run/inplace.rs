@@ -16,6 +16,7 @@ use super::super::stop::Stop;
 use super::super::swap::{Inside, Swap, SwapError, mount_points, recover};
 use super::super::{Inner, mounts, room};
 use super::props::{Props, other_mount, wanted_files};
+use super::requested::{Requested, check_places};
 
 pub(super) fn run(
     inner: &Inner,
@@ -28,6 +29,7 @@ pub(super) fn run(
     let _place = place.unwrap_or_else(PoisonError::into_inner);
     let tasks = mounts::inplace_tasks(command);
     let prepared = Prepared::new(command, tasks, Namespaces::Shared)?;
+    let requested = Requested::prepare(inner, &command.mounts)?;
     // Opened while their paths lead to them.
     let root = Dir::open(Path::new("/"))?;
     let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
@@ -38,7 +40,7 @@ pub(super) fn run(
     let visit = Visit::begin(inner, &swap, tree)?;
     // From here on no path of ours leads where it did, unless it is kept.
     let root = Root::from_dir(root);
-    let outcome = run_in(inner, &root, &kept, &prepared, command, stop, output);
+    let outcome = run_in(inner, &root, &kept, &prepared, &requested, stop, output);
     super::after_cleaning(outcome, visit.end())
 }
 
@@ -55,14 +57,16 @@ fn run_in(
     root: &Root,
     kept: &[PathBuf],
     prepared: &Prepared<'_>,
-    command: &Command,
+    requested: &Requested<'_>,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
 ) -> Result<Exit, RunError> {
+    check_places(root, requested, kept)?;
     // What the container has as a mount is in place.
-    let files = mounts::shown_files(inner, command);
+    let files = mounts::shown_files(inner, prepared.command());
     let mut by_mount: BTreeMap<Option<PathBuf>, Vec<Wanted>> = BTreeMap::new();
-    for wanted in wanted_files(root, files, kept)? {
+    let files = wanted_files(root, files, kept)?;
+    for wanted in files.into_iter().chain(requested.wanted().iter().cloned()) {
         let mount = other_mount(root, &wanted.path)?;
         by_mount.entry(mount).or_default().push(wanted);
     }

@@ -10,8 +10,9 @@ use super::super::command::{Command, Exit, Stream};
 use super::super::mounts;
 use super::super::owners::OwnerEmulation;
 use super::super::placed::{Thing, Wanted};
-use super::super::places::{Places, PointKind};
+use super::super::places::{MissingPoint, Places, PointKind};
 use super::super::run::{Prepared, RunError};
+use super::super::staging::Staging;
 use super::super::stop::Stop;
 use super::props::Props;
 
@@ -24,10 +25,21 @@ pub(super) fn run(
 ) -> Result<Exit, RunError> {
     let files = mounts::shown_files(inner, command);
     let places = Places::find(root, &files, mounts::NETWORK_FILES)?;
+    let staging = Staging::prepare(inner, root, &places, &command.mounts)?;
     let mut tasks = mounts::tree_tasks(root.path());
-    tasks.extend(mounts::tasks(inner, root.path(), &places, command));
+    tasks.extend(mounts::tasks(
+        inner,
+        root.path(),
+        &places,
+        &staging,
+        command,
+    ));
     let prepared = Prepared::new(command, tasks, mounts::namespaces(inner))?;
-    let props = Props::put(inner, root, &mount_points(&places))?;
+    let props = Props::put(
+        inner,
+        root,
+        &mount_points(places.missing.iter().chain(staging.missing())),
+    )?;
     let outcome = run_with_owners(inner, &prepared, stop, output)
         .and_then(|report| prepared.exit(root, report));
     super::after_cleaning(outcome, props.take_back())
@@ -55,8 +67,7 @@ fn run_with_owners(
 }
 
 /// Returns the mount points that the image lacks.
-fn mount_points(places: &Places<'_>) -> Vec<Wanted> {
-    let missing = places.missing.iter();
+fn mount_points<'a>(missing: impl Iterator<Item = &'a MissingPoint>) -> Vec<Wanted> {
     missing
         .map(|point| Wanted {
             path: point.path.clone(),

@@ -46,6 +46,16 @@ fn job(template: &Value, name: &str) -> Value {
 
 /// Runs a job of the template with the variables that GitLab sets, and those of the test.
 fn run(project: &Project, name: &str, variables: &[(&str, &str)]) -> Ended {
+    run_with_cache(project, name, variables, &TestDir::new())
+}
+
+/// As `run`, with a directory that the runner mounts for all jobs.
+fn run_with_cache(
+    project: &Project,
+    name: &str,
+    variables: &[(&str, &str)],
+    cache: &TestDir,
+) -> Ended {
     let job = job(&project.template(TEMPLATE), name);
     assert_eq!(job["image"]["entrypoint"], serde_json::json!([""]));
     let scripts = TestDir::new();
@@ -71,6 +81,7 @@ fn run(project: &Project, name: &str, variables: &[(&str, &str)]) -> Ended {
         .env("CI_COMMIT_SHORT_SHA", "1a2b3c4d")
         .env("CI_COMMIT_REF_SLUG", "main")
         .volume(project.checkout.path(), CHECKOUT)
+        .volume(cache.path(), "/cache")
         .read_only_volume(scripts.path(), "/scripts");
     for (name, value) in variables {
         call = call.env(name, value);
@@ -140,6 +151,49 @@ fn a_job_takes_its_logins_from_docker_auth_config() {
         &project,
         "build-with-docker-auth-config",
         &[("DOCKER_AUTH_CONFIG", &credentials)],
+    );
+    check_image(&project.registry, "team/app:1a2b3c4d", &project.base);
+}
+
+/// Which steps the build of a job has taken from a cache.
+fn cached(ended: &Ended) -> Vec<String> {
+    let lines = ended.stderr.lines();
+    let cached = lines.filter_map(|line| line.split_once("] CACHED "));
+    cached.map(|(_, step)| step.to_owned()).collect()
+}
+
+#[test]
+fn a_job_finds_the_layers_of_the_one_before_it() {
+    let project = Project::new(DOCKERFILE);
+    let steps = ["COPY greeting /", "RUN echo worker >/name"];
+    let first = run(&project, "build-with-cache", &[]);
+    assert_eq!(cached(&first), Vec::<String>::new());
+    let second = run(&project, "build-with-cache", &[]);
+    assert_eq!(cached(&second), steps);
+    check_image(&project.registry, "team/app:1a2b3c4d", &project.base);
+}
+
+#[test]
+fn a_schedule_fills_the_directory_that_jobs_build_from() {
+    let project = Project::new(DOCKERFILE);
+    let cache = TestDir::new();
+    let warmed = run_with_cache(&project, "warm-cache-directory", &[], &cache);
+    assert!(
+        warmed.stderr.contains("base/busybox:1"),
+        "{}",
+        warmed.stderr
+    );
+    let requests = project.registry.requests().len();
+    let build = |name| run_with_cache(&project, name, &[], &cache);
+    let first = build("build-with-cache-directory");
+    assert_eq!(cached(&first), Vec::<String>::new());
+    let pulled = project.registry.requests().into_iter().skip(requests);
+    let is_pull = |request: &String| request.starts_with("GET /v2/base/busybox/blobs/");
+    assert_eq!(pulled.filter(is_pull).count(), 0);
+    let second = build("build-with-cache-directory");
+    assert_eq!(
+        cached(&second),
+        ["COPY greeting /", "RUN echo worker >/name"]
     );
     check_image(&project.registry, "team/app:1a2b3c4d", &project.base);
 }

@@ -3,8 +3,10 @@
 mod changes;
 mod damaged;
 mod directory;
+mod explained;
 mod log;
 mod mixed;
+mod mounts;
 mod policies;
 mod project;
 mod race;
