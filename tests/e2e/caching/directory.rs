@@ -2,7 +2,8 @@
 
 use super::log::{assert_all_cached, assert_none_cached};
 use super::project::Project;
-use crate::support::{Base, Context, Proxy, Registry, TestDir};
+use crate::support::cache_dir::CacheDir;
+use crate::support::{Base, Context, Proxy, Registry, Site, Who};
 
 fn context(base: &str) -> Context {
     Context::new(format!(
@@ -22,13 +23,13 @@ fn a_directory_answers_every_step_and_the_registry_is_asked_for_the_tag_of_the_b
         "app",
         context(&proxy.reference("base/busybox:1")),
     );
-    let dir = TestDir::new();
-    let cache = format!("--cache-dir={}", dir.join("cache").display());
-    let first = project.build(&[&cache]);
+    let cache = CacheDir::new(Who::Root);
+    let flag = cache.flag();
+    let first = project.build(&[&flag]);
     assert_none_cached(&first.build);
     proxy.take();
 
-    let again = project.build(&[&cache]);
+    let again = project.build(&[&flag]);
     assert_all_cached(&again.build);
     assert_eq!(again.digest, first.digest);
     let asked = proxy.take().requests;
@@ -45,14 +46,30 @@ fn a_directory_named_as_a_repository_is_a_cache_for_all_steps_too() {
     let registry = Registry::start();
     let base = Base::Busybox.push_to(&registry);
     let project = Project::new(&registry, "app", context(&base.reference));
-    let dir = TestDir::new();
-    let cache = format!("--cache-repo=oci:{}", dir.join("cache").display());
-    let flags = ["--cache", "--cache-copy-layers", &cache];
+    let cache = CacheDir::new(Who::Root);
+    let repository = format!("--cache-repo=oci:{}", cache.path().display());
+    let flags = ["--cache", "--cache-copy-layers", &repository];
     assert_none_cached(&project.build(&flags).build);
     let again = project.build(&flags);
     assert_all_cached(&again.build);
     assert_eq!(registry.tags("app/cache"), Vec::<String>::new());
     project.assert_same_as_uncached(&again, &[], &base);
-    let verified = super::project::verify(&dir.join("cache"));
-    assert_eq!(verified.code(), 0, "{verified:?}");
+    cache.assert_whole();
+}
+
+#[test]
+fn a_users_directory_is_as_good_as_roots() {
+    let site = Site::busybox();
+    for who in Who::BOTH {
+        let cache = CacheDir::new(who);
+        let context = context(&site.base.reference);
+        let build = || {
+            let build = site.executor(who, &context).arg(cache.flag()).run();
+            build.assert_success();
+            build
+        };
+        assert_none_cached(&build());
+        assert_all_cached(&build());
+        cache.assert_whole();
+    }
 }

@@ -2,11 +2,7 @@
 
 use crate::support::executor::Build;
 use crate::support::oracle::complaints_about;
-use crate::support::process::{Ended, Running};
 use crate::support::{BaseImage, Context, Executor, Image, Registry, Who};
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
 /// Every layer's latest time: what is built twice from the same input has one digest.
 pub(super) const EPOCH: &str = "1577836800";
@@ -93,11 +89,4 @@ impl<'a> Project<'a> {
     pub(super) fn destination(&self) -> String {
         self.registry.reference(&format!("{}:1", self.repository))
     }
-}
-
-/// Reads all of a cache directory: exit 0 if nothing is damaged.
-pub(super) fn verify(dir: &Path) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_executor"));
-    command.args(["cache", "verify", "--cache-dir"]).arg(dir);
-    Running::start("executor", command, Duration::from_secs(120)).wait()
 }

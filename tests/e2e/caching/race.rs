@@ -1,10 +1,10 @@
 //! Executors and a warmer at work in one cache directory, killed at any moment: it stays whole.
 
-use super::project::{EPOCH, Project, verify};
+use super::project::{EPOCH, Project};
+use crate::support::cache_dir::CacheDir;
 use crate::support::process::{Ended, Running};
-use crate::support::{Base, Context, Registry, TestDir};
+use crate::support::{Base, Context, Registry, TestDir, Who};
 use rustix::process::Signal;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ fn a_directory_stays_whole_whoever_is_killed_while_writing() {
     let registry = Registry::start();
     let base = Base::Busybox.push_to(&registry);
     let dir = TestDir::new();
-    let cache = dir.join("cache");
-    let flag = format!("--cache-dir={}", cache.display());
+    let cache = CacheDir::new(Who::Root);
+    let flag = cache.flag();
     let lines =
         "COPY src /src\nRUN cat /src/* > /all\nRUN head -c 300000 /dev/zero | tr '\\0' x > /more\n";
     let projects = ["one", "other"].map(|name| {
@@ -53,8 +53,7 @@ fn a_directory_stays_whole_whoever_is_killed_while_writing() {
             );
         }
     }
-    let verified = verify(&cache);
-    assert_eq!(verified.code(), 0, "{verified:#?}");
+    cache.assert_whole();
     for project in &projects {
         let built = project.build(&[&flag]);
         project.assert_same_as_uncached(&built, &[], &base);
@@ -75,13 +74,9 @@ fn executor(dir: &TestDir, project: &Project<'_>, flag: &str) -> Running {
     Running::start("executor", command, TIMEOUT)
 }
 
-fn warmer(cache: &Path, image: &str, is_forced: bool) -> Running {
+fn warmer(cache: &CacheDir, image: &str, is_forced: bool) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_warmer"));
-    command
-        .arg("--cache-dir")
-        .arg(cache)
-        .arg("--image")
-        .arg(image);
+    command.arg(cache.flag()).arg("--image").arg(image);
     if is_forced {
         command.arg("--force");
     }

@@ -8,11 +8,12 @@ use crate::support::{Base, BaseImage, Context, Proxy, Registry, Verdict};
 type Judge = fn(&str) -> Verdict;
 
 /// What may be wrong with a cache repository.
-const TROUBLES: [(&str, Judge); 6] = [
+const TROUBLES: [(&str, Judge); 7] = [
     ("it knows nothing of the repository", |_| {
         Verdict::Refuse(404)
     }),
     ("it asks who it is", |_| Verdict::Refuse(401)),
+    ("it lets nobody in", |_| Verdict::Refuse(403)),
     ("it has had too many requests", |_| Verdict::Refuse(429)),
     ("it is broken", |_| Verdict::Refuse(500)),
     ("it takes half of a layer", |request| {
