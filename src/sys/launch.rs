@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ffi::{CString, c_char};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -33,7 +34,6 @@ const STRAY_ROUNDS_MAX: usize = 500;
 const STRAY_PAUSE: Duration = Duration::from_millis(10);
 
 /// The program that the first process starts when everything is prepared.
-#[derive(Debug)]
 pub struct Program {
     /// Paths to try to execute, in this order, as seen in the new root.
     pub candidates: Vec<CString>,
@@ -47,6 +47,19 @@ pub struct Program {
     pub gid: u32,
     /// Its supplementary groups; empty for none.
     pub groups: Vec<u32>,
+}
+
+/// Arguments and environment are left out: a variable may hold a secret.
+impl fmt::Debug for Program {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Program")
+            .field("candidates", &self.candidates)
+            .field("uid", &self.uid)
+            .field("gid", &self.gid)
+            .field("groups", &self.groups)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A step about to start.
