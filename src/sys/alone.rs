@@ -5,14 +5,27 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
+/// How often, and after which pauses, other threads are looked for again: one that was joined has made its last call, and
+/// is still listed for a moment.
+const LOOKS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Says whether this process has one thread only.
 pub fn is_single_threaded() -> bool {
-    // Where /proc is not to be had, the answer must be the safe one.
-    std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
+    for _ in 0..LOOKS {
+        match std::fs::read_dir("/proc/self/task").map(Iterator::count) {
+            Ok(1) => return true,
+            Ok(_) => std::thread::sleep(PAUSE),
+            // Where /proc is not to be had, the answer must be the safe one.
+            Err(_) => return false,
+        }
+    }
+    false
 }
 
 /// A forked child that runs a function of its own and answers with bytes.

@@ -375,6 +375,7 @@ fn builds_share_unpacked_layers_while_others_make_and_prune_them() {
         );
         Executor::new(Who::Root)
             .context(&context)
+            .args(STEPS_ARE_NOT_CACHED)
             .args(["--no-push", &cache.flag()])
             .run()
             .assert_success();
