@@ -157,7 +157,9 @@ struct Stage {
 
 impl Stage {
     fn set() -> Self {
-        let dir = std::env::temp_dir().join(format!("entering-test-{}", std::process::id()));
+        // Not where TMPDIR is: some cases need the file system that the root directory is on.
+        let dir = format!("/var/tmp/entering-test-{}", std::process::id());
+        let dir = PathBuf::from(dir);
         std::fs::create_dir(&dir).unwrap();
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).unwrap();
         let program = dir.join("case");
