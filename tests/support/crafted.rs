@@ -28,6 +28,9 @@ pub(crate) enum Encoding {
     Zstd,
 }
 
+/// Bytes of a header's field for a name.
+const NAME_ROOM: usize = 100;
+
 /// A layer's tar, entry by entry, with names exactly as given: no check stands between a test and a hostile name.
 pub(crate) struct LayerTar {
     builder: tar::Builder<Vec<u8>>,
@@ -117,7 +120,18 @@ impl LayerTar {
 
     fn entry(self, kind: EntryType, path: &str, target: &str, mode: u32, contents: &[u8]) -> Self {
         let header = header(kind, path, target, mode, contents.len());
-        self.append(header, contents)
+        self.long_names(path, target).append(header, contents)
+    }
+
+    /// The record of each name that a header has no room for.
+    fn long_names(mut self, path: &str, target: &str) -> Self {
+        let names = [("path", path), ("linkpath", target)];
+        let long = names.into_iter().filter(|(_, name)| name.len() > NAME_ROOM);
+        let records: Vec<_> = long.map(|(key, name)| (key, name.as_bytes())).collect();
+        self.builder
+            .append_pax_extensions(records)
+            .expect("write to memory");
+        self
     }
 
     fn append(mut self, mut header: Header, contents: &[u8]) -> Self {
@@ -133,8 +147,10 @@ fn header(kind: EntryType, path: &str, target: &str, mode: u32, size: usize) -> 
     let mut header = Header::new_ustar();
     // Written into the fields, as the crate's setters refuse what a hostile archive has.
     let fields = header.as_ustar_mut().expect("a ustar header");
-    fields.name[..path.len()].copy_from_slice(path.as_bytes());
-    fields.linkname[..target.len()].copy_from_slice(target.as_bytes());
+    for (field, name) in [(&mut fields.name, path), (&mut fields.linkname, target)] {
+        let room = name.len().min(NAME_ROOM);
+        field[..room].copy_from_slice(&name.as_bytes()[..room]);
+    }
     header.set_entry_type(kind);
     header.set_mode(mode);
     header.set_uid(0);

@@ -87,10 +87,18 @@ pub(crate) fn a_command_may_wreck_its_tree() {
 
 pub(crate) fn trees_run_side_by_side() {
     let fixture = Fixture::new();
-    let threads: Vec<_> = (0..4)
-        .map(|number| {
-            let mut tree = Tree::new(&fixture.sandbox).unwrap();
+    // Filled before the first command: in mode `inplace` the machine's busybox is away while one runs.
+    let trees: Vec<_> = (0..4)
+        .map(|_| {
+            let tree = Tree::new(&fixture.sandbox).unwrap();
             fill_with_busybox(tree.root().path());
+            tree
+        })
+        .collect();
+    let threads: Vec<_> = trees
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut tree)| {
             let stop = fixture.stop.clone();
             std::thread::spawn(move || {
                 for round in 0..8 {
