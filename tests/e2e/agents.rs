@@ -3,9 +3,11 @@
 use super::mounts::WAYS;
 
 use crate::support::tool::Tool;
-use crate::support::{Context, Kind, Site, TestDir, Who};
+use crate::support::{Base, Context, Executor, Image, Kind, Site, TestDir, Who};
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Two keys in the forms that people have, as `NAME: HOW`.
 const MAKE_KEYS: &str = "
@@ -21,16 +23,24 @@ const USE_KEYS: &str = r#"RUN --mount=type=ssh,required set -e; cd "$(mktemp -d)
   while read -r kind key rest; do \
     echo "$kind $key" > key.pub; echo "me $kind $key" > allowed; rm -f data.sig; \
     ssh-keygen -q -Y sign -n test -f key.pub data; \
-    ssh-keygen -q -Y verify -n test -I me -f allowed -s data.sig < data >> /verified; \
+    ssh-keygen -Y verify -n test -I me -f allowed -s data.sig < data >> /verified; \
   done < keys; \
   test "$(grep -c '^Good "test" signature' /verified)" = 2"#;
 
-/// An image with OpenSSH's client in it.
+/// Debian's OpenSSH client with its libraries, in a small image.
 fn with_client(site: &Site) -> String {
-    let context = site
-        .context("RUN apt-get update && apt-get install -y --no-install-recommends openssh-client");
+    let debian = Base::Debian.push_to(&site.registry);
+    let context = Context::new(format!(
+        "FROM {debian} AS debian
+RUN apt-get update && apt-get install -y --no-install-recommends openssh-client
+RUN mkdir /client && cp --parents /usr/bin/ssh-add /usr/bin/ssh-keygen \\
+  $(ldd /usr/bin/ssh-add /usr/bin/ssh-keygen | grep -o '/[^ :]*' | sort -u) /client
+FROM {}
+COPY --from=debian /client /\n",
+        site.base
+    ));
     let client = site.registry.reference("client:1");
-    let executor = crate::support::Executor::new(Who::Root).context(&context);
+    let executor = Executor::new(Who::Root).context(&context);
     executor.destination(&client).run().assert_success();
     client
 }
@@ -48,29 +58,48 @@ fn public_keys(dir: &Path) -> String {
 }
 
 fn assert_both_keys_are_listed(site: &Site, keys: &Path) {
-    let tree = crate::support::Image::pull(&site.registry, "app:1").tree();
+    let tree = Image::pull(&site.registry, "app:1").tree();
     let expected = Kind::file(&public_keys(keys));
     assert_eq!(tree.get("listed").kind, expected);
 }
 
+/// OpenSSH's agent, ended with this value.
+struct RunningAgent(Child);
+
+impl RunningAgent {
+    fn start(socket: &Path) -> Self {
+        let mut command = Command::new("ssh-agent");
+        command.arg("-D").arg("-a").arg(socket);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let agent = Self(command.spawn().expect("start ssh-agent (openssh-client)"));
+        while !socket.exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        agent
+    }
+}
+
+impl Drop for RunningAgent {
+    fn drop(&mut self) {
+        // One that has ended already is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
-fn keys_in_files_sign_in_a_step_and_are_not_in_it() {
-    let site = Site::debian();
+fn keys_in_files_and_an_agent_sign_in_a_step() {
+    let site = Site::busybox();
     let client = with_client(&site);
     let context = Context::new(format!("FROM {client}\n{USE_KEYS}\n"));
     let keys = context.path().to_owned();
-    Tool::new("sh").args(["-ec", MAKE_KEYS]).in_dir(&keys).run();
+    let shell = |script: &str| Tool::new("sh").args(["-ec", script]).in_dir(&keys).run();
+    shell(MAKE_KEYS);
+    let key = |name| keys.join(name).display().to_string();
+    let by_file = format!("--ssh=default={},{}", key("modern"), key("classic"));
     for (who, flags) in WAYS {
-        let build = site
-            .executor(who, &context)
-            .args(flags)
-            .arg(format!(
-                "--ssh=default={},{}",
-                keys.join("modern").display(),
-                keys.join("classic").display()
-            ))
-            .arg("--verbosity=trace")
-            .run();
+        let executor = site.executor(who, &context).args(flags).arg(&by_file);
+        let build = executor.arg("--verbosity=trace").run();
         build.assert_success().assert_clean_end();
         assert_both_keys_are_listed(&site, &keys);
         assert!(
@@ -79,45 +108,21 @@ fn keys_in_files_sign_in_a_step_and_are_not_in_it() {
             build.report()
         );
     }
-}
-
-#[test]
-fn an_agent_of_openssh_signs_in_a_step() {
-    let site = Site::debian();
-    let client = with_client(&site);
-    let context = Context::new(format!("FROM {client}\n{USE_KEYS}\n"));
     let dir = TestDir::new();
-    Tool::new("sh")
-        .args(["-ec", MAKE_KEYS])
-        .in_dir(dir.path())
-        .run();
     let socket = dir.join("agent");
-    let mut agent = std::process::Command::new("ssh-agent")
-        .args(["-D", "-a"])
-        .arg(&socket)
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .expect("start ssh-agent (package openssh-client)");
-    while !socket.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let script = format!(
-        "SSH_AUTH_SOCK={} ssh-add -q modern classic",
+    let _agent = RunningAgent::start(&socket);
+    let add = format!(
+        "chown 0 modern classic; SSH_AUTH_SOCK={} ssh-add -q modern classic",
         socket.display()
     );
-    Tool::new("sh")
-        .args(["-ec", &script])
-        .in_dir(dir.path())
-        .run();
+    shell(&add);
     for (who, flags) in WAYS.into_iter().filter(|(who, _)| *who == Who::Root) {
-        let executor = site.executor(who, &context).args(flags);
-        let build = executor
-            .arg("--ssh=default")
-            .env("SSH_AUTH_SOCK", &socket)
-            .run();
+        let executor = site
+            .executor(who, &context)
+            .args(flags)
+            .arg("--ssh=default");
+        let build = executor.env("SSH_AUTH_SOCK", &socket).run();
         build.assert_success().assert_clean_end();
-        assert_both_keys_are_listed(&site, dir.path());
+        assert_both_keys_are_listed(&site, &keys);
     }
-    agent.kill().expect("end ssh-agent");
-    agent.wait().expect("end ssh-agent");
 }
