@@ -41,7 +41,8 @@ pub(crate) enum Aspect {
     Setting,
 }
 
-/// Everything that differs and that `known` does not explain, in lines to print.
+/// Everything that differs and that `known` does not explain, in lines to print. What it explains is printed at once, for
+/// whoever looks at the output.
 pub(crate) fn differences(generated: &Generated, ours: &Image, theirs: &Image) -> Vec<String> {
     let trees = (ours.tree(), theirs.tree());
     let mut found = of_trees(&trees.0, &trees.1, &generated.dockerfile);
@@ -216,13 +217,26 @@ fn given(config: &Value) -> BTreeMap<String, Value> {
 }
 
 impl Difference<'_> {
-    /// Whether an instruction of the Dockerfile starts like this.
-    pub(crate) fn has_line(&self, start: &str) -> bool {
-        self.dockerfile.lines().any(|line| line.starts_with(start))
+    /// Whether buildah has the time of the build where we have another.
+    pub(crate) fn is_build_time_in_theirs(&self) -> bool {
+        let is_now = |entry: &Entry| entry.mtime >= NOW;
+        self.theirs.is_some_and(is_now) && !self.ours.is_some_and(is_now)
     }
 
-    pub(crate) fn shows(&self, text: &str) -> bool {
-        self.shown.starts_with(text)
+    /// Whether a COPY or ADD of the Dockerfile is such a line, to such a destination.
+    pub(crate) fn copies(
+        &self,
+        is_such: impl Fn(&str) -> bool,
+        leads: impl Fn(&str) -> bool,
+    ) -> bool {
+        let lines = self.dockerfile.lines();
+        let mut copies = lines.filter(|line| line.starts_with("COPY ") || line.starts_with("ADD "));
+        copies.any(|line| is_such(line) && line.split_whitespace().last().is_some_and(&leads))
+    }
+
+    /// Whether it is of a setting, and shown like this.
+    pub(crate) fn is_setting(&self, start: &str) -> bool {
+        self.aspect == Aspect::Setting && self.shown.starts_with(start)
     }
 }
 
