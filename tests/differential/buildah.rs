@@ -12,7 +12,7 @@ pub(crate) struct Buildah {
 
 impl Buildah {
     pub(crate) fn new(base: &str) -> Self {
-        let dir = TestDir::new();
+        let dir = TestDir::in_memory();
         let policy = r#"{"default": [{"type": "insecureAcceptAnything"}]}"#;
         fs::write(dir.join("policy.json"), policy).expect("write the policy");
         let buildah = Self { dir };

@@ -1,7 +1,7 @@
 //! What is not the same in two images of one Dockerfile.
 
 use crate::generated::Generated;
-use crate::known;
+use crate::known::{self, Known};
 use crate::support::entry::Entry;
 use crate::support::image::Image;
 use crate::support::{Kind, Tree};
@@ -41,9 +41,25 @@ pub(crate) enum Aspect {
     Setting,
 }
 
-/// Everything that differs and that `known` does not explain, in lines to print. What it explains is printed at once, for
-/// whoever looks at the output.
-pub(crate) fn differences(generated: &Generated, ours: &Image, theirs: &Image) -> Vec<String> {
+/// All that differs in two images.
+#[derive(Default)]
+pub(crate) struct Differences {
+    /// In lines to print.
+    pub(crate) unexplained: Vec<String>,
+    /// What explains the others.
+    pub(crate) explained: Vec<&'static Known>,
+}
+
+impl Differences {
+    pub(crate) fn of(unexplained: String) -> Self {
+        Self {
+            unexplained: vec![unexplained],
+            explained: Vec::new(),
+        }
+    }
+}
+
+pub(crate) fn differences(generated: &Generated, ours: &Image, theirs: &Image) -> Differences {
     let trees = (ours.tree(), theirs.tree());
     let mut found = of_trees(&trees.0, &trees.1, &generated.dockerfile);
     found.extend(of_links(ours, &trees, &generated.dockerfile));
@@ -52,10 +68,14 @@ pub(crate) fn differences(generated: &Generated, ours: &Image, theirs: &Image) -
         &theirs.config["config"],
         &generated.dockerfile,
     ));
-    let unexplained = found
-        .iter()
-        .filter(|difference| known::explanation(difference).is_none());
-    unexplained.map(ToString::to_string).collect()
+    let mut differences = Differences::default();
+    for difference in &found {
+        match known::explanation(difference) {
+            Some(known) => differences.explained.push(known),
+            None => differences.unexplained.push(difference.to_string()),
+        }
+    }
+    differences
 }
 
 fn of_trees<'d>(ours: &'d Tree, theirs: &'d Tree, dockerfile: &'d str) -> Vec<Difference<'d>> {

@@ -19,7 +19,7 @@ impl Generated {
     pub(crate) fn of_seed(seed: u64, base: &str) -> Self {
         let mut random = Random::of_seed(seed);
         let mut lines = Vec::new();
-        let stages = 1 + random.below(3);
+        let stages = [1, 1, 2, 2, 2, 3][random.below(6)];
         for stage in 0..stages {
             let from = match stage {
                 0 => base.to_owned(),
@@ -28,11 +28,11 @@ impl Generated {
             };
             lines.push(format!("FROM {from} AS s{stage}"));
             lines.push(format!(
-                "RUN mkdir -p {} {LINKS} && chown 1000:1000 {}",
+                "RUN mkdir -p {} {LINKS} && chown 1000:1000 {} /home/app",
                 DIRS.join(" "),
                 DIRS[0]
             ));
-            for _ in 0..4 + random.below(7) {
+            for _ in 0..3 + random.below(6) {
                 lines.push(instruction(&mut random, stage));
             }
         }
