@@ -27,8 +27,9 @@ impl Generated {
                 _ => format!("s{}", stage - 1),
             };
             lines.push(format!("FROM {from} AS s{stage}"));
+            lines.push("USER 0".to_owned());
             lines.push(format!(
-                "RUN mkdir -p {} {LINKS} && chown 1000:1000 {} /home/app",
+                "RUN mkdir -p {} {LINKS} && chown 1000:1000 {} /home/app && ln -sfn /w/c /w/to-c && ln -sfn ../b /w/c/to-b",
                 DIRS.join(" "),
                 DIRS[0]
             ));
@@ -51,6 +52,9 @@ impl Generated {
             .symlink("d0/to-f0", "../f0")
             .symlink("d0/dangling", "/nowhere")
             .dir("d0/empty")
+            .file("hl/one", "linked")
+            .hard_link("hl/two", "hl/one")
+            .hard_link("hl/sub/three", "hl/one")
             .file("archive.tar", archive());
         for path in ["f0", "f1", "d0/x", "d0/sub/z", "d1/deep/er/y", "d1/y"] {
             context = context
@@ -106,10 +110,26 @@ fn instruction(random: &mut Random, stage: usize) -> String {
                 destination(random)
             )
         }
-        15 => format!("COPY d* {}", destination(random)),
+        15 => match random.below(5) {
+            0 => format!("COPY d* {}", destination(random)),
+            1 => format!("COPY hl {LINKS}x"),
+            3 => format!(
+                "COPY {} /whole{}",
+                random.pick(&DIRECTORIES),
+                random.below(3)
+            ),
+            2 if stage > 0 => format!("COPY --from=s{} {LINKS} {LINKS}y", random.below(stage)),
+            _ => format!(
+                "COPY {}{} {}/name{}",
+                flags(random),
+                random.pick(&FILES),
+                random.pick(&DIRS),
+                random.below(3)
+            ),
+        },
         16 => format!(
             "WORKDIR {}",
-            random.pick(&["/w/b", "sub", "/work/x/y", "..", "/"])
+            random.pick(&["/w/b", "sub", "/work/x/y", "..", "/", "/w/to-c/deep"])
         ),
         17 => format!(
             "USER {}",
@@ -160,15 +180,16 @@ fn file_sources(random: &mut Random) -> String {
     }
 }
 
-/// A directory, there already or not: what is copied to a name of its own is a file or a directory by what it was, and
-/// a clash with what is there would be a build that both refuse.
+/// Mostly a directory, there already or not, or a link to one.
 fn destination(random: &mut Random) -> String {
     let number = random.below(4);
-    match random.below(7) {
+    match random.below(8) {
         0 => format!("/new{number}/deep/"),
         1 => format!("relative{number}/"),
         2 => "./".to_owned(),
-        3 => format!("{LINKS}x/"),
+        3 => random
+            .pick(&["/w/to-c/", "/w/c/to-b/", "/w/to-c/to-b/z/"])
+            .to_owned(),
         _ => format!("{}/", DIRS[random.below(DIRS.len())]),
     }
 }
@@ -180,5 +201,6 @@ fn archive() -> Vec<u8> {
         .file("t/two", "two")
         .symlink("t/to-one", "one")
         .file("three", "three")
+        .hard_link("t/three", "three")
         .finish()
 }
