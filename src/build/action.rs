@@ -82,7 +82,7 @@ impl Work {
             Action::Workdir => Vec::new(),
         };
         let is_elsewhere = |source: &&FileSource| match source {
-            FileSource::Context => false,
+            FileSource::Context | FileSource::Directory(_) => false,
             FileSource::Stage(_) | FileSource::Image(_) => true,
         };
         sources.into_iter().filter(is_elsewhere).collect()

@@ -169,11 +169,12 @@ impl ImageDraft {
     }
 
     /// Completes the config: diff IDs of all layers, the times of history entries, `created`. No time
-    /// is later than `epoch`.
+    /// is later than `epoch`; `now` is for an image of whose layers nobody says when they were made.
     pub(super) fn finish(
         mut self,
         layers: Vec<FinishedLayer>,
         epoch: Option<Timestamp>,
+        now: Timestamp,
     ) -> ImageConfig {
         let (times, diff_ids): (Vec<_>, Vec<_>) = layers
             .into_iter()
@@ -193,7 +194,7 @@ impl ImageDraft {
         self.config.created = last
             .filter_map(|entry| entry.created.clone())
             .next()
-            .or_else(|| epoch.map(|time| time.to_string()));
+            .or_else(|| Some(epoch.unwrap_or(now).to_string()));
         self.config
     }
 

@@ -63,7 +63,7 @@ pub(super) fn evaluate(
         let done = EvaluatedStage {
             from: EvaluatedStep {
                 name: step_name(stage, 1),
-                text: first_line(&stage.text),
+                text: from_text(stage),
                 span: stage.span,
                 work: None,
             },
@@ -97,8 +97,10 @@ impl<'a> Evaluator<'a> {
                 (ImageDraft::from_stage(&parent.draft), Some(&parent.scope))
             }
         };
-        // What the base asks for is done by this stage and not handed on.
-        draft.take_triggers();
+        if !stage.is_replaced {
+            // What the base asks for is done by this stage and not handed on.
+            draft.take_triggers();
+        }
         let scope = StageScope::new(parent, &draft.config.config.env);
         Self {
             stage,
@@ -116,9 +118,10 @@ impl<'a> Evaluator<'a> {
         let text = first_line(&step.statement.source.text);
         Ok(EvaluatedStep {
             name: step_name(self.stage, at + 2),
-            text: match step.is_trigger {
-                true => format!("ONBUILD {text}"),
-                false => text,
+            text: match (&step.shown, step.is_trigger) {
+                (Some(shown), _) => shown.clone(),
+                (None, true) => format!("ONBUILD {text}"),
+                (None, false) => text,
             },
             span: step.span,
             work: self.work(instruction, step)?,
@@ -159,6 +162,7 @@ impl<'a> Evaluator<'a> {
                 return Ok(None);
             }
         };
+        let created_by = step.shown.clone().unwrap_or(created_by);
         self.draft.add_layer(created_by.clone());
         Ok(Some(Work {
             created_by,
@@ -340,6 +344,15 @@ fn step_name(stage: &PlannedStage, number: usize) -> StepName {
         stage: stage.name.clone(),
         number,
         total: stage.steps.len() + 1,
+    }
+}
+
+/// Returns how a FROM is announced.
+fn from_text(stage: &PlannedStage) -> String {
+    let text = first_line(&stage.text);
+    match stage.is_replaced {
+        true => format!("{text} (replaced by --build-context {})", stage.name),
+        false => text,
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) enum DebugCommand {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputFlags {
-    /// Dockerfile, relative to the current directory or else to the context
+    /// Dockerfile, relative to the current directory or else to the context; - for standard input
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(super) dockerfile: String,
     /// Build context: a directory, or dir://DIRECTORY
@@ -90,6 +90,9 @@ pub(super) struct InputFlags {
     /// Directory inside the context that is used as the context
     #[arg(long, value_name = "DIR", default_value = "")]
     pub(super) context_sub_path: String,
+    /// What stands in for an image or a stage of the Dockerfile, as NAME=DIR, NAME=docker-image://IMAGE or NAME=oci-layout://DIR[:TAG][@DIGEST]; repeatable
+    #[arg(long, value_name = "NAME=CONTEXT")]
+    pub(super) build_context: Vec<String>,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(super) build_arg: Vec<String>,
@@ -301,10 +304,9 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 11] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 10] = [
     "annotation",
     "bucket",
-    "build-context",
     "credential-helpers",
     "dryrun",
     "git",

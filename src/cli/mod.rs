@@ -3,6 +3,7 @@
 //! The only room that prints, and that reads arguments or the environment.
 
 mod cache_options;
+mod context_options;
 pub mod debug;
 mod environment;
 mod execute;

@@ -1,6 +1,7 @@
 //! Nothing is built twice, and nothing wrong is taken: the caches of steps, against the real registry server.
 
 mod changes;
+mod contexts;
 mod damaged;
 mod directory;
 mod explained;
