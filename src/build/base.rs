@@ -31,6 +31,8 @@ use super::{Event, Progress};
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
 #[derive(Debug)]
 pub(super) struct BaseImage {
+    /// Digest of its manifest. `None` for what is no image's.
+    pub(super) digest: Option<Digest>,
     /// The image's config.
     pub(super) config: ImageConfig,
     /// Base first.
@@ -130,6 +132,7 @@ impl BaseImages {
         let layers = stored_layers(&image.manifest, &image.config, &origin);
         self.want_unpacked(&layers)?;
         let base = BaseImage {
+            digest: Some(image.descriptor.digest.clone()),
             config: image.config.clone(),
             layers,
         };

@@ -110,7 +110,7 @@ fn expect_cache_mounts(
 
 /// `# syntax=` chooses the program that reads the file elsewhere; here there is one, and it reads the
 /// language of docker/dockerfile.
-fn warn_of_syntax(dockerfile: &Dockerfile, tools: &Tools) {
+pub(super) fn warn_of_syntax(dockerfile: &Dockerfile, tools: &Tools) {
     let Some(syntax) = &dockerfile.directives.syntax else {
         return;
     };

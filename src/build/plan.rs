@@ -433,6 +433,7 @@ impl Planner<'_> {
     /// An image without files.
     pub(super) fn nothing(&self) -> BaseImage {
         BaseImage {
+            digest: None,
             config: ImageConfig::scratch(&self.options.platform),
             layers: Vec::new(),
         }

@@ -124,6 +124,9 @@ pub(super) struct OutputFlags {
     /// Reference to push the image to; repeatable
     #[arg(short = 'd', long, value_name = "REFERENCE")]
     pub(super) destination: Vec<String>,
+    /// Print what a build would do: no step is executed, no layer pulled, nothing pushed
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) dryrun: bool,
     /// Build without pushing
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) no_push: bool,
@@ -304,11 +307,10 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 10] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 9] = [
     "annotation",
     "bucket",
     "credential-helpers",
-    "dryrun",
     "git",
     "image-download-retry",
     "image-fs-extract-retry",

@@ -5,6 +5,7 @@
 mod cache_options;
 mod context_options;
 pub mod debug;
+mod dry_run;
 mod environment;
 mod execute;
 mod flags;

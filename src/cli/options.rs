@@ -28,6 +28,8 @@ pub(super) struct ExecutorOptions {
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
     pub(super) sandbox: EnterOptions,
+    /// Whether only the plan is printed.
+    pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
 }
@@ -50,7 +52,10 @@ impl ExecutorOptions {
             registry: registry_options(&flags.registry, &current_dir)?,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
-            checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,
+            is_dry_run: flags.output.dryrun,
+            checks_push_permission: delivery.push
+                && !flags.output.dryrun
+                && !flags.output.skip_push_permission_check,
             delivery,
         })
     }
@@ -171,7 +176,7 @@ pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
 fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
     let output = &flags.output;
     let push = !no_push(output.no_push)?;
-    if push && output.destination.is_empty() {
+    if push && !output.dryrun && output.destination.is_empty() {
         bail!("you must provide --destination, or use --no-push");
     }
     let parse = |text: &String| {
@@ -200,8 +205,8 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
         name_with_digest_file: path(&output.image_name_with_digest_file),
         name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
     };
-    let names_destinations =
-        options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some();
+    let names_destinations = !output.dryrun
+        && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
     if names_destinations && options.destinations.is_empty() {
         bail!("a file with image names needs a --destination");
     }

@@ -21,6 +21,7 @@ mod copy;
 mod delivery;
 mod dockerfile_places;
 mod dockerignore;
+mod dry_run;
 mod file_zoo;
 mod harness;
 mod hostile;

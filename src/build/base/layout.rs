@@ -36,13 +36,18 @@ impl BaseImages {
                 let (wanted, wanted_platform) = (image.clone(), platform.clone());
                 let reading =
                     tokio::task::spawn_blocking(move || read_image(&wanted, &wanted_platform));
-                let (manifest, config) = reading.await.context("reading the layout stopped")??;
+                let (digest, manifest, config) =
+                    reading.await.context("reading the layout stopped")??;
                 config.check_layer_count(manifest.layers.len())?;
                 self.warn_of_platform(&image.dir.display(), &config.platform(), platform);
                 let origin = LayerOrigin::Layout(image.dir.clone());
                 let layers = stored_layers(&manifest, &config, &origin);
                 self.want_unpacked(&layers)?;
-                Ok(Arc::new(BaseImage { config, layers }))
+                Ok(Arc::new(BaseImage {
+                    digest: Some(digest),
+                    config,
+                    layers,
+                }))
             })
             .await
     }
@@ -75,7 +80,7 @@ impl BaseImages {
 }
 
 /// Reads what tells what an image is.
-fn read_image(image: &LayoutImage, platform: &Platform) -> Result<(Manifest, ImageConfig)> {
+fn read_image(image: &LayoutImage, platform: &Platform) -> Result<(Digest, Manifest, ImageConfig)> {
     let layout = Layout::open(&image.dir)?;
     let (digest, document) = match &image.digest {
         Some(digest) => {
@@ -89,14 +94,14 @@ fn read_image(image: &LayoutImage, platform: &Platform) -> Result<(Manifest, Ima
             (&listed.digest, layout.read_manifest(listed)?)
         }
     };
-    let manifest = match document {
-        ManifestDocument::Image(manifest) => *manifest,
+    let (digest, manifest) = match document {
+        ManifestDocument::Image(manifest) => (digest.clone(), *manifest),
         ManifestDocument::Index(index) => {
             let chosen = index.manifest_for(platform);
             let chosen =
                 chosen.with_context(|| format!("cannot choose from the index {digest}"))?;
             match layout.read_manifest(chosen)? {
-                ManifestDocument::Image(manifest) => *manifest,
+                ManifestDocument::Image(manifest) => (chosen.digest.clone(), *manifest),
                 ManifestDocument::Index(_) => {
                     bail!("the index {digest} lists another index for {platform}")
                 }
@@ -109,7 +114,7 @@ fn read_image(image: &LayoutImage, platform: &Platform) -> Result<(Manifest, Ima
     }
     let config = ImageConfig::parse(&config)
         .with_context(|| format!("cannot read the config {}", manifest.config.digest))?;
-    Ok((manifest, config))
+    Ok((digest, manifest, config))
 }
 
 /// Finds an image in the layout's index.
