@@ -48,6 +48,8 @@ pub(super) struct RunAction {
     pub(super) mounts: Vec<MountAction>,
     /// The network that it sees.
     pub(super) network: NetworkMode,
+    /// The host name that it sees, where one was asked for.
+    pub(super) hostname: Option<String>,
 }
 
 /// What COPY and ADD have in common.
@@ -121,6 +123,7 @@ impl RunAction {
             environment,
             mounts,
             network: run.network,
+            hostname: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::ability::check_ability;
 use super::action::Action;
 use super::assemble::assemble;
 use super::built::{BuiltStage, BuiltStages};
+use super::control_args::{self, unknown_args};
 use super::evaluate::{EvaluatedStage, evaluate};
 use super::forecast::{Forecast, forecast};
 use super::halt::Halted;
@@ -30,8 +31,7 @@ pub async fn build(
     options: &BuildOptions,
     tools: Tools,
 ) -> Result<AssembledImage> {
-    warn_of_syntax(&input.dockerfile, &tools);
-    let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
+    let plan = begin(&input, options, &tools).await?;
     let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
     let workshop = Arc::new(workshop);
     let target = plan.targets[0];
@@ -55,6 +55,27 @@ pub async fn build(
         }
     }
     result
+}
+
+/// Says what the control arguments come to, and plans the build.
+pub(super) async fn begin(
+    input: &BuildInput,
+    options: &BuildOptions,
+    tools: &Tools,
+) -> Result<Plan> {
+    let BuildInput {
+        dockerfile, text, ..
+    } = input;
+    warn_of_syntax(dockerfile, options, tools);
+    let has_hostnames = tools.sandbox.mode().has_namespaces();
+    for note in control_args::check(options, has_hostnames)? {
+        (tools.progress)(Event::Note(&note));
+    }
+    let plan = plan(dockerfile, text, options, &tools.images).await?;
+    for warning in unknown_args(dockerfile, &plan, options) {
+        (tools.progress)(Event::Warning(&warning));
+    }
+    Ok(plan)
 }
 
 /// Finds out what has to be done for each stage that is needed.
@@ -108,16 +129,22 @@ fn expect_cache_mounts(
     }
 }
 
+/// The value of BUILDKIT_SYNTAX that asks for the program itself (BuildKit frontend).
+const BUILT_IN: &str = "dockerfile.v0";
+
 /// `# syntax=` chooses the program that reads the file elsewhere; here there is one, and it reads the
 /// language of docker/dockerfile.
-pub(super) fn warn_of_syntax(dockerfile: &Dockerfile, tools: &Tools) {
-    let Some(syntax) = &dockerfile.directives.syntax else {
+fn warn_of_syntax(dockerfile: &Dockerfile, options: &BuildOptions, tools: &Tools) {
+    let Some((place, value)) = control_args::syntax(dockerfile, options) else {
         return;
     };
-    let frontend = syntax.value.split_whitespace().next().unwrap_or_default();
+    let frontend = value.split_whitespace().next().unwrap_or_default();
+    if frontend == BUILT_IN {
+        return;
+    }
     let name = Reference::parse(frontend).map(|reference| reference.repository().to_owned());
     if !name.is_ok_and(|name| name.starts_with("docker/dockerfile")) {
-        let text = format!("`# syntax={frontend}` is not docker/dockerfile and has no effect");
+        let text = format!("`{place}{frontend}` is not docker/dockerfile and has no effect");
         (tools.progress)(Event::Warning(&text));
     }
 }

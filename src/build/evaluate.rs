@@ -15,6 +15,7 @@ use crate::dockerfile::{
 };
 
 use super::action::{Action, RunAction, Transfer, Work};
+use super::control_args::RunControls;
 use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
@@ -81,6 +82,7 @@ struct Evaluator<'a> {
     workshop: &'a Workshop,
     draft: ImageDraft,
     scope: StageScope,
+    controls: RunControls,
 }
 
 impl<'a> Evaluator<'a> {
@@ -107,6 +109,7 @@ impl<'a> Evaluator<'a> {
             workshop,
             draft,
             scope,
+            controls: RunControls::new(&workshop.global),
         }
     }
 
@@ -175,7 +178,10 @@ impl<'a> Evaluator<'a> {
     fn run(&self, run: &RunInstruction, step: &PlannedStep) -> Result<(String, Action)> {
         let mounts = self.mounts(run, step)?;
         let environment = self.scope.environment();
-        let run = RunAction::new(run, &self.draft.shell(), environment, mounts);
+        let run = RunAction {
+            hostname: self.controls.hostname.clone(),
+            ..RunAction::new(run, &self.draft.shell(), environment, mounts)
+        };
         let mut words = vec!["RUN".to_owned()];
         words.extend(self.scope.history_args());
         words.extend(run.argv.iter().cloned());
@@ -194,6 +200,7 @@ impl<'a> Evaluator<'a> {
             let places = MountPlaces {
                 working_dir: self.draft.working_dir(),
                 agents: mounts.iter().filter(is_agent).count(),
+                cache_namespace: self.controls.cache_namespace.as_deref(),
             };
             let mount = MountAction::new(mount, from, &places);
             mounts.push(mount.map_err(|error| cannot().because(error))?);

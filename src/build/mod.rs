@@ -17,6 +17,7 @@ mod build;
 mod built;
 mod cache_dirs;
 mod context_files;
+mod control_args;
 mod copy;
 mod draft;
 mod error;

@@ -14,6 +14,7 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
+use super::control_args::source_date_epoch;
 use super::forecast::Forecast;
 use super::named_dir::NamedDir;
 use super::replacement::Replacement;
@@ -161,7 +162,7 @@ pub(super) async fn plan(
     }
     mark_layer_makers(&mut stages, targets[0]);
     Ok(Plan {
-        epoch: source_date_epoch(options, &planner.global)?,
+        epoch: source_date_epoch(dockerfile, options, &planner.global)?,
         stages,
         targets,
         global: planner.global,
@@ -215,26 +216,6 @@ pub(super) fn declare_meta_args(
         }
     }
     Ok(())
-}
-
-/// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
-/// `--build-arg`, the environment or a global ARG says it, in this order (BuildKit, "Build
-/// reproducibility"). An empty value is none.
-fn source_date_epoch(options: &BuildOptions, global: &GlobalScope) -> Result<Option<i64>> {
-    if options.is_reproducible {
-        return Ok(Some(0));
-    }
-    let name = "SOURCE_DATE_EPOCH";
-    match global.build_arg(name).or_else(|| global.get(name)) {
-        None | Some("") => Ok(None),
-        Some(text) => {
-            let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
-            let seconds = seconds.with_context(|| {
-                format!("SOURCE_DATE_EPOCH is `{text}`, expected seconds since 1970-01-01")
-            })?;
-            Ok(Some(seconds))
-        }
-    }
 }
 
 /// Marks the stages whose layers end up in the image: the target and what it is built on.

@@ -15,10 +15,10 @@ use crate::dockerfile::{Dockerfile, Span};
 use crate::image::{Digest, Platform};
 
 use super::ability::check_ability;
-use super::build::warn_of_syntax;
+use super::build::begin;
 use super::evaluate::{EvaluatedStage, EvaluatedStep, evaluate};
 use super::forecast::{Forecast, StepForecast, forecast};
-use super::plan::{Plan, PlannedStage, StageBase, plan};
+use super::plan::{Plan, PlannedStage, StageBase};
 use super::workshop::{Tools, Workshop};
 use super::{BuildInput, BuildOptions};
 
@@ -111,8 +111,7 @@ pub enum StepOutcome {
 
 /// Finds out what a build would do.
 pub async fn preview(input: BuildInput, options: &BuildOptions, tools: Tools) -> Result<Preview> {
-    warn_of_syntax(&input.dockerfile, &tools);
-    let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
+    let plan = begin(&input, options, &tools).await?;
     let dockerfile = input.dockerfile.clone();
     let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
     let workshop = Arc::new(workshop);

@@ -59,6 +59,9 @@ impl Work {
         if run.network == NetworkMode::None {
             options.insert("network".to_owned(), "none".to_owned());
         }
+        if let Some(hostname) = &run.hostname {
+            options.insert("hostname".to_owned(), hostname.clone());
+        }
         let mounts = run.mounts.iter().map(|mount| mount_inputs(mount, sources));
         Ok(RunInputs {
             parent,

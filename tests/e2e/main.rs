@@ -11,6 +11,7 @@
 mod support;
 
 mod add;
+mod arguments;
 mod bad_input;
 mod base_cache;
 mod bases;

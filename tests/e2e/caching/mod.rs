@@ -5,7 +5,7 @@ mod contexts;
 mod damaged;
 mod directory;
 mod explained;
-mod log;
+pub(crate) mod log;
 mod mixed;
 mod mounts;
 mod policies;
