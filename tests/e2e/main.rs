@@ -32,4 +32,5 @@ mod mounts;
 mod oracle;
 mod reproducible;
 mod run;
+mod stages;
 mod warmer;
