@@ -299,7 +299,9 @@ impl<'a> Evaluator<'a> {
     fn arg(&mut self, args: &[ArgDeclaration], span: Span) -> Result<()> {
         let mut shown = Vec::new();
         for arg in args {
-            let default = arg.default.as_deref();
+            // A default that does not count is not even read (BuildKit frontend).
+            let is_given = self.workshop.global.build_arg(&arg.name).is_some();
+            let default = arg.default.as_deref().filter(|_| !is_given);
             let default = default
                 .map(|word| self.with_expander(|expander| expander.word(word)))
                 .transpose()

@@ -207,7 +207,9 @@ pub(super) fn declare_meta_args(
         for arg in &meta_arg.args {
             let lookup = |name: &str| global.get(name).map(str::to_owned);
             let mut expander = Expander::new(dockerfile.directives.escape, &lookup);
-            let default = arg.default.as_deref().map(|word| expander.word(word));
+            let is_given = global.build_arg(&arg.name).is_some();
+            let default = arg.default.as_deref().filter(|_| !is_given);
+            let default = default.map(|word| expander.word(word));
             let default = default.transpose().map_err(|error| {
                 text.error_at(meta_arg.source.span, "cannot expand the default")
                     .because(error)

@@ -58,6 +58,19 @@ fn commands_are_stored_as_written_and_flags_are_expanded_where_the_reference_say
 }
 
 #[test]
+fn the_default_of_an_argument_that_is_given_is_not_read() {
+    let site = Site::busybox();
+    let context = Context::new(format!(
+        "ARG ONE=\"${{NOBODY:?one is needed}}\"\nFROM {}\nARG TWO=\"${{NOBODY:?two is needed}}\"\nARG ONE\nRUN test $ONE$TWO = 12\n",
+        site.base
+    ));
+    let build = |flags: &[&str]| site.executor(Who::User, &context).args(flags).run();
+    build(&["--build-arg=ONE=1", "--build-arg=TWO=2"]).assert_success();
+    build(&["--build-arg=TWO=2"]).assert_error(1, &["Dockerfile:1", "one is needed"]);
+    build(&["--build-arg=ONE=1"]).assert_error(1, &["Dockerfile:3", "two is needed"]);
+}
+
+#[test]
 fn from_sees_global_arguments_only_and_a_copied_stage_gives_nothing() {
     let site = Site::busybox();
     let base = &site.base;
@@ -300,7 +313,7 @@ fn the_time_of_an_image_may_be_that_of_its_context_which_has_none() {
     };
     for value in ["context", "named", ""] {
         build(value).assert_success();
-        assert!(created() > "2020".to_owned(), "{value}");
+        assert!(created().as_str() > "2020", "{value}");
     }
     build("86400").assert_success();
     assert_eq!(created(), "1970-01-02T00:00:00Z");

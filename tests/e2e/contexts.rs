@@ -45,7 +45,7 @@ fn an_image_stands_in_for_an_image_a_stage_and_what_is_copied_or_mounted_from() 
     crafted("stand-in").push_to(&site.registry, "other:1");
     let base = &site.base;
     // The stage's own lines do not count, nor is its image asked for.
-    let context = Context::new(format!(
+    let context = Context::new(
         "FROM nowhere.invalid/missing:7 AS Tools\nRUN false\n\
          FROM tools AS on-a-stage\nRUN test \"$(cat /said)\" = stand-in && touch /on-a-stage\n\
          FROM nowhere.invalid/base\n\
@@ -53,8 +53,8 @@ fn an_image_stands_in_for_an_image_a_stage_and_what_is_copied_or_mounted_from() 
          COPY --from=tools /said /from-stage\n\
          COPY --from=0 /said /from-number\n\
          COPY --from=nowhere.invalid/copied:1 /said /from-image\n\
-         RUN --mount=from=nowhere.invalid/copied:1,target=/m cp /m/said /from-mount\n"
-    ));
+         RUN --mount=from=nowhere.invalid/copied:1,target=/m cp /m/said /from-mount\n",
+    );
     let other = site.registry.reference("other:1");
     for who in Who::BOTH {
         let executor = Executor::new(who)
@@ -125,7 +125,7 @@ fn of_a_directory_only_what_a_step_takes_is_read() {
         .named_context("files", &named);
     let closed = named.path().join("closed");
     chown(&closed, Some(0), Some(0)).expect("take the file from the account");
-    fs::set_permissions(&closed, Permissions::from_mode(0)).expect("close the file");
+    fs::set_permissions(&closed, Permissions::from_mode(0o000)).expect("close the file");
     assert!(built(&site, executor, &site.base).tree().has("taken"));
 }
 
