@@ -77,10 +77,7 @@ impl Work {
     pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
         let sources = match &self.action {
             Action::Transfer(transfer) => vec![&transfer.from],
-            Action::Run(run) => {
-                let binds = run.mounts.iter().filter_map(MountAction::bind);
-                binds.map(|bind| &bind.from).collect()
-            }
+            Action::Run(run) => run.mounts.iter().filter_map(MountAction::source).collect(),
             Action::Workdir => Vec::new(),
         };
         let is_elsewhere = |source: &&FileSource| match source {

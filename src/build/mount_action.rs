@@ -98,11 +98,12 @@ pub(super) struct MountPlaces<'a> {
 }
 
 impl MountAction {
-    /// Returns the mount if it shows files.
-    pub(super) fn bind(&self) -> Option<&BindMount> {
+    /// Returns what the mount takes files from: those that it shows, or that it starts with.
+    pub(super) fn source(&self) -> Option<&FileSource> {
         match self {
-            Self::Bind(bind) => Some(bind),
-            Self::Cache(_) | Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
+            Self::Bind(bind) => Some(&bind.from),
+            Self::Cache(cache) => Some(&cache.start.as_ref()?.from),
+            Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
         }
     }
 

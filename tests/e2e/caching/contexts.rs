@@ -5,6 +5,39 @@ use crate::support::cache_dir::CacheDir;
 use crate::support::{Context, Executor, Image, Kind, Site, Who, site};
 
 #[test]
+fn what_a_cache_mount_starts_with_is_in_the_key() {
+    let site = Site::busybox();
+    let context = Context::new(format!(
+        "FROM {base} AS made\nARG MADE\nRUN echo $MADE > /made\n\
+         FROM {base}\nRUN --mount=type=cache,from=files,target=/c cp /c/f /seen\n\
+         RUN --mount=type=cache,from=made,target=/d cp /d/made /made\n",
+        base = site.base
+    ));
+    let cache = CacheDir::new(Who::Root);
+    let build = |content: &str, made: &str| {
+        let build = Executor::new(Who::Root)
+            .context(&context)
+            .named_context("files", &Context::without_dockerfile().file("f", content))
+            .args([cache.flag(), "--cache-mounts=off".to_owned()])
+            .arg(format!("--build-arg=MADE={made}"))
+            .destination(&site.app())
+            .run();
+        build.assert_success();
+        build
+    };
+    let seen = || {
+        let tree = Image::pull(&site.registry, site::APP).tree();
+        (tree.get("seen").kind.clone(), tree.get("made").kind.clone())
+    };
+    build("1", "a");
+    assert_all_cached(&build("1", "a"));
+    build("2", "a");
+    assert_eq!(seen(), (Kind::file("2"), Kind::file("a\n")));
+    build("2", "b");
+    assert_eq!(seen(), (Kind::file("2"), Kind::file("b\n")));
+}
+
+#[test]
 fn what_stands_in_is_in_the_keys_by_its_content_alone() {
     let site = Site::busybox();
     let named = |content: &str| Context::without_dockerfile().file("f", content);
