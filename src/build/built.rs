@@ -37,7 +37,7 @@ pub(super) struct StageStack {
     parent: Option<Parent>,
     /// `None` as long as nobody has asked for them.
     files: Option<StageFiles>,
-    /// Layers of an image or a cache that go on top of the parent's files, or of `files` where these are there.
+    /// Layers of an image, of a cache, or made apart from the files, that go on top of the parent's files, or of `files` where these are there.
     waiting: Vec<StageLayer>,
 }
 
@@ -58,7 +58,7 @@ impl StageStack {
         }
     }
 
-    /// Puts a layer of a cache on top. It is not fetched before somebody needs the files.
+    /// Puts a layer on top, of a cache or one that is being written. It is not fetched before somebody needs the files.
     pub(super) fn push(&mut self, layer: StageLayer) {
         self.waiting.push(layer);
     }

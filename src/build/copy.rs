@@ -51,18 +51,30 @@ impl StageBuilder<'_> {
     /// Executes a COPY or an ADD.
     pub(super) fn transfer(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
         self.in_step(span, |builder, step| {
-            let target = Target {
-                root: step.root()?,
-                path: &transfer.destination,
-                span,
-            };
-            let looks = builder.looks(transfer, &target)?;
-            let workshop = builder.workshop;
-            workshop.with_origin(builder.built, &transfer.from, |origin| {
-                builder.copy_all(origin, transfer, &target, &looks)
-            })?;
-            builder.write_inline_files(&transfer.sources.files, &target, &looks)
+            builder.transfer_to(step.root()?, transfer, span)
         })
+    }
+
+    /// Executes a COPY or an ADD with `--link`: on no files, as BuildKit's frontend does (`convert_copy.go`), so that no
+    /// link of the stage is followed. The layer is put on top of the stage's files as one of an image would be.
+    pub(super) fn link(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
+        let files = self.workshop.sandbox().new_files_dir()?;
+        self.transfer_to(&files, transfer, span)?;
+        Ok(self.put_layer_of(files, span))
+    }
+
+    fn transfer_to(&self, root: &Root, transfer: &Transfer, span: Span) -> Result<()> {
+        let target = Target {
+            root,
+            path: &transfer.destination,
+            span,
+        };
+        let looks = self.looks(transfer, &target)?;
+        self.workshop
+            .with_origin(self.built, &transfer.from, |origin| {
+                self.copy_all(origin, transfer, &target, &looks)
+            })?;
+        self.write_inline_files(&transfer.sources.files, &target, &looks)
     }
 
     fn copy_all(

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::cache::{CacheKey, FoundLayer, Lookup, Miss, Wanted};
 
 use super::evaluate::EvaluatedStage;
-use super::keys::{StageKeys, StepKey, bases, keys};
+use super::keys::{StageKeys, StepKey, beginnings, keys};
 use super::layers::StageLayer;
 use super::outlook::{Outlook, outlooks};
 use super::plan::Plan;
@@ -59,10 +59,10 @@ pub(super) async fn forecast(
     let Some(caching) = &workshop.caching else {
         return Ok(without_cache(evaluated));
     };
-    let bases = bases(plan, caching);
+    let beginnings = beginnings(plan, caching);
     let (stages, shop) = (Arc::clone(evaluated), Arc::clone(workshop));
     // Reads the files of the context.
-    let task = tokio::task::spawn_blocking(move || keys(&bases, &stages, &shop));
+    let task = tokio::task::spawn_blocking(move || keys(&beginnings, &stages, &shop));
     let keys = task.await.context("reading the build context stopped")??;
     let lookups = look_up(evaluated, &keys, caching).await;
     let outlooks = outlooks(plan, evaluated, &keys, &lookups, caching);

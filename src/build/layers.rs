@@ -9,7 +9,7 @@ use futures_util::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 
 use crate::image::layer_writer::Layer;
-use crate::image::{BlobOrigin, Descriptor, DiffId};
+use crate::image::{BlobOrigin, Descriptor, DiffId, ImageFormat, MediaType};
 
 use super::step_cache::Keeping;
 
@@ -90,6 +90,16 @@ pub(super) struct StoredLayer {
 }
 
 impl StoredLayer {
+    /// Describes a layer of this build, as far as its files are concerned.
+    pub(super) fn written(layer: &Layer) -> Self {
+        let media_type = MediaType::layer(ImageFormat::Oci, layer.compression.family());
+        Self {
+            descriptor: Descriptor::new(media_type, layer.digest.clone(), layer.size),
+            diff_id: layer.diff_id.clone(),
+            origin: None,
+        }
+    }
+
     /// Returns how messages name it.
     pub(super) fn name(&self) -> String {
         format!("{} of `{}`", self.descriptor.digest, self.place())
@@ -102,7 +112,7 @@ impl StoredLayer {
                 registry,
                 repository,
             }) => format!("{registry}/{repository}"),
-            None => "the cache".to_owned(),
+            None => "this machine".to_owned(),
         }
     }
 }

@@ -28,6 +28,7 @@ mod go_format;
 mod halt;
 mod keeper;
 mod keys;
+mod layer_job;
 mod layers;
 mod metadata;
 mod mount_action;

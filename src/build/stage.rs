@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::cache::inputs::{SourceInputs, StepInputs};
 use crate::cache::{CacheKey, FoundLayer, Lookup};
 use crate::dockerfile::Span;
+use crate::fs::Root;
 use crate::sandbox::{Rootfs, Step};
 
 use super::action::{Action, Transfer, Work};
@@ -185,7 +186,7 @@ impl<'a> StageBuilder<'a> {
         };
         self.state = match &work.action {
             Action::Run(_) => before.after_run(layer),
-            Action::Transfer(_) | Action::Workdir => before.after(&inputs),
+            Action::Transfer(_) | Action::Workdir => before.after(&inputs, work),
         };
         if self.workshop.epoch().is_some() {
             // With times that do not change, a RUN may well have made what it made the last time.
@@ -227,7 +228,7 @@ impl<'a> StageBuilder<'a> {
         let made_of = self.made_of(work);
         self.state = match &work.action {
             Action::Run(_) => self.state.after_layer(&found.entry.diff_id),
-            Action::Transfer(_) | Action::Workdir => self.state.after(&inputs),
+            Action::Transfer(_) | Action::Workdir => self.state.after(&inputs, work),
         };
         self.layers.push(layer.clone());
         self.stack.push(layer);
@@ -257,8 +258,12 @@ impl<'a> StageBuilder<'a> {
         inputs: &StepInputs,
         work: &Work,
     ) -> Option<FoundLayer> {
-        let files = self.state.known()?;
-        let key = inputs.clone().on(files.clone()).fingerprint().key();
+        // What a linked step depends on is on no files already.
+        let on_files = match work.is_linked() {
+            true => inputs.clone(),
+            false => inputs.clone().on(self.state.known()?.clone()),
+        };
+        let key = on_files.fingerprint().key();
         if key == definition.key {
             // It was asked for before.
             return None;
@@ -288,12 +293,20 @@ impl<'a> StageBuilder<'a> {
 
     /// Returns which files a step is executed on, and with.
     fn made_of(&self, work: &Work) -> Vec<FilesState> {
-        let mut made_of = vec![self.state.clone()];
+        let caching = self.workshop.caching.as_ref();
+        let on = match (work.is_linked(), caching) {
+            (true, Some(caching)) => {
+                FilesState::Known(caching.key_of_nothing(&self.stage.platform))
+            }
+            (true, None) => FilesState::Unknown,
+            (false, _) => self.state.clone(),
+        };
+        let mut made_of = vec![on];
         for source in work.elsewhere() {
             made_of.push(match source {
                 FileSource::Context => continue,
                 FileSource::Stage(index) => self.built[index].state.clone(),
-                FileSource::Image(image) => match &self.workshop.caching {
+                FileSource::Image(image) => match caching {
                     Some(caching) => FilesState::Known(caching.key_of_image(image)),
                     None => FilesState::Unknown,
                 },
@@ -307,6 +320,7 @@ impl<'a> StageBuilder<'a> {
         let start = Instant::now();
         let layer = match &work.action {
             Action::Run(run) => self.run(run, work, step.span)?,
+            Action::Transfer(transfer) if transfer.is_linked => self.link(transfer, step.span)?,
             Action::Transfer(transfer) => self.transfer(transfer, step.span)?,
             Action::Workdir => self.workdir(work, step.span)?,
         };
@@ -316,6 +330,17 @@ impl<'a> StageBuilder<'a> {
             duration: start.elapsed(),
         });
         Ok(layer)
+    }
+
+    /// Makes a layer of files that were made apart from the stage's, and puts it on top of these.
+    pub(super) fn put_layer_of(&mut self, files: Root, span: Span) -> StageLayer {
+        let makes_layers = self.stage.makes_layers;
+        let layer = self.workshop.layer_of_files(files, makes_layers, self.name, span);
+        self.stack.push(layer.clone());
+        match makes_layers {
+            true => layer,
+            false => self.workshop.no_layer(),
+        }
     }
 
     /// Runs `work` in a step of the stage's files, and makes a layer of what it changed.
