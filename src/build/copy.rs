@@ -14,7 +14,7 @@ use crate::fs::{
 use super::action::Transfer;
 use super::layers::StageLayer;
 use super::owner::resolve_owner;
-use super::sources::{Exclusion, Origin, is_capability};
+use super::sources::{Filter, Origin, is_capability};
 use super::stage::StageBuilder;
 
 /// Mode of a file whose content is in the Dockerfile.
@@ -84,16 +84,13 @@ impl StageBuilder<'_> {
         target: &Target<'_>,
         looks: &Looks,
     ) -> Result<()> {
-        let exclusion = self.workshop.exclusion(&transfer.exclude, target.span)?;
-        for pattern in &transfer.sources.paths {
-            for path in self.workshop.select(origin, pattern, target.span)? {
-                if exclusion.leaves_out_file(origin.root, &path)? {
+        for source in &transfer.sources.paths {
+            let found = self.workshop.find(origin, transfer, source, target.span)?;
+            for path in &found.paths {
+                if transfer.unpacks && self.unpack_archive(origin, path, target, looks)? {
                     continue;
                 }
-                if transfer.unpacks && self.unpack_archive(origin, &path, target, looks)? {
-                    continue;
-                }
-                self.copy_one(origin, &exclusion, &path, target, looks)?;
+                self.copy_one(origin, &found.filter, path, target, looks)?;
             }
         }
         Ok(())
@@ -112,17 +109,10 @@ impl StageBuilder<'_> {
         if let Some(owner) = &owner {
             self.warn(span, &owner.warnings);
         }
-        let mode = transfer.chmod.as_deref().map(|text| {
-            ModeChange::parse(text).ok_or_else(|| {
-                let message = format!(
-                    "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-                );
-                self.error(span, message)
-            })
-        });
+        let mode = transfer.chmod.as_deref().map(read_chmod).transpose();
         Ok(Looks {
             owner: owner.map(|owner| owner.ids),
-            mode: mode.transpose()?,
+            mode: mode.map_err(|error| self.error(span, error))?,
         })
     }
 
@@ -130,7 +120,7 @@ impl StageBuilder<'_> {
     fn copy_one(
         &self,
         origin: &Origin<'_>,
-        exclusion: &Exclusion,
+        filter: &Filter,
         path: &Path,
         target: &Target<'_>,
         looks: &Looks,
@@ -141,7 +131,7 @@ impl StageBuilder<'_> {
             owner: looks.owner.or(origin.is_context.then_some((0, 0))),
             mode: looks.mode.as_ref(),
             keeps_xattr: origin.keeps_xattr(),
-            choose: &|path, metadata| exclusion.choose(origin, &source, path, metadata),
+            choose: &|path, metadata| filter.choose(origin, &source, path, metadata),
         };
         copy(
             origin.root,
@@ -184,6 +174,15 @@ impl StageBuilder<'_> {
         }
         Ok(())
     }
+}
+
+/// Reads `--chmod`, or says in BuildKit's words what is wrong with it.
+pub(super) fn read_chmod(text: &str) -> Result<ModeChange, String> {
+    ModeChange::parse(text).ok_or_else(|| {
+        format!(
+            "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
+        )
+    })
 }
 
 /// Writes the content of an inline file into the empty directory `dir`, under a name of ours: its own

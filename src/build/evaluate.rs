@@ -15,6 +15,7 @@ use crate::dockerfile::{
 };
 
 use super::action::{Action, RunAction, Transfer, Work};
+use super::copy::read_chmod;
 use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
@@ -209,8 +210,8 @@ impl<'a> Evaluator<'a> {
             sources: copy.sources,
             from: step.source.clone(),
             is_linked: is_linked(copy.link, copy.chmod.as_deref()),
-            chown: copy.chown,
-            chmod: copy.chmod,
+            chown: copy.chown.filter(is_given),
+            chmod: copy.chmod.filter(is_given),
             exclude: copy.exclude,
             keeps_parents: copy.parents,
             unpacks: false,
@@ -229,8 +230,8 @@ impl<'a> Evaluator<'a> {
             sources: add.sources,
             from: step.source.clone(),
             is_linked: is_linked(add.link, add.chmod.as_deref()),
-            chown: add.chown,
-            chmod: add.chmod,
+            chown: add.chown.filter(is_given),
+            chmod: add.chmod.filter(is_given),
             exclude: add.exclude,
             keeps_parents: false,
             unpacks: add.unpack.unwrap_or(true),
@@ -238,11 +239,10 @@ impl<'a> Evaluator<'a> {
         self.transfer(transfer, step.span)
     }
 
-    fn transfer(
-        &self,
-        transfer: Transfer,
-        span: Span,
-    ) -> Result<(String, Action), LocatedError> {
+    fn transfer(&self, transfer: Transfer, span: Span) -> Result<(String, Action), LocatedError> {
+        if let Some(chmod) = &transfer.chmod {
+            read_chmod(chmod).map_err(|error| self.error(span, error))?;
+        }
         if let Some(chown) = &transfer.chown
             && transfer.is_linked
             && has_names(chown)
@@ -371,6 +371,11 @@ impl<'a> Evaluator<'a> {
 /// copy as without it.
 fn is_linked(link: bool, chmod: Option<&str>) -> bool {
     link && chmod.is_none_or(str::is_empty)
+}
+
+/// A variable that expands to nothing takes a flag back.
+fn is_given(value: &String) -> bool {
+    !value.is_empty()
 }
 
 fn step_name(stage: &PlannedStage, number: usize) -> StepName {

@@ -335,7 +335,9 @@ impl<'a> StageBuilder<'a> {
     /// Makes a layer of files that were made apart from the stage's, and puts it on top of these.
     pub(super) fn put_layer_of(&mut self, files: Root, span: Span) -> StageLayer {
         let makes_layers = self.stage.makes_layers;
-        let layer = self.workshop.layer_of_files(files, makes_layers, self.name, span);
+        let layer = self
+            .workshop
+            .layer_of_files(files, makes_layers, self.name, span);
         self.stack.push(layer.clone());
         match makes_layers {
             true => layer,

@@ -17,12 +17,11 @@ use crate::context::digest::ContentDigests;
 use crate::dockerfile::Span;
 use crate::fs::Root;
 use crate::image::LayerCompression;
-use crate::image::blob_store::BlobStore;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
 use crate::sandbox::{AgentSocket, FrozenStep, Sandbox, Secret};
-use crate::snapshot::change::Excluded;
 use crate::snapshot::ScanDiff;
+use crate::snapshot::change::Excluded;
 
 use super::base::BaseImages;
 use super::cache_dirs::CacheDirs;

@@ -17,6 +17,8 @@ mod bases;
 mod caching;
 mod config;
 mod copy;
+mod copy_link;
+mod copy_parents;
 mod delivery;
 mod dockerignore;
 mod file_zoo;
