@@ -17,7 +17,7 @@ use super::built::{BuiltStage, BuiltStages, Parent, StageStack};
 use super::evaluate::{EvaluatedStage, EvaluatedStep};
 use super::explain::Outcome;
 use super::files::{StageFiles, StageTree};
-use super::forecast::{Answer, StageForecast, StepForecast};
+use super::forecast::{After, Answer, StageForecast, StepForecast};
 use super::keys::StepKey;
 use super::layers::{LayerContent, StageLayer};
 use super::mount_action::BindMount;
@@ -151,7 +151,10 @@ impl<'a> StageBuilder<'a> {
     fn accept(&mut self, answer: Answer) {
         self.layers.push(answer.layer.clone());
         self.stack.push(answer.layer);
-        self.state = FilesState::Known(answer.after);
+        self.state = match answer.after {
+            After::Known(after) => FilesState::Known(after),
+            After::Linked(linked) => self.state.after_link(linked),
+        };
     }
 
     fn find_or_execute(

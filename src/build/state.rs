@@ -79,7 +79,7 @@ impl FilesState {
     }
 
     /// Returns the files after a step that made a layer without a look at them: `linked` is its key by content.
-    fn after_link(&self, linked: CacheKey) -> Self {
+    pub(super) fn after_link(&self, linked: CacheKey) -> Self {
         if let Some(before) = self.known() {
             return Self::Known(after_link(before.clone(), &linked));
         }

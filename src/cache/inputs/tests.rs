@@ -255,6 +255,17 @@ fn every_input_of_a_result_counts() {
 }
 
 #[test]
+fn both_inputs_of_a_link_count() {
+    let link = |before: &str, linked: &str| {
+        let (before, linked) = (key_of(before), key_of(linked));
+        LinkInputs { before, linked }.fingerprint().key()
+    };
+    assert_ne!(link("a", "1"), link("b", "1"));
+    assert_ne!(link("a", "1"), link("a", "2"));
+    assert_ne!(link("a", "b"), link("b", "a"));
+}
+
+#[test]
 fn a_step_on_other_files_has_another_key_and_is_else_the_same() {
     let step = StepInputs::Run(simple_run());
     let moved = step.clone().on(key_of("elsewhere"));

@@ -4,6 +4,7 @@ mod changes;
 mod damaged;
 mod directory;
 mod explained;
+mod linked;
 mod log;
 mod mixed;
 mod mounts;
