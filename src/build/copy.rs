@@ -13,6 +13,7 @@ use crate::fs::{
 
 use super::action::Transfer;
 use super::layers::StageLayer;
+use super::linked::LinkedFiles;
 use super::owner::resolve_owner;
 use super::sources::{Filter, Origin, is_capability};
 use super::stage::StageBuilder;
@@ -58,9 +59,9 @@ impl StageBuilder<'_> {
     /// Executes a COPY or an ADD with `--link`: on no files, as BuildKit's frontend does (`convert_copy.go`), so that no
     /// link of the stage is followed. The layer is put on top of the stage's files as one of an image would be.
     pub(super) fn link(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
-        let files = self.workshop.sandbox().new_files_dir()?;
-        self.transfer_to(&files, transfer, span)?;
-        Ok(self.put_layer_of(files, span))
+        let files = LinkedFiles::new(self.workshop.sandbox())?;
+        self.transfer_to(&files.root, transfer, span)?;
+        Ok(self.put_on_top(files, span))
     }
 
     fn transfer_to(&self, root: &Root, transfer: &Transfer, span: Span) -> Result<()> {

@@ -210,8 +210,8 @@ impl<'a> Evaluator<'a> {
             sources: copy.sources,
             from: step.source.clone(),
             is_linked: is_linked(copy.link, copy.chmod.as_deref()),
-            chown: copy.chown.filter(is_given),
-            chmod: copy.chmod.filter(is_given),
+            chown: copy.chown.filter(|value| is_given(value)),
+            chmod: copy.chmod.filter(|value| is_given(value)),
             exclude: copy.exclude,
             keeps_parents: copy.parents,
             unpacks: false,
@@ -230,8 +230,8 @@ impl<'a> Evaluator<'a> {
             sources: add.sources,
             from: step.source.clone(),
             is_linked: is_linked(add.link, add.chmod.as_deref()),
-            chown: add.chown.filter(is_given),
-            chmod: add.chmod.filter(is_given),
+            chown: add.chown.filter(|value| is_given(value)),
+            chmod: add.chmod.filter(|value| is_given(value)),
             exclude: add.exclude,
             keeps_parents: false,
             unpacks: add.unpack.unwrap_or(true),
@@ -374,7 +374,7 @@ fn is_linked(link: bool, chmod: Option<&str>) -> bool {
 }
 
 /// A variable that expands to nothing takes a flag back.
-fn is_given(value: &String) -> bool {
+fn is_given(value: &str) -> bool {
     !value.is_empty()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::dockerfile::Span;
-use crate::fs::{KnownContents, Root, remove_tree};
+use crate::fs::{KnownContents, Root};
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
 use crate::sandbox::FrozenStep;
@@ -41,7 +41,7 @@ impl LayerJob {
         self.write(&Diff::Overlay(diff))
     }
 
-    /// Makes a layer of all `files`, which nobody needs after that.
+    /// Makes a layer of all `files`.
     pub(super) fn write_files(&self, files: &Root, excluded: &Excluded) -> Result<Layer> {
         let diff = ScanDiff {
             before: &Index::of_nothing(),
@@ -49,11 +49,7 @@ impl LayerJob {
             root: files,
             excluded,
         };
-        let layer = self.write(&Diff::Scan(diff))?;
-        for name in files.dir().names()? {
-            remove_tree(files.dir(), &name)?;
-        }
-        Ok(layer)
+        self.write(&Diff::Scan(diff))
     }
 
     /// Makes a layer of what a step changed, and puts it among the blobs.

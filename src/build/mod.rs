@@ -30,6 +30,7 @@ mod keeper;
 mod keys;
 mod layer_job;
 mod layers;
+mod linked;
 mod metadata;
 mod mount_action;
 mod mount_carrier;

@@ -9,11 +9,10 @@ use anyhow::Result;
 use crate::cache::inputs::{SourceInputs, StepInputs};
 use crate::cache::{CacheKey, FoundLayer, Lookup};
 use crate::dockerfile::Span;
-use crate::fs::Root;
 use crate::sandbox::{Rootfs, Step};
 
 use super::action::{Action, Transfer, Work};
-use super::built::{BuiltStage, BuiltStages, Parent, StageStack};
+use super::built::{Above, BuiltStage, BuiltStages, Parent, StageStack};
 use super::evaluate::{EvaluatedStage, EvaluatedStep};
 use super::explain::Outcome;
 use super::files::{StageFiles, StageTree};
@@ -67,11 +66,11 @@ pub(super) fn build_stage(
 /// A stage being built.
 pub(super) struct StageBuilder<'a> {
     pub(super) workshop: &'a Workshop,
-    stage: &'a PlannedStage,
+    pub(super) stage: &'a PlannedStage,
     pub(super) built: &'a BuiltStages,
     /// The layers so far, base first.
     layers: Vec<StageLayer>,
-    stack: StageStack,
+    pub(super) stack: StageStack,
     /// Which files there are.
     state: FilesState,
     /// The step that is being executed.
@@ -150,7 +149,7 @@ impl<'a> StageBuilder<'a> {
 
     fn accept(&mut self, answer: Answer) {
         self.layers.push(answer.layer.clone());
-        self.stack.push(answer.layer);
+        self.stack.push(Above::Layer(answer.layer));
         self.state = match answer.after {
             After::Known(after) => FilesState::Known(after),
             After::Linked(linked) => self.state.after_link(linked),
@@ -234,7 +233,7 @@ impl<'a> StageBuilder<'a> {
             Action::Transfer(_) | Action::Workdir => self.state.after(&inputs, work),
         };
         self.layers.push(layer.clone());
-        self.stack.push(layer);
+        self.stack.push(Above::Layer(layer));
         let kept = Kept {
             work,
             platform: &self.stage.platform,
@@ -333,19 +332,6 @@ impl<'a> StageBuilder<'a> {
             duration: start.elapsed(),
         });
         Ok(layer)
-    }
-
-    /// Makes a layer of files that were made apart from the stage's, and puts it on top of these.
-    pub(super) fn put_layer_of(&mut self, files: Root, span: Span) -> StageLayer {
-        let makes_layers = self.stage.makes_layers;
-        let layer = self
-            .workshop
-            .layer_of_files(files, makes_layers, self.name, span);
-        self.stack.push(layer.clone());
-        match makes_layers {
-            true => layer,
-            false => self.workshop.no_layer(),
-        }
     }
 
     /// Runs `work` in a step of the stage's files, and makes a layer of what it changed.

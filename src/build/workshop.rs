@@ -15,7 +15,7 @@ use crate::cache::inputs::LayerForm;
 use crate::context::BuildContext;
 use crate::context::digest::ContentDigests;
 use crate::dockerfile::Span;
-use crate::fs::Root;
+use crate::fs::{Root, remove_tree};
 use crate::image::LayerCompression;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
@@ -239,7 +239,8 @@ impl Workshop {
         }
     }
 
-    /// Writes a layer of all `files` in the background. One that no image needs is not compressed.
+    /// Writes a layer of all `files` in the background; they are gone after that. One that no image needs is not
+    /// compressed.
     pub(super) fn layer_of_files(
         &self,
         files: Root,
@@ -252,7 +253,21 @@ impl Workshop {
             job.options.compression = Compression::None;
         }
         let excluded = Arc::clone(&self.excluded);
-        let write = move || job.write_files(&files, &excluded);
+        let write = move || {
+            let layer = job.write_files(&files, &excluded)?;
+            for name in files.dir().names()? {
+                remove_tree(files.dir(), &name)?;
+            }
+            Ok(layer)
+        };
+        self.layer(LayerContent::New(self.start_writing(write)))
+    }
+
+    /// Writes a layer of all that is in the directory of one, which stays, in the background.
+    pub(super) fn layer_of_dir(&self, dir: Root, name: &StepName, span: Span) -> StageLayer {
+        let job = self.layer_job(name, span);
+        let excluded = Arc::clone(&self.excluded);
+        let write = move || job.write_files(&dir, &excluded);
         self.layer(LayerContent::New(self.start_writing(write)))
     }
 

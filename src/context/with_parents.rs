@@ -199,7 +199,7 @@ mod tests {
         for source in ["none/./*", "*/none", "n*/./b", "none*"] {
             assert!(find(&root, source).is_ok(), "{source}");
         }
-        assert_eq!(find(&root, "a/p*/./b").unwrap().dirs, [PathBuf::new(); 0]);
+        assert!(find(&root, "a/p*/./b").unwrap().dirs.is_empty());
         let error = find(&root, "a/[").unwrap_err();
         assert!(matches!(error, SelectError::BadParentsPattern { .. }));
     }

@@ -319,6 +319,11 @@ impl Copier<'_> {
         match metadata.kind {
             FileKind::File => return self.copy_file(source, name, metadata, target, leaf),
             FileKind::Symlink => target.create_symlink(&source.read_link(name)?, leaf)?,
+            // The mark of a deletion in overlays, where it cannot be made; so it cannot anywhere.
+            FileKind::CharDevice(0) => {
+                let path = target.path_of(leaf);
+                return Err(PathError::new("create device", path, Errno::PERM));
+            }
             FileKind::Fifo | FileKind::CharDevice(_) | FileKind::BlockDevice(_) => {
                 target.create_node(leaf, metadata.kind, 0o600)?;
             }

@@ -70,16 +70,16 @@ fn the_layer_replaces_what_is_no_directory_and_joins_what_is_one() {
     let site = Site::busybox();
     let context = site
         .context(
-            "RUN mkdir -p /real /joined/sub && touch /real/kept /joined/kept /joined/sub/kept /file && ln -s real /linked\n\
+            "RUN chmod 711 / && mkdir -p /real /joined/sub && touch /real/kept /joined/kept /joined/sub/kept /file && ln -s real /linked\n\
              COPY --link tree /linked/\n\
              COPY --link tree /joined\n\
              COPY --link tree /file/\n\
              COPY --link one /joined/sub/leaf\n\
-             RUN (ls -ld /linked /file | cut -c1; find /linked /real /joined /file -type f | sort) > /seen",
+             RUN (stat -c %a /; ls -ld /linked /file | cut -c1; find /linked /real /joined /file -type f | sort) > /seen",
         )
         .file("tree/sub/a", "a")
         .file("one", "1");
-    let expected = "d\nd\n/file/sub/a\n/joined/kept\n/joined/sub/a\n/joined/sub/kept\n/joined/sub/leaf\n/linked/sub/a\n/real/kept\n";
+    let expected = "711\nd\nd\n/file/sub/a\n/joined/kept\n/joined/sub/a\n/joined/sub/kept\n/joined/sub/leaf\n/linked/sub/a\n/real/kept\n";
     for (who, flags) in [
         (Who::Root, [].as_slice()),
         (Who::User, &[]),

@@ -1,6 +1,6 @@
 //! What copies look like: owners, modes, times, attributes, links and special files.
 
-use rustix::fs::{XattrFlags, setxattr};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
 use std::os::unix::net::UnixListener;
 
 use crate::support::context::MTIME;
@@ -193,4 +193,19 @@ fn attributes_are_kept_from_images_stages_and_archives_and_not_from_the_context(
     }
     let able: Vec<&String> = tree.get("able").xattrs.keys().collect();
     assert_eq!(able, ["security.capability"]);
+}
+
+/// In an overlay it would be a deletion, and no layer has it.
+#[test]
+fn a_device_that_means_a_deletion_is_refused_wherever_files_are_kept() {
+    let site = Site::busybox();
+    for flags in ["", "--link "] {
+        let context = site.context(&format!("COPY {flags}mark /etc/passwd"));
+        let mark = context.path().join("mark");
+        mknodat(CWD, &mark, FileType::CharacterDevice, Mode::RUSR, 0).expect("make a device");
+        for storage in ["--storage=overlay", "--storage=tree"] {
+            let build = site.executor(Who::Root, &context).arg(storage).run();
+            build.assert_error(1, &["Dockerfile:2", "create device", "not permitted"]);
+        }
+    }
 }
