@@ -10,7 +10,7 @@ use crate::cache::inputs::SourceInputs;
 use crate::context::choose_by;
 use crate::context::digest::{DigestRules, digest};
 use crate::context::dockerignore::Ignore;
-use crate::context::select::{SelectError, clean, select};
+use crate::context::select::{SelectError, clean, has_wildcards, select};
 use crate::context::with_parents::{Wanted, select_with_parents};
 use crate::dockerfile::Span;
 use crate::fs::{Choice, Metadata, PathError, Root, base_name};
@@ -93,6 +93,7 @@ impl Workshop {
             let paths = found.dirs;
             return Ok(Found { paths, filter });
         }
+        let is_pattern = has_wildcards(source.as_ref());
         let found = select(origin.root, source, origin.choose);
         let filter = Filter {
             excluded,
@@ -100,7 +101,7 @@ impl Workshop {
         };
         let mut paths = Vec::new();
         for path in found.map_err(|error| self.cannot_find(origin, error, span))? {
-            if !filter.leaves_out_file(origin.root, &path)? {
+            if !filter.leaves_out(origin.root, &path, is_pattern)? {
                 paths.push(path);
             }
         }
@@ -235,11 +236,15 @@ impl Filter {
             .and(wanted)
     }
 
-    /// Says whether a source is left out: one that is a file is filtered by its name.
-    fn leaves_out_file(&self, root: &Root, path: &Path) -> Result<bool, PathError> {
-        let is_file = root.metadata(path)?.is_some_and(|found| !found.is_dir());
-        let name = base_name(path);
-        Ok(is_file && self.choose_unless_excluded(Path::new(&name), false) == Choice::Skip)
+    /// Says whether a source is left out by its name: one that is a file, or that a wildcard has found (Dockerfile
+    /// reference, "COPY --exclude").
+    fn leaves_out(&self, root: &Root, path: &Path, is_hit: bool) -> Result<bool, PathError> {
+        let Some(metadata) = root.metadata(path)? else {
+            return Ok(false);
+        };
+        let (name, is_dir) = (base_name(path), metadata.is_dir());
+        let choice = self.choose_unless_excluded(Path::new(&name), is_dir);
+        Ok((is_hit || !is_dir) && choice == Choice::Skip)
     }
 
     fn choose_unless_excluded(&self, relative: &Path, is_dir: bool) -> Choice {

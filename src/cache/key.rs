@@ -55,7 +55,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::image::Digest;
 
 /// Goes up whenever the same inputs would give another layer than before: the inputs' encoding, or what a step does.
-pub(super) const KEY_VERSION: i64 = 1;
+pub(super) const KEY_VERSION: i64 = 2;
 
 /// Digits of a key.
 const KEY_DIGITS: usize = 64;

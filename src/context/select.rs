@@ -209,8 +209,8 @@ impl Matches<'_> {
     }
 }
 
-/// Says whether a name has an unescaped `*`, `?` or `[`.
-pub(super) fn has_wildcards(name: &OsStr) -> bool {
+/// Says whether a name or a path has an unescaped `*`, `?` or `[`.
+pub fn has_wildcards(name: &OsStr) -> bool {
     let mut bytes = name.as_bytes().iter();
     while let Some(byte) = bytes.next() {
         match byte {

@@ -90,7 +90,7 @@ fn excluded_files_are_left_out_and_an_empty_directory_stays() {
         .context(
             "COPY --exclude=*.txt tree /top/\nCOPY --exclude=**/*.txt tree /deep/\n\
              COPY --exclude=sub --exclude=!sub/keep.txt tree /but/\nCOPY --exclude=** tree /nothing/\n\
-             COPY --exclude=*.txt tree/a.txt tree/b.md /files/\nCOPY --exclude=a.* tree/* /hits/\n\
+             COPY --exclude=*.txt tree/a.txt tree/b.md /files/\nCOPY --exclude=a.* tree/* /hits/\nCOPY --exclude=s* tree/* /without-a-directory/\nCOPY --exclude=tree tree /itself/\n\
              COPY --exclude=tree . /whole/",
         )
         .file("tree/a.txt", "")
@@ -108,6 +108,8 @@ fn excluded_files_are_left_out_and_an_empty_directory_stays() {
     assert_eq!(tree.names_in("nothing"), Vec::<&str>::new());
     assert_eq!(tree.names_in("files"), ["b.md"], "as the reference has it");
     assert_eq!(tree.names_in("hits"), ["b.md", "c.txt", "keep.txt"]);
+    assert_eq!(tree.names_in("without-a-directory"), ["a.txt", "b.md"]);
+    assert_eq!(tree.names_in("itself"), ["a.txt", "b.md", "sub"]);
     assert_eq!(tree.names_in("whole"), Vec::<&str>::new());
 }
 

@@ -329,8 +329,8 @@ fn what_changed_is_told_in_a_users_words() {
 fn keys_stay_what_they_are() {
     let keys = [base().fingerprint().key(), simple_run().fingerprint().key()];
     let expected = [
-        "1e5f198ffc9e432b92628b6157a6817dbbf860adadd755178024731c36cf0af5",
-        "2e7213d17a4a4e989713ff7bd8420443b8ca949bac992b22824add7bcb23ce50",
+        "8b354a1f53bfe87c182dda0ce6bd410f96e98f6b08dd79cc0e086dde22b40ed5",
+        "d2c6b8b0ea5e495c543c79f5063e0bc5a51ff1bd2196ed41960f2bef2bef7fe9",
     ];
     assert_eq!(keys.each_ref().map(CacheKey::as_str), expected);
 }
