@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::{Call, ErrorKind, RetryAdvice, Untrusted};
+use super::{Call, ErrorKind, Untrusted};
+use crate::http::retry::RetryAdvice;
 
 /// What a registry, a token server or something between said no with.
 #[derive(Clone, Debug)]
