@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use reqwest::StatusCode;
 use tracing::warn;
 
 use super::options::RetryPolicy;
@@ -19,6 +20,20 @@ pub enum RetryAdvice {
     Backoff,
     /// Try again after what the server asked for.
     After(Duration),
+}
+
+/// Returns what to do after an answer with this status, which may have said when to come back.
+pub fn advice_after(status: StatusCode, retry_after: Option<Duration>) -> RetryAdvice {
+    let is_transient = match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+        status => status.is_server_error(),
+    };
+    match (is_transient, retry_after) {
+        (true, Some(wait)) => RetryAdvice::After(wait),
+        (true, None) => RetryAdvice::Backoff,
+        (false, _) => RetryAdvice::Never,
+    }
 }
 
 /// An error that knows whether trying again may help.
