@@ -1,4 +1,4 @@
-//! What ADD does and COPY does not: a local archive is unpacked.
+//! What ADD does and COPY does not: a local archive is unpacked, and files come from the network.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -11,14 +11,38 @@ use crate::image::archive;
 use crate::image::decompress::{Compression, Decoder, Decompressor};
 use crate::image::unpack::{Form, UnpackOptions, unpack};
 
+use super::action::Transfer;
 use super::copy::{Looks, Target};
-use super::sources::Origin;
+use super::remotes::{RemoteSource, cannot_fetch};
+use super::sources::{Exclusion, Origin};
 use super::stage::StageBuilder;
 
 /// Mode of the directory that an archive is unpacked into, where it does not exist.
 const UNPACK_DIR_MODE: u32 = 0o755;
 
 impl StageBuilder<'_> {
+    /// Fetches a source from the network and copies it.
+    pub(super) fn add_remote(
+        &self,
+        source: &RemoteSource,
+        transfer: &Transfer,
+        exclusion: &Exclusion,
+        target: &Target<'_>,
+        looks: &Looks,
+    ) -> Result<()> {
+        let fetched = self.workshop.wait(self.workshop.remotes.fetch(source));
+        let fetched = fetched
+            .map_err(|error| cannot_fetch(&self.workshop.text, target.span, source, error))?;
+        let (origin, path) = (Origin::fetched(&fetched.root), &fetched.path);
+        if exclusion.leaves_out_file(origin.root, path)? {
+            return Ok(());
+        }
+        if transfer.unpacks_remotes && self.unpack_archive(&origin, path, target, looks)? {
+            return Ok(());
+        }
+        self.copy_one(&origin, exclusion, path, target, looks)
+    }
+
     /// Unpacks a source that is an archive below the destination; says whether it was one.
     pub(super) fn unpack_archive(
         &self,

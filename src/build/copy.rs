@@ -74,6 +74,10 @@ impl StageBuilder<'_> {
     ) -> Result<()> {
         let exclusion = self.workshop.exclusion(&transfer.exclude, target.span)?;
         for pattern in &transfer.sources.paths {
+            if let Some(source) = transfer.remotes.get(pattern) {
+                self.add_remote(source, transfer, &exclusion, target, looks)?;
+                continue;
+            }
             for path in self.workshop.select(origin, pattern, target.span)? {
                 if exclusion.leaves_out_file(origin.root, &path)? {
                     continue;
@@ -115,7 +119,7 @@ impl StageBuilder<'_> {
     }
 
     /// Copies one file, or the contents of one directory.
-    fn copy_one(
+    pub(super) fn copy_one(
         &self,
         origin: &Origin<'_>,
         exclusion: &Exclusion,

@@ -19,6 +19,7 @@ use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
+use super::remotes::remote_sources;
 use super::scope::StageScope;
 use super::support::refusal;
 use super::workshop::Workshop;
@@ -130,7 +131,7 @@ impl<'a> Evaluator<'a> {
         let (created_by, action) = match instruction {
             Instruction::Run(run) => self.run(&run, step)?,
             Instruction::Copy(copy) => self.copy(copy, &step.source),
-            Instruction::Add(add) => self.add(add, &step.source),
+            Instruction::Add(add) => self.add(add, step)?,
             Instruction::Workdir(path) => match self.workdir(&path) {
                 Some(work) => work,
                 None => return Ok(None),
@@ -207,22 +208,30 @@ impl<'a> Evaluator<'a> {
             chmod: copy.chmod,
             exclude: copy.exclude,
             unpacks: false,
+            unpacks_remotes: false,
+            remotes: BTreeMap::new(),
         };
         (transfer.history(), Action::Transfer(transfer))
     }
 
-    fn add(&self, add: AddInstruction, from: &FileSource) -> (String, Action) {
+    fn add(&self, add: AddInstruction, step: &PlannedStep) -> Result<(String, Action)> {
+        let remotes = remote_sources(&add).map_err(|error| {
+            let located = self.error(step.span, "cannot use the sources of ADD");
+            located.because(error)
+        })?;
         let transfer = Transfer {
             keyword: "ADD",
             destination: self.destination(&add.sources.destination),
             sources: add.sources,
-            from: from.clone(),
+            from: step.source.clone(),
             chown: add.chown,
             chmod: add.chmod,
             exclude: add.exclude,
             unpacks: add.unpack.unwrap_or(true),
+            unpacks_remotes: add.unpack.unwrap_or(false),
+            remotes,
         };
-        (transfer.history(), Action::Transfer(transfer))
+        Ok((transfer.history(), Action::Transfer(transfer)))
     }
 
     /// Returns where files go: absolute, and with a slash at its end if it is a directory.

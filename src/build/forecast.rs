@@ -59,6 +59,7 @@ pub(super) async fn forecast(
     let Some(caching) = &workshop.caching else {
         return Ok(without_cache(evaluated));
     };
+    workshop.remotes.find_all(evaluated, &workshop.text).await?;
     let bases = bases(plan, caching);
     let (stages, shop) = (Arc::clone(evaluated), Arc::clone(workshop));
     // Reads the files of the context.

@@ -40,6 +40,7 @@ mod outlook;
 mod owner;
 mod plan;
 mod progress;
+mod remotes;
 mod run;
 mod scope;
 mod sources;

@@ -196,9 +196,13 @@ fn after(
         (Action::Workdir, _) => Some(key.inputs.clone().on(files).fingerprint().key()),
         (Action::Transfer(transfer), entry) => match &transfer.from {
             // The key by definition is one by content.
-            FileSource::Context => Some(key.inputs.clone().on(files).fingerprint().key()),
+            FileSource::Context if transfer.remotes.is_empty() => {
+                Some(key.inputs.clone().on(files).fingerprint().key())
+            }
             // The entry has the key by content, which nobody else knows before the files are here.
-            FileSource::Stage(_) | FileSource::Image(_) => entry?.content_key().cloned(),
+            FileSource::Context | FileSource::Stage(_) | FileSource::Image(_) => {
+                entry?.content_key().cloned()
+            }
         },
     }
 }

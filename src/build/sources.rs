@@ -20,6 +20,7 @@ use super::action::Transfer;
 use super::built::BuiltStages;
 use super::mount_action::BindMount;
 use super::plan::FileSource;
+use super::remotes::{RemoteSource, cannot_fetch};
 use super::workshop::Workshop;
 
 /// Where files come from, and which of them take part.
@@ -109,16 +110,23 @@ impl Workshop {
         Ok(Exclusion(Some(ignore)))
     }
 
-    /// Returns what the sources are by content. Reads all files that take part.
+    /// Returns what the sources are by content. Reads all files that take part; `remote` says it of those in the
+    /// network.
     pub(super) fn content_of(
         &self,
         origin: &Origin<'_>,
         transfer: &Transfer,
         span: Span,
+        remote: &dyn Fn(&RemoteSource) -> Result<SourceInputs>,
     ) -> Result<Vec<SourceInputs>> {
         let exclusion = self.exclusion(&transfer.exclude, span)?;
         let mut inputs = Vec::new();
         for pattern in &transfer.sources.paths {
+            if let Some(source) = transfer.remotes.get(pattern) {
+                let found = remote(source);
+                inputs.push(found.map_err(|error| cannot_fetch(&self.text, span, source, error))?);
+                continue;
+            }
             for path in self.select(origin, pattern, span)? {
                 if exclusion.leaves_out_file(origin.root, &path)? {
                     continue;
@@ -162,6 +170,17 @@ impl Workshop {
             let name = OsString::new();
             Ok(SourceInputs::Content { name, digest })
         })
+    }
+}
+
+impl<'a> Origin<'a> {
+    /// Files from the network. Nobody's owners are theirs, as with those of the context.
+    pub(super) fn fetched(root: &'a Root) -> Self {
+        Self {
+            root,
+            choose: &|_, _| Choice::Take,
+            is_context: true,
+        }
     }
 }
 

@@ -173,12 +173,16 @@ fn copy_inputs(
         name: file.name.clone(),
         text: file.content.clone(),
     }));
+    let mut options = BTreeMap::new();
+    if transfer.unpacks_remotes && !transfer.remotes.is_empty() {
+        options.insert("unpack from the network".to_owned(), "true".to_owned());
+    }
     CopyInputs {
         parent,
         sources,
         destination: transfer.destination.clone(),
         chown: transfer.chown.clone(),
         chmod: transfer.chmod.clone(),
-        options: BTreeMap::new(),
+        options,
     }
 }

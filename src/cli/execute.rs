@@ -249,6 +249,7 @@ async fn build_and_deliver(
     let tools = Tools {
         images: Arc::clone(&images),
         cache: step_cache,
+        remote: options.remote,
         sandbox,
         halt,
         progress,

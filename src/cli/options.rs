@@ -9,13 +9,14 @@ use crate::build::BuildOptions;
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
+use crate::remote::RemoteOptions;
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
-use super::registry_options::registry_options;
+use super::registry_options::{registry_options, remote_options};
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
@@ -23,6 +24,7 @@ pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
     pub(super) delivery: DeliveryOptions,
     pub(super) registry: RegistryOptions,
+    pub(super) remote: RemoteOptions,
     pub(super) cache: CacheOptions,
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
@@ -38,6 +40,7 @@ impl ExecutorOptions {
         let delivery = delivery_options(flags, &current_dir)?;
         let build = build_options(flags, &current_dir)?;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
+        let registry = registry_options(&flags.registry, &current_dir)?;
         Ok(Self {
             step_cache: StepCacheOptions::new(
                 &flags.cache,
@@ -45,8 +48,9 @@ impl ExecutorOptions {
                 &build.context,
                 cache.oldest,
             )?,
+            remote: remote_options(&registry, &build),
             build,
-            registry: registry_options(&flags.registry, &current_dir)?,
+            registry,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
             checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::BuildOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain, RegistryOptions};
+use crate::remote::RemoteOptions;
 
 use super::environment::{self, absolute};
 use super::registry_flags::{PullFlags, RegistryFlags};
@@ -45,6 +47,23 @@ pub(super) fn pull_options(flags: &PullFlags, current_dir: &Path) -> Result<Regi
         keychain: keychain()?,
         ..RegistryOptions::default()
     })
+}
+
+/// Returns how servers of files and repositories are spoken to: certificates and proxies as for registries. What makes a
+/// registry insecure makes no other server so.
+pub(super) fn remote_options(registry: &RegistryOptions, build: &BuildOptions) -> RemoteOptions {
+    RemoteOptions {
+        certificates: registry.registry_certificates.clone(),
+        client_certificates: registry.client_certificates.clone(),
+        system_roots: registry.system_roots.clone(),
+        proxy: registry.proxy.clone(),
+        retry: registry.retry,
+        timeouts: registry.timeouts,
+        ssh_agent: build
+            .agents
+            .get("default")
+            .map(|agent| agent.path().to_path_buf()),
+    }
 }
 
 fn certificates(

@@ -27,7 +27,7 @@ const UNNAMED: &str = "__unnamed__";
 const READ_BYTES: usize = 256 * 1024;
 
 /// A file on an HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HttpSource {
     /// Where it is.
     pub url: Url,

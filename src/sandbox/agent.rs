@@ -59,6 +59,11 @@ pub enum RelayError {
 }
 
 impl AgentSocket {
+    /// Returns where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Opens the socket at `path`, a path of the user's. Nothing is said to the agent.
     pub fn open(path: &Path) -> Result<Self, AgentError> {
         let metadata = std::fs::metadata(path).on("look at", path)?;

@@ -14,7 +14,7 @@ const SHORTEST_HASH: usize = 7;
 const LONGEST_HASH: usize = 40;
 
 /// A repository, and what of it is meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GitSource {
     /// Where the repository is.
     pub repository: RepositoryUrl,
@@ -35,7 +35,7 @@ pub struct GitSource {
 }
 
 /// Where a repository is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepositoryUrl {
     /// `http`, `https`
     Http(Url),
@@ -46,7 +46,7 @@ pub enum RepositoryUrl {
 }
 
 /// A path on a server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerPath {
     /// Who to log in as. Empty for the default.
     pub user: String,
