@@ -11,6 +11,9 @@
 mod support;
 
 mod add;
+mod add_git;
+mod add_git_hostile;
+mod add_http;
 mod bad_input;
 mod base_cache;
 mod bases;

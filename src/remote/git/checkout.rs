@@ -259,19 +259,15 @@ impl<'a> Checkout<'a> {
         let text = String::from_utf8_lossy(attributes);
         let mut lines = text.lines().filter(|line| !line.starts_with('#'));
         let asks = lines.find_map(|line| {
-            let words = line.split_whitespace().skip(1);
-            let mut asked = words.filter(|word| {
-                let is_conversion = |it: &&str| word.starts_with(*it);
-                CONVERSIONS.iter().any(|it| is_conversion(&it))
-            });
-            asked.next().map(str::to_owned)
+            let mut words = line.split_whitespace().skip(1);
+            words.find(|word| CONVERSIONS.iter().any(|it| word.starts_with(it)))
         });
         if let (Some(word), false) = (asks, self.has_warned) {
             self.has_warned = true;
             warn!(
                 "`.gitattributes` of the git repository `{}` asks for `{}`, which is not done: files are as they are stored",
                 self.repository,
-                Untrusted(&word)
+                Untrusted(word)
             );
         }
     }
