@@ -76,7 +76,7 @@ impl StageBuilder<'_> {
 ///
 /// BuildKit (`llbsolver/file/unpack.go`) and Docker (`archive.IsArchivePath`) look at the contents
 /// and never at the name.
-fn is_archive(root: &Root, path: &Path) -> Result<bool> {
+pub(super) fn is_archive(root: &Root, path: &Path) -> Result<bool> {
     if !root.metadata(path)?.is_some_and(|found| found.is_file()) {
         return Ok(false);
     }
@@ -97,7 +97,7 @@ fn begins_with_header(file: File) -> bool {
     decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_header(&head)
 }
 
-fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {
+pub(super) fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {
     let (compression, reader) = Compression::detect(BufReader::new(file))?;
     let mut decompressor = Decompressor::spawn(reader, compression)?;
     let options = UnpackOptions {

@@ -43,7 +43,10 @@ impl BuildInput {
         let text = DockerfileText::new(&options.dockerfile.to_string_lossy(), &content);
         let dockerfile = dockerfile::parse(&content)
             .map_err(|error| text.error_at(error.span, error.to_string()))?;
-        let (ignore_path, ignore) = read_ignore(&path, &root)?;
+        let (ignore_path, ignore) = match options.has_ignore_files {
+            true => read_ignore(&path, &root)?,
+            false => (PathBuf::from(".dockerignore"), Ignore::parse("")?),
+        };
         let left_out = left_out(options);
         let context = BuildContext::new(root, ignore_path, ignore).without(left_out);
         Ok(Self {

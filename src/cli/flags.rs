@@ -84,12 +84,21 @@ pub(super) struct InputFlags {
     /// Dockerfile, relative to the current directory or else to the context
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(super) dockerfile: String,
-    /// Build context: a directory, or dir://DIRECTORY
-    #[arg(short = 'c', long, value_name = "DIR", default_value = "/workspace/")]
+    /// Build context: a directory, dir://DIRECTORY, a git repository (git://, https://….git, ssh://, user@host:path), or
+    /// an archive or a Dockerfile behind https://
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "CONTEXT",
+        default_value = "/workspace/"
+    )]
     pub(super) context: String,
     /// Directory inside the context that is used as the context
     #[arg(long, value_name = "DIR", default_value = "")]
     pub(super) context_sub_path: String,
+    /// How a git repository is fetched: branch=NAME, recurse-submodules=BOOL, single-branch=BOOL; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) git: Vec<String>,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(super) build_arg: Vec<String>,
@@ -301,13 +310,12 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 11] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 10] = [
     "annotation",
     "bucket",
     "build-context",
     "credential-helpers",
     "dryrun",
-    "git",
     "image-download-retry",
     "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::build::BuildOptions;
+use crate::build::{BuildOptions, RemoteContext};
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
@@ -17,11 +17,16 @@ use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
 use super::registry_options::{registry_options, remote_options};
+use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
 pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
+    /// Where the context is fetched from; `None` for a directory of this machine.
+    pub(super) remote_context: Option<RemoteContext>,
+    /// The directory in it that is meant.
+    pub(super) context_sub_path: PathBuf,
     pub(super) delivery: DeliveryOptions,
     pub(super) registry: RegistryOptions,
     pub(super) remote: RemoteOptions,
@@ -49,6 +54,8 @@ impl ExecutorOptions {
                 cache.oldest,
             )?,
             remote: remote_options(&registry, &build),
+            remote_context: remote_context(&flags.input)?,
+            context_sub_path: PathBuf::from(&flags.input.context_sub_path),
             build,
             registry,
             cache,
@@ -61,12 +68,16 @@ impl ExecutorOptions {
 
 fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
-    let context = context_dir(&flags.input)?;
+    let context = match remote_context(&flags.input)? {
+        Some(context) => PathBuf::from(context.shown()),
+        None => absolute(&context_dir(&flags.input)?, current_dir),
+    };
     if let Some((scheme, _)) = flags.input.dockerfile.split_once("://") {
         bail!("not yet supported: a Dockerfile from {scheme}://");
     }
     Ok(BuildOptions {
-        context: absolute(&context, current_dir),
+        context,
+        has_ignore_files: true,
         left_out: Vec::new(),
         dockerfile: PathBuf::from(&flags.input.dockerfile),
         current_dir: current_dir.to_path_buf(),
@@ -222,7 +233,10 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         storage: place.storage.parse::<StorageChoice>()?,
         state_dir: given(&place.state_dir),
         state_dir_candidates: environment::state_dir_candidates(current_dir),
-        avoided: vec![absolute(&context_dir(&flags.input)?, current_dir)],
+        avoided: match remote_context(&flags.input)? {
+            Some(_) => Vec::new(),
+            None => vec![absolute(&context_dir(&flags.input)?, current_dir)],
+        },
         tool_dir: given(&place.kaniko_dir).unwrap_or_else(|| PathBuf::from(TOOL_DIR)),
         ignored: ignored_paths(&place.ignore_path)?,
         kept: Vec::new(),

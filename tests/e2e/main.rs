@@ -29,6 +29,7 @@ mod interrupted;
 mod main_job;
 mod mounts;
 mod oracle;
+mod remote_context;
 mod reproducible;
 mod run;
 mod warmer;
