@@ -22,9 +22,11 @@ pub mod output;
 
 pub mod context;
 pub mod registry;
+pub mod remote;
 pub mod sandbox;
 pub mod snapshot;
 
+pub mod http;
 pub mod image;
 
 pub mod fs;

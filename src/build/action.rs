@@ -1,5 +1,6 @@
 //! What a step does to files: an instruction as it is executed, with everything in it that the stage decides.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::dockerfile::{Invocation, NetworkMode, RunInstruction, Sources};
@@ -7,6 +8,7 @@ use crate::sandbox::ShownFile;
 
 use super::mount_action::MountAction;
 use super::plan::FileSource;
+use super::remotes::{RemoteSource, without_user};
 
 /// Where a here document that is a script appears to the command (BuildKit's choice).
 const SCRIPT_DIR: &str = "/dev/pipes";
@@ -74,6 +76,10 @@ pub(super) struct Transfer {
     pub(super) is_linked: bool,
     /// Whether a file that is an archive is unpacked.
     pub(super) unpacks: bool,
+    /// Whether a file from the network that is an archive is unpacked.
+    pub(super) unpacks_remotes: bool,
+    /// Those of the paths that are in the network, by their words.
+    pub(super) remotes: BTreeMap<String, RemoteSource>,
 }
 
 impl Work {
@@ -97,6 +103,14 @@ impl Work {
             FileSource::Stage(_) | FileSource::Image(_) => true,
         };
         sources.into_iter().filter(is_elsewhere).collect()
+    }
+
+    /// Says whether it takes anything from the network.
+    pub(super) fn has_remotes(&self) -> bool {
+        match &self.action {
+            Action::Transfer(transfer) => !transfer.remotes.is_empty(),
+            Action::Run(_) | Action::Workdir => false,
+        }
     }
 }
 
@@ -145,7 +159,7 @@ impl Transfer {
         words.extend(self.keeps_parents.then(|| "--parents".to_owned()));
         words.extend(self.chown.iter().map(|chown| format!("--chown={chown}")));
         words.extend(self.chmod.iter().map(|chmod| format!("--chmod={chmod}")));
-        words.extend(sources.paths.iter().cloned());
+        words.extend(sources.paths.iter().map(|path| without_user(path)));
         words.extend(sources.files.iter().map(|file| format!("<<{}", file.name)));
         words.push(sources.destination.clone());
         words.push("# buildkit".to_owned());

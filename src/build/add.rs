@@ -1,4 +1,4 @@
-//! What ADD does and COPY does not: a local archive is unpacked.
+//! What ADD does and COPY does not: a local archive is unpacked, and files come from the network.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -11,7 +11,9 @@ use crate::image::archive;
 use crate::image::decompress::{Compression, Decoder, Decompressor};
 use crate::image::unpack::{Form, UnpackOptions, unpack};
 
+use super::action::Transfer;
 use super::copy::{Looks, Target};
+use super::remotes::{RemoteSource, cannot_fetch};
 use super::sources::Origin;
 use super::stage::StageBuilder;
 
@@ -19,6 +21,28 @@ use super::stage::StageBuilder;
 const UNPACK_DIR_MODE: u32 = 0o755;
 
 impl StageBuilder<'_> {
+    /// Fetches a source from the network and copies it.
+    pub(super) fn add_remote(
+        &self,
+        source: &RemoteSource,
+        transfer: &Transfer,
+        target: &Target<'_>,
+        looks: &Looks,
+    ) -> Result<()> {
+        let fetched = self.workshop.wait(self.workshop.remotes.fetch(source));
+        let fetched = fetched
+            .map_err(|error| cannot_fetch(&self.workshop.text, target.span, source, error))?;
+        let (origin, path) = (Origin::fetched(&fetched.root), &fetched.path);
+        let filter = self.workshop.filter(&transfer.exclude, target.span)?;
+        if filter.leaves_out(origin.root, path, false)? {
+            return Ok(());
+        }
+        if transfer.unpacks_remotes && self.unpack_archive(&origin, path, target, looks)? {
+            return Ok(());
+        }
+        self.copy_one(&origin, &filter, path, target, looks)
+    }
+
     /// Unpacks a source that is an archive below the destination; says whether it was one.
     pub(super) fn unpack_archive(
         &self,
@@ -52,7 +76,7 @@ impl StageBuilder<'_> {
 ///
 /// BuildKit (`llbsolver/file/unpack.go`) and Docker (`archive.IsArchivePath`) look at the contents
 /// and never at the name.
-fn is_archive(root: &Root, path: &Path) -> Result<bool> {
+pub(super) fn is_archive(root: &Root, path: &Path) -> Result<bool> {
     if !root.metadata(path)?.is_some_and(|found| found.is_file()) {
         return Ok(false);
     }
@@ -73,7 +97,7 @@ fn begins_with_header(file: File) -> bool {
     decoder.take(limit).read_to_end(&mut head).is_ok() && archive::is_header(&head)
 }
 
-fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {
+pub(super) fn unpack_into(file: File, root: &Root, owner: Option<(u32, u32)>) -> Result<()> {
     let (compression, reader) = Compression::detect(BufReader::new(file))?;
     let mut decompressor = Decompressor::spawn(reader, compression)?;
     let options = UnpackOptions {

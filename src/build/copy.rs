@@ -86,6 +86,10 @@ impl StageBuilder<'_> {
         looks: &Looks,
     ) -> Result<()> {
         for source in &transfer.sources.paths {
+            if let Some(remote) = transfer.remotes.get(source) {
+                self.add_remote(remote, transfer, target, looks)?;
+                continue;
+            }
             let found = self.workshop.find(origin, transfer, source, target.span)?;
             for path in &found.paths {
                 if transfer.unpacks && self.unpack_archive(origin, path, target, looks)? {
@@ -118,7 +122,7 @@ impl StageBuilder<'_> {
     }
 
     /// Copies one file, or the contents of one directory.
-    fn copy_one(
+    pub(super) fn copy_one(
         &self,
         origin: &Origin<'_>,
         filter: &Filter,

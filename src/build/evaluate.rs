@@ -22,6 +22,7 @@ use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
 use super::owner::has_names;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
+use super::remotes::remote_sources;
 use super::scope::StageScope;
 use super::support::refusal;
 use super::workshop::Workshop;
@@ -226,6 +227,8 @@ impl<'a> Evaluator<'a> {
             exclude: copy.exclude,
             keeps_parents: copy.parents,
             unpacks: false,
+            unpacks_remotes: false,
+            remotes: BTreeMap::new(),
         };
         self.transfer(transfer, step.span)
     }
@@ -235,6 +238,10 @@ impl<'a> Evaluator<'a> {
         add: AddInstruction,
         step: &PlannedStep,
     ) -> Result<(String, Action), LocatedError> {
+        let remotes = remote_sources(&add).map_err(|error| {
+            let located = self.error(step.span, "cannot use the sources of ADD");
+            located.because(error)
+        })?;
         let transfer = Transfer {
             keyword: "ADD",
             destination: self.destination(&add.sources.destination),
@@ -246,6 +253,8 @@ impl<'a> Evaluator<'a> {
             exclude: add.exclude,
             keeps_parents: false,
             unpacks: add.unpack.unwrap_or(true),
+            unpacks_remotes: add.unpack.unwrap_or(false),
+            remotes,
         };
         self.transfer(transfer, step.span)
     }

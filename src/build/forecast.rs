@@ -67,6 +67,7 @@ pub(super) async fn forecast(
     let Some(caching) = &workshop.caching else {
         return Ok(without_cache(evaluated));
     };
+    workshop.remotes.find_all(evaluated, &workshop.text).await?;
     let beginnings = beginnings(plan, caching);
     let (stages, shop) = (Arc::clone(evaluated), Arc::clone(workshop));
     // Reads the files of the context.

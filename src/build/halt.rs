@@ -36,6 +36,11 @@ impl Halt {
         self.token.is_cancelled()
     }
 
+    /// Returns what downloads listen to.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
     /// Returns what commands listen to.
     pub(super) fn of_commands(&self) -> &Stop {
         &self.stop

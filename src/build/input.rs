@@ -35,12 +35,13 @@ impl BuildInput {
         let dockerfile = dockerfile::parse(&content)
             .map_err(|error| text.error_at(error.span, error.to_string()))?;
         let own_ignore = match &beside {
-            Some(path) => read_own_ignore(path)?,
-            None => None,
+            Some(path) if options.has_ignore_files => read_own_ignore(path)?,
+            Some(_) | None => None,
         };
         let (ignore_path, ignore) = match own_ignore {
             Some(own) => own,
-            None => read_ignore(&root)?,
+            None if options.has_ignore_files => read_ignore(&root)?,
+            None => nothing_ignored()?,
         };
         let left_out = left_out(&options.context, options);
         let context = BuildContext::new(root, ignore_path, ignore).without(left_out);
@@ -154,8 +155,12 @@ fn read_ignore(context: &Root) -> Result<NamedIgnore> {
     let path = Path::new(".dockerignore");
     match ignore_file(context, path)? {
         Some(found) => Ok(found),
-        None => Ok((path.to_path_buf(), Ignore::parse("")?)),
+        None => nothing_ignored(),
     }
+}
+
+fn nothing_ignored() -> Result<NamedIgnore> {
+    Ok((PathBuf::from(".dockerignore"), Ignore::parse("")?))
 }
 
 fn ignore_file(root: &Root, path: &Path) -> Result<Option<NamedIgnore>> {

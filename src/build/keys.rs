@@ -128,7 +128,10 @@ impl Sources for ByDefinition<'_> {
             let nothing_built = BuiltStages::new();
             let from = &transfer.from;
             return self.workshop.with_origin(&nothing_built, from, |origin| {
-                self.workshop.content_of(origin, transfer, self.step.span)
+                let remotes = &self.workshop.remotes;
+                let remote = |source: &_| self.workshop.wait(remotes.by_definition(source));
+                self.workshop
+                    .content_of(origin, transfer, self.step.span, &remote)
             });
         };
         let paths = transfer.sources.paths.iter();

@@ -47,6 +47,8 @@ mod owner;
 mod plan;
 mod preview;
 mod progress;
+mod remote_context;
+mod remotes;
 mod replacement;
 mod run;
 mod scope;
@@ -73,6 +75,7 @@ pub use named_contexts::{ContextNameError, LayoutImage, NamedContext, NamedConte
 pub use options::{BuildOptions, DockerfileSource};
 pub use preview::{Base, Need, Preview, Pull, StagePreview, StepOutcome, StepPreview, preview};
 pub use progress::{Event, OutputStream, Progress, StepName};
+pub use remote_context::RemoteContext;
 pub use step_cache::{CacheRules, StepCache};
 pub use warm::{WarmOptions, WarmedImage, warm};
 pub use workshop::Tools;

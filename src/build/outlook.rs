@@ -203,18 +203,26 @@ fn after(
         (Action::Workdir, _) => Some(key.inputs.clone().on(files).fingerprint().key()),
         (Action::Transfer(transfer), entry) if transfer.is_linked => {
             let linked = match &transfer.from {
-                FileSource::Context | FileSource::Directory(_) => &key.key,
-                FileSource::Stage(_) | FileSource::Image(_) => entry?.content_key()?,
+                FileSource::Context | FileSource::Directory(_) if transfer.remotes.is_empty() => {
+                    &key.key
+                }
+                FileSource::Context
+                | FileSource::Directory(_)
+                | FileSource::Stage(_)
+                | FileSource::Image(_) => entry?.content_key()?,
             };
             Some(after_link(files, linked))
         }
         (Action::Transfer(transfer), entry) => match &transfer.from {
             // The key by definition is one by content.
-            FileSource::Context | FileSource::Directory(_) => {
+            FileSource::Context | FileSource::Directory(_) if transfer.remotes.is_empty() => {
                 Some(key.inputs.clone().on(files).fingerprint().key())
             }
             // The entry has the key by content, which nobody else knows before the files are here.
-            FileSource::Stage(_) | FileSource::Image(_) => entry?.content_key().cloned(),
+            FileSource::Context
+            | FileSource::Directory(_)
+            | FileSource::Stage(_)
+            | FileSource::Image(_) => entry?.content_key().cloned(),
         },
     }
 }

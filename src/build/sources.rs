@@ -21,6 +21,7 @@ use super::action::Transfer;
 use super::built::BuiltStages;
 use super::mount_action::BindMount;
 use super::plan::FileSource;
+use super::remotes::{RemoteSource, cannot_fetch};
 use super::workshop::Workshop;
 
 /// Where files come from, and which of them take part.
@@ -105,6 +106,14 @@ impl Workshop {
         Ok(Found { paths, filter })
     }
 
+    /// Returns what `--exclude` alone leaves of files from the network.
+    pub(super) fn filter(&self, exclude: &[String], span: Span) -> Result<Filter> {
+        Ok(Filter {
+            excluded: self.read_exclude(exclude, span)?,
+            wanted: None,
+        })
+    }
+
     fn cannot_find(&self, origin: &Origin<'_>, error: SelectError, span: Span) -> LocatedError {
         let hint = match (&error, origin.context) {
             (SelectError::LeftOut(path), Some(context)) => context.why_ignored(path),
@@ -151,15 +160,24 @@ impl Workshop {
         Ok(Some(ignore))
     }
 
-    /// Returns what the sources are by content. Reads all files that take part.
+    /// Returns what the sources are by content. Reads all files that take part; `remote` says it of those in the
+    /// network.
     pub(super) fn content_of(
         &self,
         origin: &Origin<'_>,
         transfer: &Transfer,
         span: Span,
+        remote: &dyn Fn(&RemoteSource) -> Result<SourceInputs>,
     ) -> Result<Vec<SourceInputs>> {
         let mut inputs = Vec::new();
         for source in &transfer.sources.paths {
+            if let Some(remote_source) = transfer.remotes.get(source) {
+                let found = remote(remote_source);
+                let found =
+                    found.map_err(|error| cannot_fetch(&self.text, span, remote_source, error));
+                inputs.push(found?);
+                continue;
+            }
             let Found { paths, filter } = self.find(origin, transfer, source, span)?;
             for path in paths {
                 let source = origin.root.resolve(&path)?;
@@ -217,6 +235,18 @@ fn with_context_files<T>(
     })
 }
 
+impl<'a> Origin<'a> {
+    /// Files from the network. Nobody's owners are theirs, as with those of the context.
+    pub(super) fn fetched(root: &'a Root) -> Self {
+        Self {
+            root,
+            choose: &|_, _| Choice::Take,
+            is_context: true,
+            context: None,
+        }
+    }
+}
+
 impl Origin<'_> {
     /// Says which extended attributes of files are taken over: from the context capabilities only, the others are the
     /// building machine's.
@@ -250,7 +280,12 @@ impl Filter {
 
     /// Says whether a source is left out by its name: one that is a file, or that a wildcard has found (Dockerfile
     /// reference, "COPY --exclude").
-    fn leaves_out(&self, root: &Root, path: &Path, is_hit: bool) -> Result<bool, PathError> {
+    pub(super) fn leaves_out(
+        &self,
+        root: &Root,
+        path: &Path,
+        is_hit: bool,
+    ) -> Result<bool, PathError> {
         let Some(metadata) = root.metadata(path)? else {
             return Ok(false);
         };

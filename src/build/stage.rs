@@ -168,6 +168,7 @@ impl<'a> StageBuilder<'a> {
             return Ok(());
         };
         let inputs = self.content_inputs(&key.inputs, work, step.span)?;
+        let key = self.key_now(key, &inputs, work)?;
         if let Some(found) = self.find_by_content(caching, &key, &inputs, work) {
             return self.accept_found(caching, step, work, key, inputs, found);
         }
@@ -283,7 +284,7 @@ impl<'a> StageBuilder<'a> {
         work: &Work,
         span: Span,
     ) -> Result<StepInputs> {
-        if work.elsewhere().is_empty() {
+        if work.elsewhere().is_empty() && !work.has_remotes() {
             return Ok(by_definition.clone());
         }
         let sources = ByContent {
@@ -291,6 +292,24 @@ impl<'a> StageBuilder<'a> {
             span,
         };
         work.inputs(by_definition.parent().clone(), &sources)
+    }
+
+    /// Returns the key under which the step is kept. A file that has changed on its server since the build began is not
+    /// what the key by definition stands for; its bytes are.
+    fn key_now(&self, key: StepKey, inputs: &StepInputs, work: &Work) -> Result<StepKey> {
+        let remotes = &self.workshop.remotes;
+        let is_as_found = match &work.action {
+            Action::Transfer(transfer) => self.workshop.wait(remotes.are_as_found(transfer))?,
+            Action::Run(_) | Action::Workdir => true,
+        };
+        if is_as_found {
+            return Ok(key);
+        }
+        let inputs = inputs.clone().on(key.inputs.parent().clone());
+        Ok(StepKey {
+            key: inputs.fingerprint().key(),
+            inputs,
+        })
     }
 
     /// Returns which files a step is executed on, and with.
@@ -416,7 +435,8 @@ impl Sources for ByContent<'_> {
     fn of_transfer(&self, transfer: &Transfer) -> Result<Vec<SourceInputs>> {
         let workshop = self.builder.workshop;
         workshop.with_origin(self.builder.built, &transfer.from, |origin| {
-            workshop.content_of(origin, transfer, self.span)
+            let remote = |source: &_| workshop.wait(workshop.remotes.by_content(source));
+            workshop.content_of(origin, transfer, self.span, &remote)
         })
     }
 

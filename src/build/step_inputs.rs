@@ -207,6 +207,10 @@ fn copy_options(transfer: &Transfer) -> BTreeMap<String, String> {
     let flags = [
         ("link", transfer.is_linked),
         ("parents", transfer.keeps_parents),
+        (
+            "unpack from the network",
+            transfer.unpacks_remotes && !transfer.remotes.is_empty(),
+        ),
     ];
     let given = flags.into_iter().filter(|(_, is_given)| *is_given);
     given

@@ -1,7 +1,7 @@
 //! What is understood but not executed: refused by name, so that nobody is told "ok" about something
 //! that was ignored.
 
-use crate::dockerfile::{AddInstruction, Instruction, RunInstruction, SecurityMode};
+use crate::dockerfile::{Instruction, RunInstruction, SecurityMode};
 
 /// Returns what an instruction asks for that is not executed, as a sentence; `None` where all of it is.
 ///
@@ -9,8 +9,8 @@ use crate::dockerfile::{AddInstruction, Instruction, RunInstruction, SecurityMod
 pub(super) fn refusal(instruction: &Instruction) -> Option<String> {
     match instruction {
         Instruction::Run(run) => refusal_of_run(run),
-        Instruction::Add(add) => refusal_of_add(add).map(not_yet),
-        Instruction::Arg(_)
+        Instruction::Add(_)
+        | Instruction::Arg(_)
         | Instruction::Cmd(_)
         | Instruction::Copy(_)
         | Instruction::Entrypoint(_)
@@ -36,26 +36,4 @@ fn refusal_of_run(run: &RunInstruction) -> Option<String> {
         return Some("not supported: RUN --device".to_owned());
     }
     None
-}
-
-fn refusal_of_add(add: &AddInstruction) -> Option<String> {
-    let flags = [
-        ("--checksum", add.checksum.is_some()),
-        ("--keep-git-dir", add.keep_git_dir.is_some()),
-    ];
-    let missing = flags.iter().find(|(_, is_given)| *is_given);
-    let remote = add.sources.paths.iter().find(|path| is_remote(path));
-    missing
-        .map(|(flag, _)| format!("ADD {flag}"))
-        .or_else(|| remote.map(|path| format!("ADD of the remote file `{path}`")))
-}
-
-fn not_yet(what: String) -> String {
-    format!("not yet supported: {what}")
-}
-
-/// Says whether a source is fetched from elsewhere: a URL, or a git repository.
-fn is_remote(path: &str) -> bool {
-    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
-    schemes.iter().any(|scheme| path.starts_with(scheme))
 }

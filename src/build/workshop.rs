@@ -19,6 +19,7 @@ use crate::fs::{Root, remove_tree};
 use crate::image::LayerCompression;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
+use crate::remote::RemoteOptions;
 use crate::sandbox::{Agent, FrozenStep, Sandbox, Secret};
 use crate::snapshot::ScanDiff;
 use crate::snapshot::change::Excluded;
@@ -32,6 +33,7 @@ use super::halt::{Halt, Halted};
 use super::layer_job::LayerJob;
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::mount_carrier::MountCarrier;
+use super::remotes::Remotes;
 use super::scope::GlobalScope;
 use super::step_cache::{StepCache, StepCaching};
 use super::{BuildInput, BuildOptions, DockerfileText, Event, Progress, StepName};
@@ -46,6 +48,8 @@ pub struct Tools {
     pub images: Arc<BaseImages>,
     /// Layers of steps that were executed before. `None` where nothing is cached.
     pub cache: Option<StepCache>,
+    /// How servers of files and repositories are spoken to.
+    pub remote: RemoteOptions,
     /// Where steps run.
     pub sandbox: Sandbox,
     /// Asks everything to end.
@@ -72,6 +76,8 @@ pub(super) struct Workshop {
     pub(super) images: Arc<BaseImages>,
     /// `None` where nothing is cached.
     pub(super) caching: Option<StepCaching>,
+    /// Files from the network.
+    pub(super) remotes: Remotes,
     /// What is known of the bytes of files.
     pub(super) contents: ContentDigests,
     sandbox: Sandbox,
@@ -113,6 +119,7 @@ impl Workshop {
         let caching =
             cache.map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
+            remotes: Remotes::new(tools.remote, options, tools.sandbox.clone(), &tools.halt),
             caching,
             carrier,
             contents: ContentDigests::new(processors),

@@ -146,7 +146,11 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // A job may have nowhere else to put them: they must neither get into an image nor change what is copied.
     options.build.left_out = caches;
     // What is wrong with the files is said before anything is set up for them.
-    let input = BuildInput::read(&options.build)?;
+    let input = match &options.remote_context {
+        None => Some(BuildInput::read(&options.build)?),
+        // It is fetched into the sandbox.
+        Some(_) => None,
+    };
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
     style.print(
@@ -169,7 +173,7 @@ const FAILED_END: Duration = Duration::from_secs(1);
 
 fn in_runtime(
     options: ExecutorOptions,
-    input: BuildInput,
+    input: Option<BuildInput>,
     local_cache: Option<Arc<LocalCache>>,
     sandbox: &Sandbox,
     style: LogStyle,
@@ -217,8 +221,8 @@ fn in_runtime(
 }
 
 async fn build_and_deliver(
-    options: ExecutorOptions,
-    input: BuildInput,
+    mut options: ExecutorOptions,
+    input: Option<BuildInput>,
     local_cache: Option<Arc<LocalCache>>,
     sandbox: Sandbox,
     halt: Halt,
@@ -228,6 +232,16 @@ async fn build_and_deliver(
     if options.checks_push_permission {
         output::check_push_access(&registries, &options.delivery.destinations).await?;
     }
+    let input = match (input, options.remote_context.take()) {
+        (Some(input), _) => input,
+        (None, Some(context)) => {
+            style.print(Level::Info, &format!("fetching {}", context.shown()));
+            let (sub_path, remote) = (&options.context_sub_path, options.remote.clone());
+            let build = &mut options.build;
+            BuildInput::fetch(context, sub_path, build, remote, &sandbox, &halt).await?
+        }
+        (None, None) => BuildInput::read(&options.build)?,
+    };
     let store = Arc::new(BlobStore::open(&sandbox.work_dir().join("blob-store"))?);
     let progress = printer(style);
     let step_cache = options.step_cache.as_ref();
@@ -249,6 +263,7 @@ async fn build_and_deliver(
     let tools = Tools {
         images: Arc::clone(&images),
         cache: step_cache,
+        remote: options.remote,
         sandbox,
         halt,
         progress,

@@ -84,8 +84,14 @@ pub(super) struct InputFlags {
     /// Dockerfile, relative to the current directory or else to the context; - for standard input
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(super) dockerfile: String,
-    /// Build context: a directory, or dir://DIRECTORY
-    #[arg(short = 'c', long, value_name = "DIR", default_value = "/workspace/")]
+    /// Build context: a directory, dir://DIRECTORY, a git repository (git://, https://….git, ssh://, user@host:path), or
+    /// an archive or a Dockerfile behind https://
+    #[arg(
+        short = 'c',
+        long,
+        value_name = "CONTEXT",
+        default_value = "/workspace/"
+    )]
     pub(super) context: String,
     /// Directory inside the context that is used as the context
     #[arg(long, value_name = "DIR", default_value = "")]
@@ -93,6 +99,9 @@ pub(super) struct InputFlags {
     /// What stands in for an image or a stage of the Dockerfile, as NAME=DIR, NAME=docker-image://IMAGE or NAME=oci-layout://DIR[:TAG][@DIGEST]; repeatable
     #[arg(long, value_name = "NAME=CONTEXT")]
     pub(super) build_context: Vec<String>,
+    /// How a git repository is fetched: branch=NAME, recurse-submodules=BOOL, single-branch=BOOL; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) git: Vec<String>,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(super) build_arg: Vec<String>,
@@ -307,11 +316,10 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 9] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 8] = [
     "annotation",
     "bucket",
     "credential-helpers",
-    "git",
     "image-download-retry",
     "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",

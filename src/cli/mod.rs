@@ -16,6 +16,7 @@ mod options;
 mod progress;
 mod registry_flags;
 mod registry_options;
+mod remote_context;
 mod report;
 mod step_cache_options;
 mod upkeep;

@@ -5,10 +5,11 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource};
+use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext};
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
+use crate::remote::RemoteOptions;
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
@@ -16,14 +17,20 @@ use super::context_options::named_contexts;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
-use super::registry_options::registry_options;
+use super::registry_options::{registry_options, remote_options};
+use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
 pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
+    /// Where the context is fetched from; `None` for a directory of this machine.
+    pub(super) remote_context: Option<RemoteContext>,
+    /// The directory in it that is meant.
+    pub(super) context_sub_path: PathBuf,
     pub(super) delivery: DeliveryOptions,
     pub(super) registry: RegistryOptions,
+    pub(super) remote: RemoteOptions,
     pub(super) cache: CacheOptions,
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
@@ -41,6 +48,7 @@ impl ExecutorOptions {
         let delivery = delivery_options(flags, &current_dir)?;
         let build = build_options(flags, &current_dir)?;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
+        let registry = registry_options(&flags.registry, &current_dir)?;
         Ok(Self {
             step_cache: StepCacheOptions::new(
                 &flags.cache,
@@ -48,8 +56,11 @@ impl ExecutorOptions {
                 &build.context,
                 cache.oldest,
             )?,
+            remote: remote_options(&registry, &build),
+            remote_context: remote_context(&flags.input)?,
+            context_sub_path: PathBuf::from(&flags.input.context_sub_path),
             build,
-            registry: registry_options(&flags.registry, &current_dir)?,
+            registry,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
             is_dry_run: flags.output.dryrun,
@@ -63,9 +74,13 @@ impl ExecutorOptions {
 
 fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
-    let context = context_dir(&flags.input)?;
+    let context = match remote_context(&flags.input)? {
+        Some(context) => PathBuf::from(context.shown()),
+        None => absolute(&context_dir(&flags.input)?, current_dir),
+    };
     Ok(BuildOptions {
-        context: absolute(&context, current_dir),
+        context,
+        has_ignore_files: true,
         left_out: Vec::new(),
         dockerfile: dockerfile_source(&flags.input.dockerfile)?,
         named_contexts: named_contexts(&flags.input.build_context, current_dir)?,
@@ -230,14 +245,18 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
         path.map(|path| absolute(path, current_dir))
     };
-    let context = absolute(&context_dir(&flags.input)?, current_dir);
+    let context = match remote_context(&flags.input)? {
+        Some(_) => None,
+        None => Some(absolute(&context_dir(&flags.input)?, current_dir)),
+    };
     let named = named_contexts(&flags.input.build_context, current_dir)?;
     Ok(EnterOptions {
         isolation: place.isolation.parse::<Isolation>()?,
         storage: place.storage.parse::<StorageChoice>()?,
         state_dir: given(&place.state_dir),
         state_dir_candidates: environment::state_dir_candidates(current_dir),
-        avoided: std::iter::once(context)
+        avoided: context
+            .into_iter()
             .chain(named.directories().cloned())
             .collect(),
         tool_dir: given(&place.kaniko_dir).unwrap_or_else(|| PathBuf::from(TOOL_DIR)),

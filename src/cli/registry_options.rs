@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::BuildOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain, RegistryOptions};
+use crate::remote::RemoteOptions;
 
 use super::environment::{self, absolute};
 use super::registry_flags::{PullFlags, RegistryFlags};
@@ -45,6 +47,22 @@ pub(super) fn pull_options(flags: &PullFlags, current_dir: &Path) -> Result<Regi
         keychain: keychain()?,
         ..RegistryOptions::default()
     })
+}
+
+/// Returns how servers of files and repositories are spoken to: certificates and proxies as for registries. What makes a
+/// registry insecure makes no other server so.
+pub(super) fn remote_options(registry: &RegistryOptions, build: &BuildOptions) -> RemoteOptions {
+    let ssh = build.agents.get("default");
+    RemoteOptions {
+        certificates: registry.registry_certificates.clone(),
+        client_certificates: registry.client_certificates.clone(),
+        system_roots: registry.system_roots.clone(),
+        proxy: registry.proxy.clone(),
+        retry: registry.retry,
+        timeouts: registry.timeouts,
+        ssh_agent: ssh.and_then(|agent| Some(agent.socket()?.to_path_buf())),
+        ssh_keys: ssh.map(|agent| agent.key_files()).unwrap_or_default(),
+    }
 }
 
 fn certificates(

@@ -28,6 +28,11 @@ impl BuildContext {
         }
     }
 
+    /// Reads the same directory through `root`, which may know better who its files belong to.
+    pub fn in_root(self, root: Root) -> Self {
+        Self { root, ..self }
+    }
+
     /// Leaves out directories of the builder's own, relative to the context, whatever the ignore file says.
     pub fn without(self, left_out: Vec<PathBuf>) -> Self {
         Self { left_out, ..self }

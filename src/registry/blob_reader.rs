@@ -15,7 +15,7 @@ use super::client::Registry;
 use super::error::{Call, RegistryError};
 use super::request::Request;
 use super::response::Response;
-use super::retry::{Retries, with_retries};
+use crate::http::retry::{Retries, with_retries};
 use crate::image::Descriptor;
 use crate::image::digest::DigestHasher;
 

@@ -108,6 +108,6 @@ impl Repository {
                 .await?;
             response.body(limit).await
         };
-        super::retry::with_retries(&self.transport().retry_policy(), read).await
+        crate::http::retry::with_retries(&self.transport().retry_policy(), read).await
     }
 }

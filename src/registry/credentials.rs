@@ -10,7 +10,7 @@ use thiserror::Error;
 pub use self::docker_config::DockerConfig;
 
 use super::host::RegistryHost;
-use super::secret::{Password, Token};
+use crate::http::{Password, Token};
 
 /// What opens a registry.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,8 @@
 //! What can go wrong with a registry, said once: the request, what came back, and whether trying again may help.
 //! This module must not log, and shows no URL that has not been redacted.
 
-mod call;
 mod judgement;
 mod refusal;
-mod untrusted;
 
 use std::io;
 use std::path::PathBuf;
@@ -15,16 +13,16 @@ use reqwest::StatusCode;
 use thiserror::Error;
 
 use super::credentials::CredentialError;
-use super::tls::TlsSetupError;
+pub use crate::http::Call;
+use crate::http::TlsSetupError;
+pub(super) use crate::http::Untrusted;
+use crate::http::tls_failure;
 use crate::image::Digest;
 use crate::image::config::ConfigError;
 use crate::image::manifest::{ManifestError, NoMatchingPlatform};
 
-pub use self::call::Call;
 pub use self::judgement::ErrorKind;
-pub(super) use self::judgement::RetryAdvice;
 pub use self::refusal::Refusal;
-pub(super) use self::untrusted::Untrusted;
 
 /// A request that did not do what it was for.
 #[derive(Debug, Error)]
@@ -279,25 +277,6 @@ impl RegistryError {
             }
         }
     }
-}
-
-/// rustls's errors travel inside `io::Error`s, whose `source` skips them.
-fn tls_failure<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        let found = error.downcast_ref().or_else(|| inner?.downcast_ref());
-        if found.is_some() {
-            return found;
-        }
-        next = match inner {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 #[cfg(test)]

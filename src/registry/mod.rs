@@ -26,21 +26,17 @@ mod host;
 mod pool;
 mod request;
 mod response;
-mod retry;
 mod scope;
 #[cfg(test)]
 mod scripted_server;
-mod secret;
-mod tls;
 mod token;
 mod transport;
 mod upload;
 
+pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;
 pub use client::{Registry, Repository};
 pub use credentials::{DockerConfig, Keychain};
 pub use error::{ErrorKind, RegistryError};
 pub use options::{Purpose, RegistryOptions};
 pub use pool::Registries;
-pub use secret::{Password, Token};
-pub use tls::TlsSetupError;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use reqwest::{NoProxy, Proxy, redirect};
 use rustls::RootCertStore;
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -13,10 +12,10 @@ use super::client::{Registry, Repository};
 use super::error::RegistryError;
 use super::exchange::Exchange;
 use super::host::RegistryHost;
-use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
+use super::options::{Purpose, RegistryOptions, Security};
 use super::pull::FetchedManifest;
-use super::tls::{self, TlsSettings, TlsSetupError};
 use super::transport::Transport;
+use crate::http::{ClientSettings, TlsSettings, TlsSetupError, http_client, system_roots};
 use crate::image::{Descriptor, Reference};
 
 /// Makes and keeps clients. Making one asks nobody: errors are about certificate files only.
@@ -171,31 +170,23 @@ impl Registries {
         host: &RegistryHost,
         skips_verification: bool,
     ) -> Result<reqwest::Client, TlsSetupError> {
-        let settings = TlsSettings {
-            certificates: self.options.certificates_of(host),
-            client: self.options.client_certificate_of(host),
-            skips_verification,
+        let settings = ClientSettings {
+            tls: TlsSettings {
+                certificates: self.options.certificates_of(host),
+                client: self.options.client_certificate_of(host),
+                skips_verification,
+            },
+            proxy: &self.options.proxy,
+            timeouts: self.options.timeouts,
+            user_agent: &self.options.user_agent,
+            idle_connections: self.options.connections_per_registry,
         };
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(self.roots(), &settings)?)
-            // One connection per request in flight: a stream that a registry resets takes no other with it.
-            .http1_only()
-            .redirect(redirect::Policy::none())
-            // Proxies come from the options, never from the environment.
-            .no_proxy()
-            .user_agent(self.options.user_agent.as_str())
-            .connect_timeout(self.options.timeouts.connect)
-            .pool_max_idle_per_host(self.options.connections_per_registry);
-        let proxies = proxies(&self.options.proxy).map_err(TlsSetupError::Http)?;
-        let builder = proxies
-            .into_iter()
-            .fold(builder, reqwest::ClientBuilder::proxy);
-        builder.build().map_err(TlsSetupError::Http)
+        http_client(self.roots(), &settings)
     }
 
     fn roots(&self) -> &RootCertStore {
         self.system_roots
-            .get_or_init(|| tls::system_roots(&self.options.system_roots))
+            .get_or_init(|| system_roots(&self.options.system_roots))
     }
 
     fn connections_of(&self, host: &RegistryHost) -> Arc<Semaphore> {
@@ -207,19 +198,6 @@ impl Registries {
         let semaphore = connections.entry(host.name().to_owned());
         Arc::clone(semaphore.or_insert_with(|| Arc::new(Semaphore::new(limit))))
     }
-}
-
-/// Reached directly whatever the user says, as Go does.
-const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
-
-/// One proxy per scheme. (`Proxy::custom` would be shorter, but reqwest 0.13 forgets its exceptions.)
-fn proxies(options: &ProxyOptions) -> reqwest::Result<Vec<Proxy>> {
-    let exceptions = format!("{NEVER_PROXIED},{}", options.no_proxy);
-    let http = options.http_proxy.clone().map(Proxy::http);
-    let https = options.https_proxy.clone().map(Proxy::https);
-    let chosen = http.into_iter().chain(https);
-    let with_exceptions = |proxy: Proxy| proxy.no_proxy(NoProxy::from_string(&exceptions));
-    chosen.map(|proxy| proxy.map(with_exceptions)).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::client::Repository;
 use super::error::{Call, RegistryError};
 use super::request::{Redirects, Request};
 use super::response::Response;
-use super::retry::with_retries;
+use crate::http::retry::with_retries;
 use crate::image::config::{ImageConfig, MAX_CONFIG_BYTES};
 use crate::image::digest::DigestHasher;
 use crate::image::manifest::{MAX_MANIFEST_BYTES, ManifestDocument, ManifestError};

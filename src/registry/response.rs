@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::error::{Call, Refusal, RegistryError};
-use super::retry::read_retry_after;
+use crate::http::retry::read_retry_after;
 
 /// A refusal's own words are a few hundred bytes; pages of HTML are cut here.
 const MAX_REFUSAL_BYTES: u64 = 64 * 1024;

@@ -20,7 +20,7 @@ use super::exchange::Exchange;
 use super::request::{Body, Request};
 use super::response::Response;
 use super::scope::Scope;
-use super::secret::Token;
+use crate::http::Token;
 
 /// Tokens are a few KiB; Azure's may be tens.
 const MAX_ANSWER_BYTES: u64 = 1024 * 1024;

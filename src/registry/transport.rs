@@ -17,7 +17,7 @@ use super::host::RegistryHost;
 use super::options::{RetryPolicy, Security};
 use super::request::Request;
 use super::response::Response;
-use super::retry::with_retries;
+use crate::http::retry::with_retries;
 
 /// One request may need: nothing known, a token, a token for what was newly demanded.
 const MAX_AUTHORIZATIONS: usize = 3;

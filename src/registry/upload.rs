@@ -13,8 +13,8 @@ use super::error::RegistryError;
 use super::push::{BlobSource, WRITTEN};
 use super::request::Body;
 use super::response::Response;
-use super::retry::Retries;
 use super::scope::{Access, Scope};
+use crate::http::retry::Retries;
 use crate::image::{Descriptor, Digest};
 
 /// GHCR takes no more in one PATCH; larger pieces would gain nothing where they are needed at all.

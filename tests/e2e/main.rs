@@ -11,6 +11,9 @@
 mod support;
 
 mod add;
+mod add_git;
+mod add_git_hostile;
+mod add_http;
 mod agents;
 mod arguments;
 mod bad_input;
@@ -36,6 +39,7 @@ mod interrupted;
 mod main_job;
 mod mounts;
 mod oracle;
+mod remote_context;
 mod reproducible;
 mod run;
 mod stages;

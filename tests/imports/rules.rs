@@ -4,7 +4,7 @@ use super::words::{Word, without_comments_and_literals, words};
 use std::path::Path;
 
 /// A room and its height; an import must go strictly down, so rooms of one height never see each other.
-pub(crate) const ROOMS: [(&str, u8); 14] = [
+pub(crate) const ROOMS: [(&str, u8); 16] = [
     ("bin", 7),
     ("cli", 6),
     ("build", 5),
@@ -14,6 +14,8 @@ pub(crate) const ROOMS: [(&str, u8); 14] = [
     ("snapshot", 3),
     ("sandbox", 3),
     ("registry", 3),
+    ("remote", 3),
+    ("http", 2),
     ("image", 2),
     ("fs", 1),
     ("sys", 0),

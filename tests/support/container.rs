@@ -36,9 +36,14 @@ impl Bundle {
         Self { dir }
     }
 
+    /// Where the files lie on the disk.
+    pub(crate) fn root(&self) -> PathBuf {
+        self.path().join("rootfs")
+    }
+
     /// The files as they lie on the disk.
     pub(crate) fn tree(&self) -> Tree {
-        Tree::of_directory(&self.path().join("rootfs"))
+        Tree::of_directory(&self.root())
     }
 
     /// Runs the image's own command, or `args` where there are any, and returns how it ended.

@@ -276,7 +276,7 @@ fn configuration(guard: Guard, port: u16, dir: &Path) -> String {
 /// An authority (`ca.crt`) and a certificate that it signed for `localhost` and 127.0.0.1.
 ///
 /// skopeo's `--cert-dir` takes `*.crt` for authorities and refuses a `.cert` without key: hence the endings.
-fn make_certificates(dir: &Path) {
+pub(crate) fn make_certificates(dir: &Path) {
     let openssl = |args: &[&str]| Tool::new("openssl").in_dir(dir).args(args).run();
     let key = ["-newkey", "rsa:2048", "-nodes"];
     openssl(
@@ -343,7 +343,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 /// Waits until the server accepts connections; false when it ended instead.
-fn answers(server: &mut Running, port: u16) -> bool {
+pub(super) fn answers(server: &mut Running, port: u16) -> bool {
     let deadline = Instant::now() + START_TIMEOUT;
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     while Instant::now() < deadline && !server.has_ended() {

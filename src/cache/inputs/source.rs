@@ -68,6 +68,10 @@ pub enum NetworkIdentity {
         subdirectory: String,
         /// Whether `.git` is kept.
         keeps_git_dir: bool,
+        /// Whether submodules are fetched as well.
+        submodules: bool,
+        /// Whether files have the time of the commit.
+        has_commit_times: bool,
     },
 }
 
@@ -128,12 +132,16 @@ impl NetworkIdentity {
                 commit,
                 subdirectory,
                 keeps_git_dir,
+                submodules,
+                has_commit_times,
             } => value
                 .text("commit")
                 .text(&without_credentials(url))
                 .text(commit)
                 .text(subdirectory)
-                .flag(*keeps_git_dir),
+                .flag(*keeps_git_dir)
+                .flag(*submodules)
+                .flag(*has_commit_times),
         }
     }
 }

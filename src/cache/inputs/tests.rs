@@ -41,12 +41,16 @@ fn source() -> impl Strategy<Value = SourceInputs> {
                 last_modified,
             }
         }),
-        (url(), text(), text(), any::<bool>()).prop_map(
-            |(url, commit, subdirectory, keeps_git_dir)| NetworkIdentity::Commit {
-                url,
-                commit,
-                subdirectory,
-                keeps_git_dir,
+        (url(), text(), text(), any::<[bool; 3]>()).prop_map(
+            |(url, commit, subdirectory, [keeps_git_dir, submodules, has_commit_times])| {
+                NetworkIdentity::Commit {
+                    url,
+                    commit,
+                    subdirectory,
+                    keeps_git_dir,
+                    submodules,
+                    has_commit_times,
+                }
             }
         ),
     ];
@@ -292,6 +296,8 @@ fn credentials_in_a_url_do_not_count_and_are_not_shown() {
                 commit: "c".repeat(40),
                 subdirectory: String::new(),
                 keeps_git_dir: false,
+                submodules: true,
+                has_commit_times: false,
             },
         }],
         destination: "/".to_owned(),

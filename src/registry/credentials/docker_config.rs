@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::helper;
 use super::{Credential, CredentialError};
+use crate::http::{Password, Token};
 use crate::registry::host::{RegistryHost, canonical};
-use crate::registry::secret::{Password, Token};
 
 /// Docker Hub's key in `auths`, and the name that helpers know it by.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use super::{Credential, CredentialError};
-use crate::registry::secret::{Password, Token};
+use crate::http::{Password, Token};
 
 /// Helpers ask metadata servers and key rings; one that waits for a terminal must not hold up a build for ever.
 const TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,8 +1,7 @@
 //! What an error comes down to, and whether the request may be sent again.
 
-use std::time::Duration;
-
 use super::RegistryError;
+use crate::http::retry::{RetryAdvice, Retryable};
 
 /// What an error comes down to, for whoever adds a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +40,6 @@ pub enum ErrorKind {
     Refused,
 }
 
-/// Whether a request may be sent again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::registry) enum RetryAdvice {
-    /// It would fail again.
-    Never,
-    /// After a while of our choice.
-    Backoff,
-    /// After what the registry asked for.
-    After(Duration),
-}
-
 impl RegistryError {
     /// Returns what the error comes down to.
     pub fn kind(&self) -> ErrorKind {
@@ -79,7 +67,9 @@ impl RegistryError {
             Self::Source { .. } | Self::SourceSize { .. } | Self::Setup { .. } => ErrorKind::Local,
         }
     }
+}
 
+impl Retryable for RegistryError {
     /// Tells whether sending the same request again may help:
     ///
     /// | what happened | again? |
@@ -89,7 +79,7 @@ impl RegistryError {
     /// | the same with `Retry-After` | after that time, if it is bearable |
     /// | 501, 505 and all other statuses | no |
     /// | TLS, wrong content, files, credentials | no |
-    pub(in crate::registry) fn retry_advice(&self) -> RetryAdvice {
+    fn retry_advice(&self) -> RetryAdvice {
         match self {
             Self::Refused(refusal) | Self::TokenRefused { refusal, .. } => refusal.retry_advice(),
             Self::Unreachable { .. } | Self::Interrupted { .. } | Self::Stalled { .. } => {

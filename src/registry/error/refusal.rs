@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde::Deserialize;
 
-use super::{Call, ErrorKind, RetryAdvice, Untrusted};
+use super::{Call, ErrorKind, Untrusted};
+use crate::http::retry::{RetryAdvice, advice_after};
 
 /// What a registry, a token server or something between said no with.
 #[derive(Clone, Debug)]
@@ -83,18 +84,7 @@ impl Refusal {
     }
 
     pub(super) fn retry_advice(&self) -> RetryAdvice {
-        let is_transient = match self.status {
-            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
-                true
-            }
-            StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
-            status => status.is_server_error(),
-        };
-        match (is_transient, self.retry_after) {
-            (true, Some(wait)) => RetryAdvice::After(wait),
-            (true, None) => RetryAdvice::Backoff,
-            (false, _) => RetryAdvice::Never,
-        }
+        advice_after(self.status, self.retry_after)
     }
 
     /// Registries say it with different statuses: ECR 400 `ImageTagAlreadyExistsException` or `TAG_INVALID`, Harbor 412,

@@ -2,6 +2,7 @@ use reqwest::Method;
 use url::Url;
 
 use super::*;
+use crate::http::retry::{RetryAdvice, Retryable};
 
 fn refusal(status: u16, body: &str) -> Refusal {
     let url = Url::parse("https://reg.example/v2/a/manifests/v1").unwrap();

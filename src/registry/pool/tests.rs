@@ -4,6 +4,7 @@ use super::super::error::ErrorKind;
 use super::super::options::Mirror;
 use super::super::scripted_server::{Reply, Server, options, user_at};
 use super::*;
+use crate::http::options::ProxyOptions;
 use crate::image::Digest;
 
 fn resolved(digest: &Digest) -> Reply {

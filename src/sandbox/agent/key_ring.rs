@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use ssh_agent_lib::proto::{Identity, PublicCredential, Request, Response, SignRequest};
 use ssh_agent_lib::ssh_encoding::{Decode, Encode};
@@ -20,6 +21,11 @@ pub(super) struct KeyRing {
 impl KeyRing {
     pub(super) fn new(keys: Vec<PrivateKey>) -> Self {
         Self { keys }
+    }
+
+    /// Returns where each was read from.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.keys.iter().map(PrivateKey::file)
     }
 
     /// Answers until the other side has no more requests.

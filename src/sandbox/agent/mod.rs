@@ -53,6 +53,22 @@ pub enum AgentError {
 }
 
 impl Agent {
+    /// Returns where it listens. `None` for keys.
+    pub fn socket(&self) -> Option<&Path> {
+        match &self.0 {
+            Signer::Socket(socket) => Some(socket.path()),
+            Signer::Keys(_) => None,
+        }
+    }
+
+    /// Returns the files that its keys were read from, in the order in which they were given. Empty for a socket.
+    pub fn key_files(&self) -> Vec<PathBuf> {
+        match &self.0 {
+            Signer::Socket(_) => Vec::new(),
+            Signer::Keys(keys) => keys.files().map(Path::to_path_buf).collect(),
+        }
+    }
+
     /// Opens the agent that `paths`, at least one of the user's, stand for: a socket, or files with a private key each.
     /// Keys are read here and held in memory; to the agent behind a socket, nothing is said.
     pub fn open(paths: &[PathBuf]) -> Result<Self, AgentError> {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rsa::pkcs1::DecodeRsaPrivateKey;
 use rsa::pkcs8::DecodePrivateKey;
@@ -28,6 +28,7 @@ pub(super) struct PrivateKey {
     secret: Secret,
     public: KeyData,
     comment: String,
+    file: PathBuf,
 }
 
 enum Secret {
@@ -99,7 +100,12 @@ impl PrivateKey {
             .map_err(unusable)?;
         let has_comment = !key.comment.is_empty();
         let comment = if has_comment { key.comment } else { name() };
-        Ok(Self { comment, ..key })
+        let file = path.to_path_buf();
+        Ok(Self {
+            comment,
+            file,
+            ..key
+        })
     }
 
     fn from_openssh(text: &str) -> Result<Self, KeyError> {
@@ -119,6 +125,7 @@ impl PrivateKey {
             secret,
             public,
             comment,
+            file: PathBuf::new(),
         })
     }
 
@@ -128,11 +135,17 @@ impl PrivateKey {
             secret: Secret::Rsa(Box::new(key)),
             public: KeyData::Rsa(public.map_err(unusable)?),
             comment: String::new(),
+            file: PathBuf::new(),
         })
     }
 
     pub(super) fn public(&self) -> &KeyData {
         &self.public
+    }
+
+    /// Returns where it was read from.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
     pub(super) fn comment(&self) -> &str {

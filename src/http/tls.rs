@@ -1,7 +1,7 @@
 //! Whom to trust, and what to show. This module reads certificate files and makes a TLS configuration; it must not connect.
 //!
 //! The list of roots is built here instead of by reqwest because a missing system store must not break plain HTTP,
-//! and because each registry has roots of its own.
+//! and because each host has roots of its own.
 
 mod unverified;
 
@@ -76,18 +76,18 @@ pub enum TlsSetupError {
     Http(#[source] reqwest::Error),
 }
 
-/// What one registry's connections need.
+/// What the connections to one host need.
 #[derive(Debug)]
-pub(super) struct TlsSettings<'a> {
+pub struct TlsSettings<'a> {
     /// PEM files of roots besides the system's.
-    pub(super) certificates: &'a [PathBuf],
+    pub certificates: &'a [PathBuf],
     /// What we show.
-    pub(super) client: Option<&'a ClientCertificate>,
-    /// Whether the registry's certificate goes unchecked.
-    pub(super) skips_verification: bool,
+    pub client: Option<&'a ClientCertificate>,
+    /// Whether the host's certificate goes unchecked.
+    pub skips_verification: bool,
 }
 
-/// Makes the configuration for one registry from the roots of all.
+/// Makes the configuration for one host from the roots of all.
 pub(super) fn client_config(
     roots: &RootCertStore,
     settings: &TlsSettings<'_>,
@@ -117,7 +117,7 @@ pub(super) fn client_config(
 
 /// Reads the system's roots: the given or usual bundle, and the given or usual directories. Files that cannot be read are
 /// passed over with a warning if they were named, in silence if not. Without any root, Mozilla's list that came with us.
-pub(super) fn system_roots(places: &SystemRoots) -> RootCertStore {
+pub fn system_roots(places: &SystemRoots) -> RootCertStore {
     let mut store = RootCertStore::empty();
     let usual_bundle = || {
         SYSTEM_BUNDLES

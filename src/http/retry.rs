@@ -1,23 +1,53 @@
-//! Trying again. What is worth it is told by [`RegistryError::retry_advice`]; this module only counts and waits.
+//! Trying again. What is worth it is told by the error ([`Retryable`]); this module only counts and waits.
 //!
 //! A loop of our own instead of a crate: the advice comes with the error and the wait with the answer, which leaves little.
 
+use std::fmt::Display;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use reqwest::StatusCode;
 use tracing::warn;
 
-use super::error::{RegistryError, RetryAdvice};
 use super::options::RetryPolicy;
 
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAdvice {
+    /// The same request will fail in the same way.
+    Never,
+    /// Try again after a delay.
+    Backoff,
+    /// Try again after what the server asked for.
+    After(Duration),
+}
+
+/// Returns what to do after an answer with this status, which may have said when to come back.
+pub fn advice_after(status: StatusCode, retry_after: Option<Duration>) -> RetryAdvice {
+    let is_transient = match status {
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+        status => status.is_server_error(),
+    };
+    match (is_transient, retry_after) {
+        (true, Some(wait)) => RetryAdvice::After(wait),
+        (true, None) => RetryAdvice::Backoff,
+        (false, _) => RetryAdvice::Never,
+    }
+}
+
+/// An error that knows whether trying again may help.
+pub trait Retryable: Display {
+    /// Returns what to do.
+    fn retry_advice(&self) -> RetryAdvice;
+}
+
 /// Runs `attempt` until it succeeds, fails for good, or has used up the policy's retries.
-pub(super) async fn with_retries<T, F, Fut>(
-    policy: &RetryPolicy,
-    mut attempt: F,
-) -> Result<T, RegistryError>
+pub async fn with_retries<T, E, F, Fut>(policy: &RetryPolicy, mut attempt: F) -> Result<T, E>
 where
+    E: Retryable,
     F: FnMut() -> Fut,
-    Fut: Future<Output = Result<T, RegistryError>>,
+    Fut: Future<Output = Result<T, E>>,
 {
     let mut retries = Retries::new(*policy);
     loop {
@@ -30,40 +60,34 @@ where
 
 /// How many tries are left, and how long to wait before the next.
 #[derive(Debug)]
-pub(super) struct Retries {
+pub struct Retries {
     policy: RetryPolicy,
     used: u32,
 }
 
 impl Retries {
-    pub(super) fn new(policy: RetryPolicy) -> Self {
+    /// Begins to count.
+    pub fn new(policy: RetryPolicy) -> Self {
         Self { policy, used: 0 }
     }
 
     /// Forgets earlier failures: there has been progress since.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.used = 0;
     }
 
     /// Waits before the next try, or gives the error back if there is none.
-    pub(super) async fn wait_after(&mut self, error: RegistryError) -> Result<(), RegistryError> {
+    pub async fn wait_after<E: Retryable>(&mut self, error: E) -> Result<(), E> {
         let advice = error.retry_advice();
         self.wait(advice, error).await
     }
 
     /// As [`Self::wait_after`] for an error that says no to a session, not to what was asked.
-    pub(super) async fn wait_after_lost_session(
-        &mut self,
-        error: RegistryError,
-    ) -> Result<(), RegistryError> {
+    pub async fn wait_after_lost_session<E: Retryable>(&mut self, error: E) -> Result<(), E> {
         self.wait(RetryAdvice::Backoff, error).await
     }
 
-    async fn wait(
-        &mut self,
-        advice: RetryAdvice,
-        error: RegistryError,
-    ) -> Result<(), RegistryError> {
+    async fn wait<E: Retryable>(&mut self, advice: RetryAdvice, error: E) -> Result<(), E> {
         let Some(delay) = self.delay_after(advice) else {
             return Err(error);
         };
@@ -98,7 +122,7 @@ impl Retries {
 }
 
 /// Reads `Retry-After`: seconds, or a date, which is in the past for a wait of zero. `None` if it is neither.
-pub(super) fn read_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub fn read_retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse::<u64>() {
         return Some(Duration::from_secs(seconds));
     }

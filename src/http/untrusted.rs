@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// Text from a registry, made fit for a terminal: no control characters, and not more than a reader will read.
-pub(in crate::registry) struct Untrusted<'a>(pub(in crate::registry) &'a str);
+/// Text from a server, made fit for a terminal: no control characters, and not more than a reader will read.
+pub struct Untrusted<'a>(pub &'a str);
 
-/// The longest part of a registry's message that is shown, in characters.
+/// The longest part of a server's message that is shown, in characters.
 const MAX_SHOWN_CHARACTERS: usize = 400;
 
 impl fmt::Display for Untrusted<'_> {

@@ -16,7 +16,8 @@ pub struct Call {
 }
 
 impl Call {
-    pub(in crate::registry) fn new(method: &Method, url: &Url) -> Self {
+    /// Takes what may be shown of a request.
+    pub fn new(method: &Method, url: &Url) -> Self {
         Self {
             method: method.clone(),
             url: redacted(url),

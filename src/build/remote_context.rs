@@ -1,0 +1,187 @@
+//! A build context that is fetched: a git repository, an archive, or nothing but a Dockerfile (BuildKit, "Remote context").
+//!
+//! Ignore files do not count in it (Docker's reference of `.dockerignore`: it is about local contexts).
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::fs::Root;
+use crate::remote::{Credentials, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions};
+use crate::sandbox::Sandbox;
+
+use super::add::{is_archive, unpack_into};
+use super::halt::Halt;
+use super::remotes::redacted;
+use super::{BuildInput, BuildOptions, DockerfileSource};
+
+/// What a fetched file is called that is no archive (BuildKit frontend, `dockerui`).
+const FILE: &str = "context";
+
+/// Mode of such a file, as of every one that ADD fetches.
+const FILE_MODE: u32 = 0o600;
+
+/// The build argument that keeps `.git` (BuildKit, "Build contexts": "Keep `.git` directory").
+const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+
+/// A context that is somewhere in the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoteContext {
+    /// Files of a git repository.
+    Repository(GitSource),
+    /// A file on an HTTP server.
+    File(HttpSource),
+}
+
+impl RemoteContext {
+    /// Reads a URL; `None` for what is none that is fetched from. `github.com/…` alone is a repository here, and in no
+    /// other place.
+    pub fn parse(text: &str) -> Result<Option<Self>> {
+        let with_scheme = match text.starts_with("github.com/") {
+            true => format!("https://{}", with_git_suffix(text)),
+            false => text.to_owned(),
+        };
+        let cannot = || format!("cannot use the build context `{}`", redacted(text));
+        if let Some(source) = GitSource::parse(&with_scheme).with_context(cannot)? {
+            return Ok(Some(Self::Repository(source)));
+        }
+        let lower = text.to_ascii_lowercase();
+        if !lower.starts_with("http://") && !lower.starts_with("https://") {
+            return Ok(None);
+        }
+        let url = url::Url::parse(text).with_context(cannot)?;
+        Ok(Some(Self::File(HttpSource {
+            url,
+            checksum: None,
+        })))
+    }
+
+    /// Returns it without what may be secret, the same from build to build.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Repository(source) => source.repository.to_string(),
+            Self::File(file) => redacted(file.url.as_str()),
+        }
+    }
+
+    /// Fetches the files into a directory of their own: those of a commit, or the one file, called `context`. Blocks.
+    pub fn fetch(&self, fetcher: &Fetcher, keeps_git_dir: bool, sandbox: &Sandbox) -> Result<Root> {
+        let root = sandbox.new_files_dir()?;
+        let fetch = || -> Result<(), RemoteError> {
+            match self {
+                Self::Repository(source) => {
+                    let keeps_git_dir = source.keep_git_dir.unwrap_or(keeps_git_dir);
+                    let commit = fetcher.resolve(source)?;
+                    let scratch = sandbox.work_dir();
+                    fetcher.checkout(source, &commit, keeps_git_dir, &scratch, root.dir())
+                }
+                Self::File(file) => fetcher
+                    .download(file, root.dir(), FILE.as_ref(), FILE_MODE)
+                    .map(|_| ()),
+            }
+        };
+        fetch().with_context(|| format!("cannot fetch the build context `{}`", self.shown()))?;
+        Ok(root)
+    }
+}
+
+/// `github.com/OWNER/REPOSITORY` needs no `.git`.
+fn with_git_suffix(text: &str) -> String {
+    let end = text.find(['#', '?']).unwrap_or(text.len());
+    let (path, rest) = text.split_at(end);
+    let path = path.trim_end_matches('/');
+    match path.ends_with(".git") {
+        true => text.to_owned(),
+        false => format!("{path}.git{rest}"),
+    }
+}
+
+impl BuildInput {
+    /// Fetches a context, then reads as [`Self::read`] does. `options` then say where the context is; `sub_path` is the
+    /// directory of it that is meant. Must be called in the runtime.
+    pub async fn fetch(
+        context: RemoteContext,
+        sub_path: &Path,
+        options: &mut BuildOptions,
+        remote: RemoteOptions,
+        sandbox: &Sandbox,
+        halt: &Halt,
+    ) -> Result<Self> {
+        let secrets = options.secrets.iter();
+        let credentials = Credentials::new(secrets.map(|(id, secret)| (id, secret.reveal())));
+        let fetcher = Fetcher::new(remote, credentials, halt.token());
+        let keeps_git_dir = options
+            .build_args
+            .get(KEEP_GIT_DIR)
+            .is_some_and(|value| ["1", "true"].contains(&value.as_str()));
+        let (sandbox, is_file) = (sandbox.clone(), matches!(context, RemoteContext::File(_)));
+        let fetch = move || -> Result<(Root, bool)> {
+            let root = context.fetch(&fetcher, keeps_git_dir, &sandbox)?;
+            match is_file && is_archive(&root, Path::new(FILE))? {
+                true => Ok((unpacked(&root, &sandbox)?, false)),
+                false => Ok((root, is_file)),
+            }
+        };
+        let fetched = tokio::task::spawn_blocking(fetch).await;
+        let (root, is_dockerfile) = fetched.context("fetching the build context stopped")??;
+        if is_dockerfile {
+            options.dockerfile = DockerfileSource::Path(PathBuf::from(FILE));
+        }
+        let sub_path = root.resolve(sub_path)?;
+        let is_dir = root
+            .metadata(&sub_path)?
+            .is_some_and(|found| found.is_dir());
+        if !is_dir {
+            bail!(
+                "the build context has no directory `{}`",
+                sub_path.display()
+            );
+        }
+        options.context = root.outside_path(&sub_path);
+        // A Dockerfile is looked for in the context; an absolute path may lead to one that is here.
+        options.current_dir.clone_from(&options.context);
+        options.has_ignore_files = false;
+        let input = Self::read(options)?;
+        let root = Root::from_dir(root.open_dir(&sub_path)?);
+        Ok(Self {
+            context: input.context.in_root(root),
+            ..input
+        })
+    }
+}
+
+/// Unpacks the archive that was fetched. All of it is root's, as in every context.
+fn unpacked(root: &Root, sandbox: &Sandbox) -> Result<Root> {
+    let target = sandbox.new_files_dir()?;
+    let file = root.open_file(Path::new(FILE))?;
+    unpack_into(file, &target, Some((0, 0))).context("cannot unpack the build context")?;
+    root.dir().remove_file(FILE.as_ref())?;
+    Ok(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_and_files_are_told_from_directories() {
+        let kind = |text: &str| match RemoteContext::parse(text).unwrap() {
+            Some(RemoteContext::Repository(source)) => format!("git {}", source.repository),
+            Some(RemoteContext::File(file)) => format!("file {}", file.url),
+            None => "none".to_owned(),
+        };
+        for (text, expected) in [
+            ("https://h/r.git#main:sub", "git https://h/r.git"),
+            ("https://h/c.tar.gz", "file https://h/c.tar.gz"),
+            ("git@h:r", "git ssh://git@h/r"),
+            ("github.com/a/b#v1", "git https://github.com/a/b.git"),
+            ("github.com/a/b.git", "git https://github.com/a/b.git"),
+            ("./github.com/a", "none"),
+            ("/workspace", "none"),
+            ("s3://bucket/x", "none"),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+        assert!(RemoteContext::parse("https://h/r.git?x=1").is_err());
+    }
+}

@@ -1,0 +1,467 @@
+//! Sources of ADD that are somewhere in the network: what they are at present, and their files. Each is asked for and
+//! fetched once in a build, whichever stages want it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+
+use crate::cache::inputs::{NetworkIdentity, SourceInputs};
+use crate::dockerfile::{AddInstruction, Span};
+use crate::fs::Root;
+use crate::image::Digest;
+use crate::image::digest::DigestAlgorithm;
+use crate::remote::{
+    Commit, Credentials, Downloaded, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions,
+    Version,
+};
+use crate::sandbox::Sandbox;
+
+use super::action::{Action, Transfer};
+use super::evaluate::EvaluatedStage;
+use super::halt::Halt;
+use super::once::Once;
+use super::{BuildOptions, DockerfileText, LocatedError};
+
+/// Mode of a file from an HTTP server (Dockerfile reference, "ADD").
+const FILE_MODE: u32 = 0o600;
+
+/// A source of ADD that is somewhere in the network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RemoteSource {
+    /// A file on an HTTP server.
+    File(HttpSource),
+    /// A git repository, or a directory of one.
+    Repository {
+        source: GitSource,
+        keeps_git_dir: bool,
+    },
+}
+
+/// What a source is at present.
+#[derive(Clone, Debug)]
+enum Present {
+    /// The Dockerfile says what it is.
+    Pinned(Digest),
+    /// The server says when it changes, if it says anything.
+    Version(Version),
+    Commit(Commit),
+}
+
+/// The files of a source.
+pub(super) struct Fetched {
+    pub(super) root: Root,
+    /// Where in `root` they are: a file, or all of it.
+    pub(super) path: PathBuf,
+    /// `None` for a repository.
+    file: Option<Downloaded>,
+}
+
+/// All such sources of a build.
+pub(super) struct Remotes {
+    fetcher: Arc<Fetcher>,
+    sandbox: Sandbox,
+    present: Once<RemoteSource, Present>,
+    fetched: Once<RemoteSource, Arc<Fetched>>,
+}
+
+/// Reads the sources of an ADD, and returns those that are in the network, by their words.
+pub(super) fn remote_sources(
+    add: &AddInstruction,
+) -> Result<BTreeMap<String, RemoteSource>, anyhow::Error> {
+    let mut found = BTreeMap::new();
+    for word in &add.sources.paths {
+        let source = RemoteSource::parse(word, add);
+        if let Some(source) = source.with_context(|| format!("cannot use `{}`", redacted(word)))? {
+            found.insert(word.clone(), source);
+        }
+    }
+    if add.checksum.is_some() {
+        let all = add.sources.paths.len() + add.sources.files.len();
+        anyhow::ensure!(all == 1, "--checksum can be about one source only");
+        anyhow::ensure!(
+            !found.is_empty(),
+            "--checksum can be about a source from http, https or git only"
+        );
+    }
+    Ok(found)
+}
+
+impl RemoteSource {
+    /// Reads a word of an ADD; `None` for a path of the context.
+    fn parse(word: &str, add: &AddInstruction) -> Result<Option<Self>> {
+        if let Some(source) = GitSource::parse(word)? {
+            let source = match &add.checksum {
+                Some(checksum) => source.demand(checksum)?,
+                None => source,
+            };
+            let keeps_git_dir = match (add.keep_git_dir, source.keep_git_dir) {
+                (Some(flag), Some(query)) if flag != query => {
+                    anyhow::bail!("--keep-git-dir conflicts with `keep-git-dir` in the URL")
+                }
+                (flag, query) => flag.or(query).unwrap_or(false),
+            };
+            return Ok(Some(Self::Repository {
+                source,
+                keeps_git_dir,
+            }));
+        }
+        let lower = word.to_ascii_lowercase();
+        if !lower.starts_with("http://") && !lower.starts_with("https://") {
+            return Ok(None);
+        }
+        let checksum = add.checksum.as_deref().map(checksum).transpose()?;
+        let url = url::Url::parse(word).context("it is no URL")?;
+        Ok(Some(Self::File(HttpSource { url, checksum })))
+    }
+
+    /// Returns what a copy is called in a directory. Empty for a repository, whose files are copied.
+    fn name(&self) -> OsString {
+        match self {
+            Self::File(file) => file.name(),
+            Self::Repository { .. } => OsString::new(),
+        }
+    }
+
+    /// Says which secret would open its server.
+    fn hint(&self) -> String {
+        match self {
+            Self::File(file) => {
+                let host = file.url.host_str().unwrap_or_default();
+                format!("if the file is private, give `--secret id=HTTP_AUTH_TOKEN_{host},env=…`")
+            }
+            Self::Repository { .. } => {
+                "if the repository is private, give `--secret id=GIT_AUTH_TOKEN,env=…`".to_owned()
+            }
+        }
+    }
+}
+
+/// Without user, password and query.
+impl fmt::Display for RemoteSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => formatter.write_str(&redacted(file.url.as_str())),
+            Self::Repository { source, .. } => source.repository.fmt(formatter),
+        }
+    }
+}
+
+/// Returns a source as the history has it: as it was written, without a password.
+pub(super) fn without_user(word: &str) -> String {
+    match url::Url::parse(word) {
+        Ok(mut url) if url.password().is_some() => {
+            // This fails for URLs that cannot have a password.
+            let _ = url.set_password(None);
+            let _ = url.set_username("");
+            url.into()
+        }
+        Ok(_) | Err(_) => word.to_owned(),
+    }
+}
+
+/// Takes away what may be secret of a word that may be a URL.
+pub(super) fn redacted(word: &str) -> String {
+    let Ok(mut url) = url::Url::parse(word) else {
+        return word.to_owned();
+    };
+    if !url.has_host() {
+        return word.to_owned();
+    }
+    // These fail for URLs that cannot have a user, and then there is nothing to take away.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    if url.query().is_some() {
+        url.set_query(Some(".."));
+    }
+    url.into()
+}
+
+fn checksum(text: &str) -> Result<Digest> {
+    let digest = Digest::parse(text).with_context(|| format!("--checksum is `{text}`"))?;
+    match digest.algorithm() {
+        DigestAlgorithm::Sha256 => Ok(digest),
+        other => anyhow::bail!("not supported: {} in --checksum of a file", other.name()),
+    }
+}
+
+impl Remotes {
+    /// Must be called in the build's runtime.
+    pub(super) fn new(
+        options: RemoteOptions,
+        build: &BuildOptions,
+        sandbox: Sandbox,
+        halt: &Halt,
+    ) -> Self {
+        let secrets = build.secrets.iter();
+        let credentials = Credentials::new(secrets.map(|(id, secret)| (id, secret.reveal())));
+        Self {
+            fetcher: Arc::new(Fetcher::new(options, credentials, halt.token())),
+            sandbox,
+            present: Once::default(),
+            fetched: Once::default(),
+        }
+    }
+
+    /// Finds out what all sources of the stages are at present, at once.
+    pub(super) async fn find_all(
+        &self,
+        stages: &BTreeMap<usize, EvaluatedStage>,
+        text: &DockerfileText,
+    ) -> Result<()> {
+        let steps = stages.values().flat_map(|stage| &stage.steps);
+        let sources = steps.flat_map(|step| {
+            let transfer = step.work.as_ref().and_then(|work| match &work.action {
+                Action::Transfer(transfer) => Some(transfer),
+                Action::Run(_) | Action::Workdir => None,
+            });
+            let remotes = transfer.into_iter().flat_map(|it| it.remotes.values());
+            remotes.map(|source| (source, step.span))
+        });
+        let find = |(source, span): (&RemoteSource, Span)| {
+            let source = source.clone();
+            async move {
+                let found = self.identity(&source).await;
+                found.map_err(|error| cannot_fetch(text, span, &source, error))
+            }
+        };
+        try_join_all(sources.map(find)).await?;
+        Ok(())
+    }
+
+    /// Returns what a source is, by what its server says of it, without fetching it where that is enough.
+    pub(super) async fn by_definition(&self, source: &RemoteSource) -> Result<SourceInputs> {
+        Ok(SourceInputs::Network {
+            name: source.name(),
+            identity: self.identity(source).await?,
+        })
+    }
+
+    /// Returns what a source is, by its bytes.
+    pub(super) async fn by_content(&self, source: &RemoteSource) -> Result<SourceInputs> {
+        let identity = match source {
+            RemoteSource::File(_) => NetworkIdentity::Checksum(self.digest(source).await?),
+            // The hash of a commit is over all bytes.
+            RemoteSource::Repository { .. } => self.identity(source).await?,
+        };
+        Ok(SourceInputs::Network {
+            name: source.name(),
+            identity,
+        })
+    }
+
+    /// Says whether the files of a transfer are still what they were when the build began. They are here.
+    pub(super) async fn are_as_found(&self, transfer: &Transfer) -> Result<bool> {
+        for source in transfer.remotes.values() {
+            let Present::Version(version) = self.present(source).await? else {
+                continue;
+            };
+            let fetched = self.fetch(source).await?;
+            let now = fetched.file.as_ref().map(|file| &file.version);
+            if version.is_known() && now != Some(&version) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns the files of a source.
+    pub(super) async fn fetch(&self, source: &RemoteSource) -> Result<Arc<Fetched>> {
+        let fetch = || async {
+            // A file needs not be asked for before it is fetched.
+            let commit = match source {
+                RemoteSource::File(_) => None,
+                RemoteSource::Repository { .. } => match self.present(source).await? {
+                    Present::Commit(commit) => Some(commit),
+                    Present::Pinned(_) | Present::Version(_) => None,
+                },
+            };
+            let (fetcher, sandbox) = (Arc::clone(&self.fetcher), self.sandbox.clone());
+            let source = source.clone();
+            let task = move || fetch(&fetcher, &sandbox, &source, commit.as_ref());
+            let fetched = tokio::task::spawn_blocking(task).await;
+            Ok(Arc::new(fetched.context("fetching stopped")??))
+        };
+        self.fetched.get(source.clone(), fetch).await
+    }
+
+    async fn identity(&self, source: &RemoteSource) -> Result<NetworkIdentity> {
+        match (self.present(source).await?, source) {
+            (Present::Pinned(digest), _) => Ok(NetworkIdentity::Checksum(digest)),
+            (Present::Version(version), RemoteSource::File(file)) if version.is_known() => {
+                Ok(NetworkIdentity::Validator {
+                    url: file.url.clone(),
+                    etag: version.etag,
+                    last_modified: version.last_modified,
+                })
+            }
+            (
+                Present::Commit(commit),
+                RemoteSource::Repository {
+                    source,
+                    keeps_git_dir,
+                },
+            ) => commit_identity(source, &commit, *keeps_git_dir),
+            // Nothing but its bytes says what it is.
+            (Present::Version(_) | Present::Commit(_), _) => {
+                Ok(NetworkIdentity::Checksum(self.digest(source).await?))
+            }
+        }
+    }
+
+    async fn digest(&self, source: &RemoteSource) -> Result<Digest> {
+        let fetched = self.fetch(source).await?;
+        let file = fetched
+            .file
+            .as_ref()
+            .context("a repository has no digest")?;
+        Ok(file.digest.clone())
+    }
+
+    async fn present(&self, source: &RemoteSource) -> Result<Present> {
+        let find = || async {
+            Ok(match source {
+                RemoteSource::File(HttpSource {
+                    checksum: Some(digest),
+                    ..
+                }) => Present::Pinned(digest.clone()),
+                RemoteSource::File(file) => Present::Version(self.fetcher.version(file).await?),
+                RemoteSource::Repository { source, .. } => {
+                    let (fetcher, source) = (Arc::clone(&self.fetcher), source.clone());
+                    let task = tokio::task::spawn_blocking(move || fetcher.resolve(&source));
+                    Present::Commit(task.await.context("asking the git server stopped")??)
+                }
+            })
+        };
+        self.present.get(source.clone(), find).await
+    }
+}
+
+fn commit_identity(
+    source: &GitSource,
+    commit: &Commit,
+    keeps_git_dir: bool,
+) -> Result<NetworkIdentity> {
+    let url = source.repository.identity();
+    Ok(NetworkIdentity::Commit {
+        url: url.context("the repository's URL cannot be written down")?,
+        commit: commit.hash(),
+        subdirectory: source.subdir.clone(),
+        keeps_git_dir,
+        submodules: source.submodules,
+        has_commit_times: source.has_commit_times,
+    })
+}
+
+/// Fetches a source into a directory of its own. Blocks.
+fn fetch(
+    fetcher: &Fetcher,
+    sandbox: &Sandbox,
+    source: &RemoteSource,
+    commit: Option<&Commit>,
+) -> Result<Fetched> {
+    let root = sandbox.new_files_dir()?;
+    match (source, commit) {
+        (RemoteSource::File(file), _) => {
+            let name = file.name();
+            let downloaded = fetcher.download(file, root.dir(), &name, FILE_MODE)?;
+            Ok(Fetched {
+                root,
+                path: PathBuf::from(name),
+                file: Some(downloaded),
+            })
+        }
+        (
+            RemoteSource::Repository {
+                source,
+                keeps_git_dir,
+            },
+            commit,
+        ) => {
+            let commit = commit.context("the commit is not known")?;
+            let scratch = sandbox.work_dir();
+            fetcher.checkout(source, commit, *keeps_git_dir, &scratch, root.dir())?;
+            Ok(Fetched {
+                root,
+                path: PathBuf::new(),
+                file: None,
+            })
+        }
+    }
+}
+
+/// Says at which line which source cannot be had.
+pub(super) fn cannot_fetch(
+    text: &DockerfileText,
+    span: Span,
+    source: &RemoteSource,
+    error: anyhow::Error,
+) -> LocatedError {
+    let asks_for_credentials = error
+        .downcast_ref::<RemoteError>()
+        .is_some_and(RemoteError::asks_for_credentials);
+    let located = text.error_at(span, format!("cannot fetch `{source}`"));
+    let located = located.because(error);
+    match asks_for_credentials {
+        true => located.hint(source.hint()),
+        false => located,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dockerfile::{self, Instruction};
+
+    fn sources(line: &str) -> Result<BTreeMap<String, RemoteSource>> {
+        let text = format!("FROM scratch\n{line}\n");
+        let dockerfile = dockerfile::parse(&text).unwrap();
+        let Instruction::Add(add) = &dockerfile.stages[0].statements[0].instruction else {
+            panic!("no ADD");
+        };
+        remote_sources(add)
+    }
+
+    #[test]
+    fn urls_and_repositories_are_told_from_paths() {
+        let found =
+            sources("ADD https://h/f HTTP://h/g.git git@h:r https-is-a-name a/b.git /x/").unwrap();
+        let kinds: Vec<_> = found
+            .values()
+            .map(|source| match source {
+                RemoteSource::File(_) => "file",
+                RemoteSource::Repository { .. } => "repository",
+            })
+            .collect();
+        assert_eq!(kinds, ["repository", "repository", "file"]);
+    }
+
+    #[test]
+    fn a_checksum_is_about_one_source_of_the_network() {
+        let sum = format!("sha256:{}", "0".repeat(64));
+        assert!(sources(&format!("ADD --checksum={sum} https://h/f /x/")).is_ok());
+        assert!(sources("ADD --checksum=1234567 https://h/f.git /x/").is_ok());
+        for wrong in [
+            format!("ADD --checksum={sum} https://h/f https://h/g /x/"),
+            format!("ADD --checksum={sum} f /x/"),
+            "ADD --checksum=1234567 https://h/f /x/".to_owned(),
+            format!("ADD --checksum={sum} https://h/f.git /x/"),
+            format!("ADD --checksum=sha512:{} https://h/f /x/", "0".repeat(128)),
+            "ADD --checksum=7654321 https://h/r.git?commit=1234567 /x/".to_owned(),
+            "ADD --keep-git-dir=false https://h/r.git?keep-git-dir=1 /x/".to_owned(),
+        ] {
+            assert!(sources(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn messages_hold_no_secrets() {
+        let found = sources("ADD https://u:p@h/f?token=t#x /x/").unwrap();
+        let shown: Vec<_> = found.values().map(ToString::to_string).collect();
+        assert_eq!(shown, ["https://h/f?..#x"]);
+    }
+}

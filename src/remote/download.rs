@@ -1,0 +1,223 @@
+//! A file from an HTTP server: what it is at present, and its bytes.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use reqwest::Method;
+use reqwest::header::{ETAG, HeaderMap, LAST_MODIFIED};
+use tokio_util::io::StreamReader;
+use url::Url;
+
+use super::Fetcher;
+use super::error::RemoteError;
+use super::stream::Stream;
+use super::web::{Answer, WebRequest};
+use crate::fs::{Dir, Timestamp};
+use crate::http::retry::{Retries, with_retries};
+use crate::image::Digest;
+use crate::image::digest::DigestHasher;
+
+/// What a file is called whose URL has no name (BuildKit, `convert_copy`).
+const UNNAMED: &str = "__unnamed__";
+
+/// What is held in memory of a download.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A file on an HTTP server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HttpSource {
+    /// Where it is.
+    pub url: Url,
+    /// What it must be. `None` for whatever comes.
+    pub checksum: Option<Digest>,
+}
+
+/// What a server says of the present state of a file. Both are empty where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// `ETag`
+    pub etag: String,
+    /// `Last-Modified`
+    pub last_modified: String,
+}
+
+/// A file that was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// What its bytes are.
+    pub digest: Digest,
+    /// What the server said of it when it sent them.
+    pub version: Version,
+}
+
+impl HttpSource {
+    /// Returns what a copy is called in a directory: the last element of the URL's path.
+    pub fn name(&self) -> OsString {
+        let path = super::percent::decoded(self.url.path());
+        let mut elements = path.split(|byte| *byte == b'/');
+        let last = elements.rfind(|element| !element.is_empty());
+        match last {
+            None | Some(b"." | b"..") => OsString::from(UNNAMED),
+            Some(last) => OsString::from_vec(last.to_vec()),
+        }
+    }
+}
+
+impl Version {
+    /// Says whether it tells one state of the file from another.
+    pub fn is_known(&self) -> bool {
+        !self.etag.is_empty() || !self.last_modified.is_empty()
+    }
+
+    /// Returns the time of the file: 1970-01-01 where the server says none (Dockerfile reference, "ADD").
+    pub fn mtime(&self) -> Timestamp {
+        let date = jiff::fmt::rfc2822::parse(self.last_modified.trim()).ok();
+        Timestamp {
+            seconds: date.map_or(0, |date| date.timestamp().as_second()),
+            nanos: 0,
+        }
+    }
+
+    fn of(answer: &Answer) -> Self {
+        Self {
+            etag: answer.header(&ETAG).to_owned(),
+            last_modified: answer.header(&LAST_MODIFIED).to_owned(),
+        }
+    }
+}
+
+impl Fetcher {
+    /// Asks what a file is at present. No byte of it is fetched, but for servers that do not know HEAD.
+    pub async fn version(&self, source: &HttpSource) -> Result<Version, RemoteError> {
+        let policy = self.web.options.retry;
+        let asked = with_retries(&policy, || async {
+            let head = self.web.send(&self.request(source, Method::HEAD)).await?;
+            if head.status().is_success() {
+                return Ok(Version::of(&head));
+            }
+            // URLs that are signed for GET only, and servers without HEAD.
+            let get = self.web.send(&self.request(source, Method::GET)).await?;
+            Ok(Version::of(&get.accept()?))
+        });
+        tokio::select! {
+            version = asked => version,
+            () = self.stop.cancelled() => Err(RemoteError::Stopped),
+        }
+    }
+
+    /// Fetches a file into `dir`, under `name`, with `mode`. Blocks.
+    pub fn download(
+        &self,
+        source: &HttpSource,
+        dir: &Dir,
+        name: &OsStr,
+        mode: u32,
+    ) -> Result<Downloaded, RemoteError> {
+        let mut retries = Retries::new(self.web.options.retry);
+        loop {
+            match self.download_once(source, dir, name, mode) {
+                Ok(downloaded) => return Ok(downloaded),
+                Err(error) => self.wait(retries.wait_after(error))?,
+            }
+        }
+    }
+
+    fn download_once(
+        &self,
+        source: &HttpSource,
+        dir: &Dir,
+        name: &OsStr,
+        mode: u32,
+    ) -> Result<Downloaded, RemoteError> {
+        let request = self.request(source, Method::GET);
+        let answer = self.wait(self.web.send(&request))?.accept()?;
+        let (call, version) = (answer.call.clone(), Version::of(&answer));
+        if dir.metadata_of(name)?.is_some() {
+            dir.remove_file(name)?;
+        }
+        let mut file = dir.create_new_file(name, 0o600)?;
+        let mut body = self.body(answer);
+        let mut hasher = DigestHasher::default();
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = body.read(&mut buffer);
+            let read = read.map_err(|error| self.interrupted(call.clone(), error))?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            file.write_all(&buffer[..read])?;
+        }
+        file.set_mode(mode)?;
+        file.set_mtime(version.mtime())?;
+        let digest = hasher.finish();
+        match &source.checksum {
+            Some(expected) if *expected != digest => Err(RemoteError::Checksum {
+                call,
+                expected: expected.clone(),
+                actual: digest,
+            }),
+            Some(_) | None => Ok(Downloaded { digest, version }),
+        }
+    }
+
+    fn request(&self, source: &HttpSource, method: Method) -> WebRequest {
+        WebRequest {
+            method,
+            url: source.url.clone(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            authorization: self.credentials.of_file(&source.url),
+            may_downgrade: source.checksum.is_some(),
+        }
+    }
+
+    /// Returns what a server sends, to be read on a thread that may block.
+    pub(super) fn body(&self, answer: Answer) -> Stream {
+        let pieces = answer.inner.bytes_stream();
+        let pieces = pieces.map_err(|error| io::Error::other(error.without_url()));
+        let idle = self.web.options.timeouts.idle;
+        let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
+        Stream::new(StreamReader::new(pieces), runtime, stop, idle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_called_by_the_last_element_of_the_path() {
+        for (url, expected) in [
+            ("https://h/a/b.tar.gz?x=/c#d", "b.tar.gz"),
+            ("https://h/a/", "a"),
+            ("https://h", UNNAMED),
+            ("https://h//", UNNAMED),
+            ("https://h/a%20b", "a b"),
+            ("https://h/x%2Fpasswd", "passwd"),
+            ("https://h/x/%2e%2e%2f%2e%2e", UNNAMED),
+        ] {
+            let url = Url::parse(url).unwrap();
+            let source = HttpSource {
+                url,
+                checksum: None,
+            };
+            assert_eq!(source.name(), OsString::from(expected), "{}", source.url);
+        }
+    }
+
+    #[test]
+    fn the_time_of_a_file_is_what_the_server_says_or_the_epoch() {
+        let version = |text: &str| Version {
+            etag: String::new(),
+            last_modified: text.to_owned(),
+        };
+        let seconds = |text| version(text).mtime().seconds;
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), 784_111_777);
+        assert_eq!((seconds(""), seconds("yesterday")), (0, 0));
+        assert!(!version("").is_known());
+    }
+}

@@ -1,0 +1,303 @@
+//! What is said to a git server, in both versions of its protocol: which references there are, and which objects we want
+//! (git documentation, "gitprotocol-v2", "gitprotocol-pack"). We never have anything, so nothing is negotiated.
+
+use std::io::{self, Read};
+
+use super::connection::{Connection, RequestError};
+use super::error::malformed;
+use super::object::ObjectId;
+use super::pkt_line::{self, DELIMITER, FLUSH, Packet, Sideband};
+use crate::http::options::USER_AGENT;
+
+/// Lines of an answer that are kept. The largest repositories have some hundred thousand references.
+const LINES_MAX: usize = 4_000_000;
+
+/// What the server says first.
+pub(super) enum Advertisement {
+    /// It speaks version 2: references are asked for.
+    Two { capabilities: Vec<String> },
+    /// It speaks an older version: here are its references.
+    Older {
+        capabilities: Vec<String>,
+        references: Vec<Reference>,
+    },
+}
+
+/// A name, and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    pub(super) id: ObjectId,
+    /// What an annotated tag is about.
+    pub(super) peeled: Option<ObjectId>,
+}
+
+/// Reads what the server says first.
+pub(super) fn read_advertisement(reader: &mut dyn Read) -> io::Result<Advertisement> {
+    let mut lines = Vec::new();
+    let mut capabilities = Vec::new();
+    let mut reader = reader;
+    loop {
+        let mut count = 0;
+        pkt_line::read_lines(&mut reader, |line| {
+            count += 1;
+            keep(&mut lines, line)
+        })?;
+        // Over HTTP, the name of the service comes first, on its own.
+        if count == 1 && lines[0].starts_with("# service=") {
+            lines.clear();
+            continue;
+        }
+        break;
+    }
+    if lines.first().is_some_and(|line| line == "version 2") {
+        lines.remove(0);
+        return Ok(Advertisement::Two {
+            capabilities: lines,
+        });
+    }
+    if lines.first().is_some_and(|line| line == "version 1") {
+        lines.remove(0);
+    }
+    let mut references = Vec::new();
+    for line in &lines {
+        let (line, words) = line.split_once('\0').unwrap_or((line, ""));
+        if !words.is_empty() {
+            capabilities = words.split(' ').map(str::to_owned).collect();
+        }
+        add_reference(&mut references, line)?;
+    }
+    Ok(Advertisement::Older {
+        capabilities,
+        references,
+    })
+}
+
+/// `ID NAME`; the line `ID NAME^{}` says what the tag before it is about.
+fn add_reference(references: &mut Vec<Reference>, line: &str) -> io::Result<()> {
+    let Some((id, name)) = line.split_once(' ') else {
+        return Err(malformed("a reference that cannot be read"));
+    };
+    // Our shallow request has no use for the server's own borders.
+    if id == "shallow" || name == "capabilities^{}" {
+        return Ok(());
+    }
+    let id =
+        ObjectId::from_hex(id).ok_or_else(|| malformed("objects with other names than SHA-1"))?;
+    match (name.strip_suffix("^{}"), references.last_mut()) {
+        (Some(tag), Some(last)) if last.name == tag => last.peeled = Some(id),
+        (Some(_), _) => {}
+        (None, _) => references.push(Reference {
+            name: name.to_owned(),
+            id,
+            peeled: None,
+        }),
+    }
+    Ok(())
+}
+
+/// Asks a server of version 2 for the references that begin with `prefixes`.
+pub(super) fn list_references(
+    connection: &mut Connection<'_>,
+    capabilities: &[String],
+    prefixes: &[String],
+) -> Result<Vec<Reference>, RequestError> {
+    let mut request = command("ls-refs", capabilities)?;
+    request.extend_from_slice(DELIMITER);
+    pkt_line::push(&mut request, b"peel\n");
+    for prefix in prefixes {
+        pkt_line::push(&mut request, format!("ref-prefix {prefix}\n").as_bytes());
+    }
+    request.extend_from_slice(FLUSH);
+    let mut references = Vec::new();
+    let mut answer = connection.request(request)?;
+    pkt_line::read_lines(&mut answer, |line| {
+        let mut words = line.split(' ');
+        let id = words.next().and_then(ObjectId::from_hex);
+        let (Some(id), Some(name)) = (id, words.next()) else {
+            // `unborn HEAD`, where there is no commit yet.
+            return Ok(());
+        };
+        let peeled = words.find_map(|word| ObjectId::from_hex(word.strip_prefix("peeled:")?));
+        if references.len() > LINES_MAX {
+            return Err(malformed("more references than any repository has"));
+        }
+        references.push(Reference {
+            name: name.to_owned(),
+            id,
+            peeled,
+        });
+        Ok(())
+    })?;
+    Ok(references)
+}
+
+/// Asks for a commit, or what a tag is about, without its history. Returns the bytes of the pack.
+pub(super) fn fetch<'a>(
+    connection: &'a mut Connection<'_>,
+    advertisement: &Advertisement,
+    wanted: ObjectId,
+) -> Result<Box<dyn Read + 'a>, RequestError> {
+    match advertisement {
+        Advertisement::Two { capabilities } => fetch_two(connection, capabilities, wanted),
+        Advertisement::Older {
+            capabilities,
+            references,
+        } => fetch_older(connection, capabilities, references, wanted),
+    }
+}
+
+fn fetch_two<'a>(
+    connection: &'a mut Connection<'_>,
+    capabilities: &[String],
+    wanted: ObjectId,
+) -> Result<Box<dyn Read + 'a>, RequestError> {
+    let mut request = command("fetch", capabilities)?;
+    request.extend_from_slice(DELIMITER);
+    let features = capabilities
+        .iter()
+        .find_map(|line| line.strip_prefix("fetch="));
+    let is_shallow = features.is_some_and(|features| features.split(' ').any(|it| it == "shallow"));
+    for line in ["no-progress\n", "ofs-delta\n"] {
+        pkt_line::push(&mut request, line.as_bytes());
+    }
+    if is_shallow {
+        pkt_line::push(&mut request, b"deepen 1\n");
+    }
+    pkt_line::push(&mut request, format!("want {wanted}\n").as_bytes());
+    pkt_line::push(&mut request, b"done\n");
+    request.extend_from_slice(FLUSH);
+    let mut answer = connection.request(request)?;
+    loop {
+        let Packet::Data(section) = pkt_line::read(&mut answer)? else {
+            return Err(malformed("an answer without a pack").into());
+        };
+        if section.starts_with(b"packfile") {
+            return Ok(Box::new(Sideband::new(answer)));
+        }
+        // What else there is says nothing to us: `shallow-info`, `acknowledgments`.
+        pkt_line::read_lines(&mut answer, |_| Ok(()))?;
+    }
+}
+
+fn fetch_older<'a>(
+    connection: &'a mut Connection<'_>,
+    capabilities: &[String],
+    references: &[Reference],
+    wanted: ObjectId,
+) -> Result<Box<dyn Read + 'a>, RequestError> {
+    let has = |name: &str| capabilities.iter().any(|word| word == name);
+    if !has("side-band-64k") {
+        return Err(malformed("a server without `side-band-64k`").into());
+    }
+    let is_tip = references.iter().any(|reference| reference.id == wanted);
+    let may_want = is_tip || has("allow-reachable-sha1-in-want") || has("allow-any-sha1-in-want");
+    // Such a server gives nothing but what its references stand for: then all of them, with their history.
+    let mut wants: Vec<ObjectId> = match may_want {
+        true => vec![wanted],
+        false => references.iter().map(|reference| reference.id).collect(),
+    };
+    wants.sort_unstable();
+    wants.dedup();
+    let is_shallow = may_want && has("shallow");
+    let mut request = Vec::new();
+    for (index, id) in wants.iter().enumerate() {
+        let line = match index {
+            0 => {
+                let optional = ["ofs-delta", "no-progress"];
+                let offered: Vec<&str> = optional.into_iter().filter(|it| has(it)).collect();
+                format!("want {id} side-band-64k {}\n", offered.join(" "))
+            }
+            _ => format!("want {id}\n"),
+        };
+        pkt_line::push(&mut request, line.as_bytes());
+    }
+    if is_shallow {
+        pkt_line::push(&mut request, b"deepen 1\n");
+    }
+    request.extend_from_slice(FLUSH);
+    pkt_line::push(&mut request, b"done\n");
+    let mut answer = connection.request(request)?;
+    if is_shallow {
+        pkt_line::read_lines(&mut answer, |_| Ok(()))?;
+    }
+    match pkt_line::read(&mut answer)? {
+        Packet::Data(line) if line.starts_with(b"NAK") => Ok(Box::new(Sideband::new(answer))),
+        _ => Err(malformed("an answer without a pack").into()),
+    }
+}
+
+/// Begins a request of version 2.
+fn command(name: &str, capabilities: &[String]) -> io::Result<Vec<u8>> {
+    let format = capabilities
+        .iter()
+        .find_map(|line| line.strip_prefix("object-format="));
+    if format.is_some_and(|format| format != "sha1") {
+        return Err(malformed("objects with other names than SHA-1"));
+    }
+    let mut request = Vec::new();
+    pkt_line::push(&mut request, format!("command={name}\n").as_bytes());
+    pkt_line::push(&mut request, format!("agent={USER_AGENT}\n").as_bytes());
+    if format.is_some() {
+        pkt_line::push(&mut request, b"object-format=sha1\n");
+    }
+    Ok(request)
+}
+
+fn keep(lines: &mut Vec<String>, line: &str) -> io::Result<()> {
+    if lines.len() > LINES_MAX {
+        return Err(malformed("more references than any repository has"));
+    }
+    lines.push(line.to_owned());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "1111111111111111111111111111111111111111";
+    const TWO: &str = "2222222222222222222222222222222222222222";
+
+    fn advertised(lines: &[String]) -> Advertisement {
+        let mut bytes = Vec::new();
+        pkt_line::push(&mut bytes, b"# service=git-upload-pack\n");
+        bytes.extend_from_slice(FLUSH);
+        for line in lines {
+            pkt_line::push(&mut bytes, line.as_bytes());
+        }
+        bytes.extend_from_slice(FLUSH);
+        read_advertisement(&mut &bytes[..]).unwrap()
+    }
+
+    #[test]
+    fn an_older_server_lists_its_references_at_once() {
+        let lines = [
+            format!("{ONE} HEAD\0side-band-64k shallow\n"),
+            format!("{TWO} refs/tags/v1\n"),
+            format!("{ONE} refs/tags/v1^{{}}\n"),
+        ];
+        let Advertisement::Older {
+            capabilities,
+            references,
+        } = advertised(&lines)
+        else {
+            panic!("taken for version 2");
+        };
+        assert_eq!(capabilities, ["side-band-64k", "shallow"]);
+        let tag = &references[1];
+        assert_eq!((references.len(), tag.name.as_str()), (2, "refs/tags/v1"));
+        assert_eq!(tag.peeled, ObjectId::from_hex(ONE));
+    }
+
+    #[test]
+    fn a_server_of_version_two_lists_what_it_can_do() {
+        let lines = ["version 2\n", "ls-refs=unborn\n", "object-format=sha1\n"];
+        let lines = lines.map(str::to_owned);
+        let Advertisement::Two { capabilities } = advertised(&lines) else {
+            panic!("taken for an older version");
+        };
+        assert_eq!(capabilities, ["ls-refs=unborn", "object-format=sha1"]);
+        assert!(command("fetch", &["object-format=sha256".to_owned()]).is_err());
+    }
+}

@@ -1,0 +1,402 @@
+//! Where a repository is, and what of it is meant, as a user writes it. Pure text.
+
+use std::fmt;
+
+use thiserror::Error;
+use url::Url;
+
+use super::object::ObjectId;
+
+/// Shortest beginning of a commit's hash that is taken for one: git's own default abbreviation.
+const SHORTEST_HASH: usize = 7;
+
+/// Longest hash: SHA-1 in hexadecimal digits.
+const LONGEST_HASH: usize = 40;
+
+/// A repository, and what of it is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GitSource {
+    /// Where the repository is.
+    pub repository: RepositoryUrl,
+    /// Branch, tag, other reference or full hash. Empty for the server's default branch.
+    pub reference: String,
+    /// Directory of the repository, without `..`. Empty for all of it.
+    pub subdir: String,
+    /// Full hash of the commit, or its beginning, in lower case. Empty for any.
+    pub checksum: String,
+    /// Whether `.git` stays; `None` where the URL does not say.
+    pub keep_git_dir: Option<bool>,
+    /// Whether submodules are fetched as well.
+    pub submodules: bool,
+    /// Whether files have the time of the commit, and not that of the checkout.
+    pub has_commit_times: bool,
+    /// Whether the commit is asked for by its hash, whatever branches and tags there are.
+    pub by_commit: bool,
+}
+
+/// Where a repository is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RepositoryUrl {
+    /// `http`, `https`
+    Http(Url),
+    /// `git`
+    Git(ServerPath),
+    /// `ssh`, or `user@host:path`
+    Ssh(ServerPath),
+}
+
+/// A path on a server.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerPath {
+    /// Who to log in as. Empty for the default.
+    pub user: String,
+    /// The server.
+    pub host: String,
+    /// `None` for the usual one.
+    pub port: Option<u16>,
+    /// As the server is told.
+    pub path: String,
+}
+
+/// A text that looks like the URL of a repository and is none.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum GitUrlError {
+    /// Not a URL at all.
+    #[error("cannot read the URL: {0}")]
+    Url(#[from] url::ParseError),
+    /// A host or path that a program could take for an option.
+    #[error("the {0} of the URL is missing or begins with `-`")]
+    Dangerous(&'static str),
+    /// A key that means nothing.
+    #[error("unexpected query `{0}` in the URL of a git repository")]
+    UnknownKey(String),
+    /// A key that is there twice.
+    #[error("the query `{0}` is given more than once in the URL of a git repository")]
+    DuplicateKey(String),
+    /// Two ways to say one thing.
+    #[error("`{0}` conflicts with `{1}` in the URL of a git repository")]
+    Conflict(&'static str, &'static str),
+    /// A value that means nothing.
+    #[error("`{key}={value}` in the URL of a git repository: expected {expected}")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A commit is asked for, and not which.
+    #[error("`fetch-by-commit` needs the commit's full hash as `commit` or `checksum`")]
+    NoCommit,
+}
+
+impl GitSource {
+    /// Reads a source of `ADD`; `None` where it is no repository. `http` and `https` are one only if the path ends in
+    /// `.git` (Dockerfile reference, "ADD", "Adding files from a Git repository").
+    pub fn parse(text: &str) -> Result<Option<Self>, GitUrlError> {
+        let Some((repository, query, fragment)) = split(text)? else {
+            return Ok(None);
+        };
+        let query = Query::parse(&query)?;
+        Ok(Some(query.with_fragment(repository, &fragment)?))
+    }
+
+    /// Demands a commit, by its hash or the beginning of it, as `--checksum` does.
+    pub fn demand(self, commit: &str) -> Result<Self, GitUrlError> {
+        let checksum = hash("--checksum", commit)?;
+        if !self.checksum.is_empty() && self.checksum != checksum {
+            return Err(GitUrlError::Conflict("--checksum", "checksum"));
+        }
+        Ok(Self { checksum, ..self })
+    }
+
+    /// Returns the reference as messages name it.
+    pub(super) fn shown_reference(&self) -> &str {
+        match self.reference.as_str() {
+            "" => "HEAD",
+            reference => reference,
+        }
+    }
+}
+
+/// Returns repository, query and fragment; the last two are empty where there are none.
+fn split(text: &str) -> Result<Option<(RepositoryUrl, String, String)>, GitUrlError> {
+    if !text.contains("://") {
+        return Ok(split_scp(text));
+    }
+    let scheme = text.split("://").next().unwrap_or_default();
+    let scheme = scheme.to_ascii_lowercase();
+    if !["http", "https", "git", "ssh"].contains(&scheme.as_str()) {
+        return Ok(None);
+    }
+    let is_web = scheme.starts_with("http");
+    let mut url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(_) if is_web => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let text_of = |part: Option<&str>| part.unwrap_or_default().to_owned();
+    let (query, fragment) = (text_of(url.query()), text_of(url.fragment()));
+    url.set_query(None);
+    url.set_fragment(None);
+    let fragment = String::from_utf8_lossy(&super::super::percent::decoded(&fragment)).into_owned();
+    let repository = match scheme.as_str() {
+        "git" => RepositoryUrl::Git(ServerPath::of_url(&url)?),
+        "ssh" => RepositoryUrl::Ssh(ServerPath::of_url(&url)?),
+        _ if url.path().ends_with(".git") => RepositoryUrl::Http(url),
+        _ => return Ok(None),
+    };
+    Ok(Some((repository, query, fragment)))
+}
+
+/// Reads `user@host:path`.
+fn split_scp(text: &str) -> Option<(RepositoryUrl, String, String)> {
+    let (rest, fragment) = text.split_once('#').unwrap_or((text, ""));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (login, path) = rest.split_once(':')?;
+    let (user, host) = login.split_once('@')?;
+    let is_name = |name: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        !name.is_empty() && !name.starts_with('-') && name.bytes().all(allowed)
+    };
+    if !is_name(user) || !is_name(host) || path.is_empty() || path.starts_with('-') {
+        return None;
+    }
+    let server = ServerPath {
+        user: user.to_owned(),
+        host: host.to_owned(),
+        port: None,
+        path: path.to_owned(),
+    };
+    Some((
+        RepositoryUrl::Ssh(server),
+        query.to_owned(),
+        fragment.to_owned(),
+    ))
+}
+
+impl ServerPath {
+    fn of_url(url: &Url) -> Result<Self, GitUrlError> {
+        let decoded = |text: &str| {
+            let bytes = super::super::percent::decoded(text);
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let host = decoded(url.host_str().unwrap_or_default());
+        let user = decoded(url.username());
+        let path = decoded(url.path());
+        // As git refuses them: `ssh` and the program on the server would read an option.
+        for (name, text) in [("host", &host), ("path", &path)] {
+            if text.is_empty() || text.starts_with('-') {
+                return Err(GitUrlError::Dangerous(name));
+            }
+        }
+        if user.starts_with('-') {
+            return Err(GitUrlError::Dangerous("user"));
+        }
+        // `ssh://host/~user/path` is what the server's shell calls `~user/path`.
+        let path = match path.strip_prefix("/~") {
+            Some(rest) => format!("~{rest}"),
+            None => path,
+        };
+        Ok(Self {
+            user,
+            host,
+            port: url.port(),
+            path,
+        })
+    }
+}
+
+impl RepositoryUrl {
+    /// Returns it as a URL without a password, for cache keys. The hash of a commit says the rest.
+    pub fn identity(&self) -> Option<Url> {
+        Url::parse(&self.to_string()).ok()
+    }
+}
+
+/// Without user and password, but for the user that SSH logs in as.
+impl fmt::Display for RepositoryUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, server) = match self {
+            Self::Http(url) => {
+                return write!(formatter, "{}", super::super::web::without_user(url));
+            }
+            Self::Git(server) => ("git", server),
+            Self::Ssh(server) => ("ssh", server),
+        };
+        write!(formatter, "{scheme}://")?;
+        if !server.user.is_empty() {
+            write!(formatter, "{}@", server.user)?;
+        }
+        formatter.write_str(&server.host)?;
+        if let Some(port) = server.port {
+            write!(formatter, ":{port}")?;
+        }
+        let slash = if server.path.starts_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        write!(formatter, "{slash}{}", server.path)
+    }
+}
+
+/// What the query of a URL says.
+#[derive(Default)]
+struct Query {
+    reference: Option<String>,
+    tag: Option<String>,
+    branch: Option<String>,
+    subdir: Option<String>,
+    checksum: Option<String>,
+    commit: Option<String>,
+    keep_git_dir: Option<bool>,
+    submodules: Option<bool>,
+    has_commit_times: Option<bool>,
+    by_commit: Option<bool>,
+}
+
+impl Query {
+    fn parse(text: &str) -> Result<Self, GitUrlError> {
+        let mut query = Self::default();
+        for (key, value) in url::form_urlencoded::parse(text.as_bytes()) {
+            let value = value.into_owned();
+            let is_second = match key.as_ref() {
+                "ref" => query.reference.replace(value).is_some(),
+                "tag" => query.tag.replace(value).is_some(),
+                "branch" => query.branch.replace(value).is_some(),
+                "subdir" => query.subdir.replace(value).is_some(),
+                "checksum" => query.checksum.replace(hash("checksum", &value)?).is_some(),
+                "commit" => query.commit.replace(hash("commit", &value)?).is_some(),
+                "keep-git-dir" => {
+                    let value = boolean("keep-git-dir", &value)?;
+                    query.keep_git_dir.replace(value).is_some()
+                }
+                "submodules" => {
+                    let value = boolean("submodules", &value)?;
+                    query.submodules.replace(value).is_some()
+                }
+                "fetch-by-commit" => {
+                    let value = boolean("fetch-by-commit", &value)?;
+                    query.by_commit.replace(value).is_some()
+                }
+                "mtime" => query.has_commit_times.replace(times(&value)?).is_some(),
+                _ => return Err(GitUrlError::UnknownKey(key.into_owned())),
+            };
+            if is_second {
+                return Err(GitUrlError::DuplicateKey(key.into_owned()));
+            }
+        }
+        Ok(query)
+    }
+
+    /// `#REFERENCE[:SUBDIR]` says the same as two keys.
+    fn with_fragment(
+        self,
+        repository: RepositoryUrl,
+        fragment: &str,
+    ) -> Result<GitSource, GitUrlError> {
+        let (reference, subdir) = fragment.split_once(':').unwrap_or((fragment, ""));
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let references = [
+            ("#ref", given(Some(reference.to_owned()))),
+            ("ref", given(self.reference)),
+            ("tag", given(self.tag).map(|tag| format!("refs/tags/{tag}"))),
+            (
+                "branch",
+                given(self.branch).map(|branch| format!("refs/heads/{branch}")),
+            ),
+        ];
+        let subdirs = [
+            ("#:subdir", given(Some(subdir.to_owned()))),
+            ("subdir", given(self.subdir)),
+        ];
+        let checksums = [("checksum", self.checksum), ("commit", self.commit)];
+        let source = GitSource {
+            repository,
+            reference: only(references)?,
+            subdir: cleaned(&only(subdirs)?),
+            checksum: only(checksums)?,
+            keep_git_dir: self.keep_git_dir,
+            submodules: self.submodules.unwrap_or(true),
+            has_commit_times: self.has_commit_times.unwrap_or(false),
+            by_commit: self.by_commit.unwrap_or(false),
+        };
+        if source.by_commit && ObjectId::from_hex(&source.checksum).is_none() {
+            return Err(GitUrlError::NoCommit);
+        }
+        Ok(source)
+    }
+}
+
+/// Returns the one that is given; empty if none is.
+fn only<const N: usize>(ways: [(&'static str, Option<String>); N]) -> Result<String, GitUrlError> {
+    let mut given = ways
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let Some((first, value)) = given.next() else {
+        return Ok(String::new());
+    };
+    match given.next() {
+        Some((second, _)) => Err(GitUrlError::Conflict(first, second)),
+        None => Ok(value),
+    }
+}
+
+/// Reads the hash of a commit, or its beginning.
+fn hash(key: &'static str, value: &str) -> Result<String, GitUrlError> {
+    let is_hash = (SHORTEST_HASH..=LONGEST_HASH).contains(&value.len())
+        && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_hash {
+        true => Ok(value.to_ascii_lowercase()),
+        false => Err(GitUrlError::BadValue {
+            key,
+            value: value.to_owned(),
+            expected: "the hash of a commit, or at least 7 digits of it",
+        }),
+    }
+}
+
+/// A key alone says yes.
+fn boolean(key: &'static str, value: &str) -> Result<bool, GitUrlError> {
+    match value.to_ascii_lowercase().as_str() {
+        "" | "1" | "t" | "true" => Ok(true),
+        "0" | "f" | "false" => Ok(false),
+        _ => Err(GitUrlError::BadValue {
+            key,
+            value: value.to_owned(),
+            expected: "`true` or `false`",
+        }),
+    }
+}
+
+fn times(value: &str) -> Result<bool, GitUrlError> {
+    match value {
+        "commit" => Ok(true),
+        "" | "checkout" => Ok(false),
+        _ => Err(GitUrlError::BadValue {
+            key: "mtime",
+            value: value.to_owned(),
+            expected: "`checkout` or `commit`",
+        }),
+    }
+}
+
+/// Returns a path without empty elements, `.` and `..`, which stops at the repository.
+fn cleaned(path: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => {
+                names.pop();
+            }
+            name => names.push(name),
+        }
+    }
+    names.join("/")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Build contexts that are fetched: git repositories, archives, a Dockerfile alone.
+
+use crate::support::crafted::encode;
+use crate::support::{
+    Encoding, Executor, FileServer, GitDaemon, GitRepository, Kind, LayerTar, Site, TestDir, Tree,
+    Who,
+};
+
+struct Servers {
+    site: Site,
+    web: FileServer,
+}
+
+impl Servers {
+    fn start() -> Self {
+        Self {
+            site: Site::busybox(),
+            web: FileServer::start(),
+        }
+    }
+
+    fn dockerfile(&self, lines: &str) -> String {
+        format!("FROM {}\n{lines}\n", self.site.base)
+    }
+
+    fn executor(&self, who: Who, context: &str) -> Executor {
+        let executor = Executor::new(who).destination(&self.site.app());
+        executor.arg("--context").arg(context)
+    }
+
+    fn tree(&self, executor: Executor) -> Tree {
+        self.site.build_with(executor).tree()
+    }
+
+    /// A repository with a Dockerfile in it, an ignore file, a submodule and a history.
+    fn repository(&self) -> GitRepository {
+        let sub = GitRepository::new(&self.web.files(), "sub");
+        sub.file("s", "s");
+        let commit = sub.commit("sub");
+        let repository = GitRepository::new(&self.web.files(), "app");
+        repository
+            .file("Dockerfile", self.dockerfile("COPY . /app/"))
+            .file(".dockerignore", "ignored")
+            .file("ignored", "all the same")
+            .file("f", "first")
+            .file(
+                ".gitmodules",
+                "[submodule \"s\"]\n\tpath = sub\n\turl = ../sub.git\n",
+            )
+            .file("part/Dockerfile", self.dockerfile("COPY . /part/"))
+            .file("part/p", "p");
+        repository.submodule("sub", &commit);
+        repository.commit("first");
+        repository.git(&["tag", "v1"]);
+        repository.file("f", "last");
+        repository.commit("last");
+        repository
+    }
+}
+
+#[test]
+fn a_git_repository_is_a_context_without_ignore_files() {
+    let servers = Servers::start();
+    servers.repository();
+    let url = servers.web.url("git/app.git");
+    for who in [Who::Root, Who::User] {
+        let tree = servers.tree(servers.executor(who, &url));
+        assert_eq!(tree.get("app/f").kind, Kind::file("last"));
+        assert_eq!(tree.get("app/sub/s").kind, Kind::file("s"));
+        assert!(tree.has("app/ignored") && !tree.has("app/.git"));
+        assert_eq!((tree.get("app/f").uid, tree.get("app/f").mode), (0, 0o644));
+    }
+    let tree = servers.tree(servers.executor(Who::Root, &format!("{url}#v1")));
+    assert_eq!(tree.get("app/f").kind, Kind::file("first"));
+    let without_isolation = servers.executor(Who::User, &url).arg("--isolation=none");
+    assert!(servers.tree(without_isolation).has("app/f"));
+    let part = servers.tree(servers.executor(Who::Root, &format!("{url}#main:part")));
+    assert_eq!(part.names_in("part"), ["Dockerfile", "p"]);
+    let sub_path = servers
+        .executor(Who::Root, &url)
+        .arg("--context-sub-path=part");
+    assert_eq!(servers.tree(sub_path).names_in("part"), ["Dockerfile", "p"]);
+    let kept = servers.executor(Who::Root, &url);
+    let kept = kept.arg("--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1");
+    assert!(servers.tree(kept).has("app/.git/HEAD"));
+}
+
+#[test]
+fn kanikos_git_form_has_its_meaning() {
+    let servers = Servers::start();
+    let repository = servers.repository();
+    let first = repository.git(&["rev-parse", "v1"]);
+    let at = format!("git://{}/git/app.git", servers.web.host());
+    let kaniko = |context: &str| {
+        let executor = servers.executor(Who::Root, context);
+        executor.env("GIT_PULL_METHOD", "http")
+    };
+    let tree = servers.tree(kaniko(&at));
+    assert_eq!(tree.get("app/f").kind, Kind::file("last"));
+    assert_eq!(tree.names_in("app/sub"), Vec::<&str>::new());
+    let tree = servers.tree(kaniko(&at).arg("--git=branch=main,recurse-submodules=true"));
+    assert!(tree.has("app/sub/s"));
+    let tree = servers.tree(kaniko(&format!("{at}#refs/heads/main#{first}")));
+    assert_eq!(tree.get("app/f").kind, Kind::file("first"));
+    let private = format!("git://{}/private-git/app.git", servers.web.host());
+    let refused = kaniko(&private).run();
+    refused.assert_error(1, &["cannot fetch the build context", "401"]);
+    let login = kaniko(&private).env("GIT_USERNAME", "x-access-token");
+    let tree = servers.tree(login.env("GIT_PASSWORD", "sesame-e2e"));
+    assert!(tree.has("app/f"));
+    // https is the default.
+    let over_tls = servers.executor(Who::Root, &at).run();
+    over_tls.assert_error(1, &["https://127.0.0.1"]);
+    let daemon = GitDaemon::serving(&servers.web.files());
+    let spoken = servers.executor(Who::Root, &daemon.url("app.git"));
+    let tree = servers.tree(spoken.env("GIT_PULL_METHOD", "git"));
+    assert!(tree.has("app/f"));
+}
+
+#[test]
+fn an_archive_is_unpacked_and_all_else_is_the_dockerfile() {
+    let servers = Servers::start();
+    let tar = LayerTar::new()
+        .file("Dockerfile", &servers.dockerfile("COPY . /app/"))
+        .file_with("owned", "x", 0o640, 77, &[])
+        .dir("part/", 0o755)
+        .file("part/Dockerfile", &servers.dockerfile("COPY p /part/"))
+        .file("part/p", "p")
+        .finish();
+    servers.web.file("c.tgz", encode(&tar, Encoding::Gzip));
+    let alone = servers.dockerfile("RUN echo made > /made\nCOPY context /Dockerfile");
+    servers.web.file("D", &alone);
+    let archive = servers.web.url("plain/c.tgz");
+    for who in [Who::Root, Who::User] {
+        let tree = servers.tree(servers.executor(who, &archive));
+        let owned = tree.get("app/owned");
+        assert_eq!((owned.uid, owned.mode), (0, 0o640));
+        let tree = servers.tree(servers.executor(who, &servers.web.url("plain/D")));
+        assert_eq!(tree.get("made").kind, Kind::file("made\n"));
+        assert_eq!(tree.get("Dockerfile").kind, Kind::file(&alone));
+    }
+    let without_isolation = servers
+        .executor(Who::User, &archive)
+        .arg("--isolation=none");
+    assert_eq!(servers.tree(without_isolation).get("app/owned").mode, 0o640);
+    let part = servers
+        .executor(Who::Root, &archive)
+        .arg("--context-sub-path=/part");
+    assert_eq!(servers.tree(part).names_in("part"), ["p"]);
+    // A Dockerfile of this machine.
+    let local = TestDir::new();
+    let dockerfile = local.join("Other");
+    std::fs::write(&dockerfile, servers.dockerfile("COPY part/p /p")).expect("write it");
+    let other = servers.executor(Who::Root, &archive);
+    assert!(
+        servers
+            .tree(other.arg("--dockerfile").arg(dockerfile))
+            .has("p")
+    );
+}
+
+#[test]
+fn a_context_cannot_lead_out_of_itself() {
+    let servers = Servers::start();
+    let repository = GitRepository::new(&servers.web.files(), "app");
+    let outside = TestDir::new();
+    let secret = outside.join("Dockerfile");
+    std::fs::write(&secret, servers.dockerfile("RUN touch /from-outside")).expect("write it");
+    let outside = outside.path().to_str().expect("UTF-8");
+    repository
+        .symlink("Dockerfile", secret.to_str().expect("UTF-8"))
+        .symlink("way", outside)
+        .file("f", "f");
+    repository.commit("links");
+    let url = servers.web.url("git/app.git");
+    let build = servers.executor(Who::Root, &url).run();
+    build.assert_error(1, &["there is no Dockerfile"]);
+    let build = servers
+        .executor(Who::Root, &url)
+        .arg("--context-sub-path=way")
+        .run();
+    build.assert_error(1, &["has no directory"]);
+    let build = servers
+        .executor(Who::Root, &url)
+        .arg("--context-sub-path=../../..")
+        .run();
+    build.assert_error(1, &["there is no Dockerfile"]);
+    let missing = servers
+        .executor(Who::Root, &servers.web.url("plain/no.tar"))
+        .run();
+    missing.assert_error(1, &["cannot fetch the build context", "404"]);
+}
