@@ -2,6 +2,7 @@
 //! while later steps run.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -85,8 +86,31 @@ pub(super) struct StoredLayer {
     pub(super) descriptor: Descriptor,
     /// Digest of the tar.
     pub(super) diff_id: DiffId,
-    /// A repository that has it; `None` for a layer that only the blob store has.
-    pub(super) origin: Option<BlobOrigin>,
+    /// Where it comes from.
+    pub(super) origin: LayerOrigin,
+}
+
+/// Where a layer comes from that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LayerOrigin {
+    /// A repository has it.
+    Registry(BlobOrigin),
+    /// The cache directory has it: it is among the build's blobs.
+    Cache,
+    /// This build has made it: it is among the blobs.
+    Build,
+    /// The image layout in this directory has it.
+    Layout(PathBuf),
+}
+
+impl LayerOrigin {
+    /// Returns the repository that has it, if one does.
+    pub(super) fn repository(&self) -> Option<&BlobOrigin> {
+        match self {
+            Self::Registry(origin) => Some(origin),
+            Self::Cache | Self::Build | Self::Layout(_) => None,
+        }
+    }
 }
 
 impl StoredLayer {
@@ -96,7 +120,7 @@ impl StoredLayer {
         Self {
             descriptor: Descriptor::new(media_type, layer.digest.clone(), layer.size),
             diff_id: layer.diff_id.clone(),
-            origin: None,
+            origin: LayerOrigin::Build,
         }
     }
 
@@ -108,11 +132,13 @@ impl StoredLayer {
     /// Returns how messages name where it comes from.
     pub(super) fn place(&self) -> String {
         match &self.origin {
-            Some(BlobOrigin {
+            LayerOrigin::Registry(BlobOrigin {
                 registry,
                 repository,
             }) => format!("{registry}/{repository}"),
-            None => "this machine".to_owned(),
+            LayerOrigin::Cache => "the cache".to_owned(),
+            LayerOrigin::Build => "this build".to_owned(),
+            LayerOrigin::Layout(dir) => dir.display().to_string(),
         }
     }
 }

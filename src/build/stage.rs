@@ -306,7 +306,7 @@ impl<'a> StageBuilder<'a> {
         let mut made_of = vec![on];
         for source in work.elsewhere() {
             made_of.push(match source {
-                FileSource::Context => continue,
+                FileSource::Context | FileSource::Directory(_) => continue,
                 FileSource::Stage(index) => self.built[index].state.clone(),
                 FileSource::Image(image) => match caching {
                     Some(caching) => FilesState::Known(caching.key_of_image(image)),

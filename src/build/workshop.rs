@@ -19,7 +19,7 @@ use crate::fs::{Root, remove_tree};
 use crate::image::LayerCompression;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
-use crate::sandbox::{AgentSocket, FrozenStep, Sandbox, Secret};
+use crate::sandbox::{Agent, FrozenStep, Sandbox, Secret};
 use crate::snapshot::ScanDiff;
 use crate::snapshot::change::Excluded;
 
@@ -67,7 +67,7 @@ pub(super) struct Workshop {
     /// `None` where cache mounts end with the build.
     pub(super) carrier: Option<MountCarrier>,
     pub(super) secrets: BTreeMap<String, Secret>,
-    pub(super) agents: BTreeMap<String, Arc<AgentSocket>>,
+    pub(super) agents: BTreeMap<String, Arc<Agent>>,
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
     /// `None` where nothing is cached.

@@ -220,4 +220,6 @@ fn clean(path: &str) -> String {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
