@@ -90,13 +90,15 @@ pub(super) struct StoredLayer {
     pub(super) origin: LayerOrigin,
 }
 
-/// Where a layer comes from that was there before this build.
+/// Where a layer comes from that is complete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LayerOrigin {
     /// A repository has it.
     Registry(BlobOrigin),
-    /// It is among the build's blobs: of the cache directory, or written by this build.
-    Blobs,
+    /// The cache directory has it: it is among the build's blobs.
+    Cache,
+    /// This build has made it: it is among the blobs.
+    Build,
     /// The image layout in this directory has it.
     Layout(PathBuf),
 }
@@ -106,7 +108,7 @@ impl LayerOrigin {
     pub(super) fn repository(&self) -> Option<&BlobOrigin> {
         match self {
             Self::Registry(origin) => Some(origin),
-            Self::Blobs | Self::Layout(_) => None,
+            Self::Cache | Self::Build | Self::Layout(_) => None,
         }
     }
 }
@@ -118,7 +120,7 @@ impl StoredLayer {
         Self {
             descriptor: Descriptor::new(media_type, layer.digest.clone(), layer.size),
             diff_id: layer.diff_id.clone(),
-            origin: LayerOrigin::Blobs,
+            origin: LayerOrigin::Build,
         }
     }
 
@@ -134,7 +136,8 @@ impl StoredLayer {
                 registry,
                 repository,
             }) => format!("{registry}/{repository}"),
-            LayerOrigin::Blobs => "this machine".to_owned(),
+            LayerOrigin::Cache => "the cache".to_owned(),
+            LayerOrigin::Build => "this build".to_owned(),
             LayerOrigin::Layout(dir) => dir.display().to_string(),
         }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use super::copied_xattrs::set_all;
 use super::{Dir, FileKind, Metadata, ModeChange, PathError, Root};
 
 /// Deepest nesting that is copied: no longer path can be named anyway (`PATH_MAX` is 4096).
@@ -261,9 +262,8 @@ impl Copier<'_> {
         let (uid, gid) = self.owner(metadata);
         dir.set_own_owner(uid, gid)?;
         dir.set_own_mode(self.mode(metadata))?;
-        for (key, value) in below.source.xattrs_where(name, self.rules.keeps_xattr)? {
-            dir.set_own_xattr(&key, &value)?;
-        }
+        let xattrs = below.source.xattrs_where(name, self.rules.keeps_xattr)?;
+        set_all(xattrs, |key, value| dir.set_own_xattr(key, value))?;
         dir.set_own_mtime(metadata.mtime)
     }
 
@@ -354,9 +354,8 @@ impl Copier<'_> {
         let (uid, gid) = self.owner(metadata);
         to.set_owner(uid, gid)?;
         to.set_mode(self.mode(metadata))?;
-        for (key, value) in source.xattrs_where(name, self.rules.keeps_xattr)? {
-            to.set_xattr(&key, &value)?;
-        }
+        let xattrs = source.xattrs_where(name, self.rules.keeps_xattr)?;
+        set_all(xattrs, |key, value| to.set_xattr(key, value))?;
         to.set_mtime(metadata.mtime)
     }
 

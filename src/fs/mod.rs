@@ -2,6 +2,7 @@
 //!
 //! This room knows files, owners and attributes. It must not know images, Dockerfiles or registries.
 
+mod copied_xattrs;
 mod copy;
 mod copy_tree;
 mod descent;

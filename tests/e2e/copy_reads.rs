@@ -130,3 +130,28 @@ fn a_copy_of_ten_files_opens_nothing_else_of_a_hundred_thousand() {
         assert_eq!(tree.count_below("parents"), 5);
     }
 }
+
+#[test]
+fn a_directory_that_is_left_out_is_not_entered() {
+    let site = Site::busybox();
+    let context = site
+        .context(
+            "COPY . /all/\nCOPY --exclude=d/left src /src/\nCOPY --parents src/d/*.c /parents/",
+        )
+        .file("node_modules/deep/x", "")
+        .file("src/kept.c", "")
+        .file("src/d/in.c", "")
+        .file("src/d/left/x", "")
+        .file(".dockerignore", "node_modules\nsrc/d/left\n!src/*.c\n");
+    let executor = site.executor(Who::Root, &context);
+    let ear = Ear::at(context.path());
+    let tree = site.build_with(executor).tree();
+    let opened = ear.opened();
+    for path in ["node_modules", "node_modules/deep", "src/d/left"] {
+        assert!(!opened.contains(Path::new(path)), "{path}: {opened:?}");
+    }
+    assert!(opened.contains(Path::new("src/d")), "{opened:?}");
+    assert_eq!(tree.names_in("all"), [".dockerignore", "Dockerfile", "src"]);
+    assert_eq!(tree.names_in("src"), ["d", "kept.c"]);
+    assert_eq!(tree.names_in("parents/src/d"), ["in.c"]);
+}

@@ -184,3 +184,25 @@ fn stages_and_images_have_no_ignore_file() {
     .file(".dockerignore", "*\n");
     assert_eq!(site.build_as_both(&context).names_in("out"), ["ignored"]);
 }
+
+/// Its name is the Dockerfile's own with the ending, where the Dockerfile is; patterns are still of the context.
+#[test]
+fn the_ignore_file_of_a_dockerfile_lies_beside_it() {
+    let site = Site::busybox();
+    let base = &site.base;
+    let context = Context::without_dockerfile()
+        .file("ci/prod.Dockerfile", format!("FROM {base}\nCOPY . /all/\n"))
+        .file("ci/prod.Dockerfile.dockerignore", "ci\ntwo\n")
+        .file(".dockerignore", "one\n")
+        .file("one", "")
+        .file("two", "")
+        .file("sub/two", "");
+    let executor = Executor::new(Who::Root)
+        .arg("--context")
+        .arg(context.path())
+        .arg("--dockerfile=ci/prod.Dockerfile")
+        .destination(&site.app());
+    let tree = site.build_with(executor).tree();
+    assert_eq!(tree.names_in("all"), [".dockerignore", "one", "sub"]);
+    assert_eq!(tree.names_in("all/sub"), ["two"]);
+}

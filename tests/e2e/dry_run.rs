@@ -153,3 +153,18 @@ fn what_stops_a_build_stops_its_plan_and_what_cannot_run_here_is_told() {
     let warning = "warning: the build would fail here";
     assert!(told.stderr().contains(warning), "{}", told.report());
 }
+
+#[test]
+fn a_linked_copy_would_have_nothing_pulled() {
+    let site = Site::busybox();
+    let plan_of = |lines: &str| {
+        let context = site.context(lines).file("one", "");
+        let build = site.executor(Who::Root, &context).arg("--dryrun").run();
+        build.assert_success();
+        plan(&build).join("\n")
+    };
+    let linked = "COPY --link one /to/";
+    assert!(plan_of(linked).contains("the steps need nothing pulled"));
+    let seen = plan_of(&format!("{linked}\nRUN ls /to"));
+    assert!(seen.contains("pull 1 layer"), "{seen}");
+}

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::build::action::Work;
 use crate::build::evaluate::EvaluatedStep;
 use crate::build::forecast::StepForecast;
 use crate::build::layers::{LayerContent, LayerOrigin, StageLayer, StoredLayer};
@@ -38,7 +39,7 @@ impl Needed<'_> {
         for layer in layers.values() {
             let is_remote = match &layer.origin {
                 LayerOrigin::Registry(_) => !here.contains(&layer.descriptor.digest),
-                LayerOrigin::Blobs | LayerOrigin::Layout(_) => false,
+                LayerOrigin::Cache | LayerOrigin::Build | LayerOrigin::Layout(_) => false,
             };
             if is_remote {
                 let pull = pulls.entry(layer.place()).or_insert_with(|| Pull {
@@ -55,15 +56,14 @@ impl Needed<'_> {
 
     /// Adds what the steps of a stage have to see: nothing, where none is executed.
     fn add_files_for_steps(&self, index: usize, layers: &mut Layers) {
-        let last_executed = self
-            .steps(index)
-            .rposition(|(step, forecast)| is_executed(step, forecast));
-        let Some(last_executed) = last_executed else {
-            return;
-        };
-        self.add_base(index, layers);
-        for (_, forecast) in self.steps(index).take(last_executed) {
-            add_answer(forecast, layers);
+        let last_on_files = self.steps(index).rposition(|(step, forecast)| {
+            is_executed(step, forecast) && !step.work.as_ref().is_some_and(Work::is_linked)
+        });
+        if let Some(last_on_files) = last_on_files {
+            self.add_base(index, layers);
+            for (_, forecast) in self.steps(index).take(last_on_files) {
+                add_answer(forecast, layers);
+            }
         }
         let executed = self
             .steps(index)
