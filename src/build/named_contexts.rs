@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::image::platform::PlatformError;
 use crate::image::reference::{DOCKER_HUB, ReferenceError};
 use crate::image::{Digest, Platform, Reference};
 
@@ -51,6 +52,9 @@ pub enum ContextNameError {
     /// It is neither an image's nor a stage's.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// What it is for is no platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
     /// It means something else already.
     #[error("`{0}` cannot be replaced")]
     Reserved(String),
@@ -69,7 +73,7 @@ impl NamedContexts {
             return Err(ContextNameError::Reserved(name.to_owned()));
         }
         if let Some(platform) = platform {
-            key = for_platform(&key, &platform.to_lowercase());
+            key = for_platform(&key, &Platform::parse(platform)?);
         }
         self.0.insert(key, context);
         Ok(())
@@ -78,7 +82,7 @@ impl NamedContexts {
     /// Returns what stands in for the image or stage `name` on a platform: what is for that platform alone comes first.
     pub(super) fn find(&self, name: &str, platform: &Platform) -> Option<&NamedContext> {
         let name = lookup_name(name).ok()?;
-        let for_platform = for_platform(&name, &platform.to_string());
+        let for_platform = for_platform(&name, platform);
         self.0.get(&for_platform).or_else(|| self.0.get(&name))
     }
 
@@ -124,7 +128,8 @@ fn lower_case_repository(name: &str) -> String {
     format!("{}{}", name[..end].to_lowercase(), &name[end..])
 }
 
-fn for_platform(name: &str, platform: &str) -> String {
+fn for_platform(name: &str, platform: &Platform) -> String {
+    let platform = platform.normalised();
     format!("{name}{PLATFORM_SEPARATOR}{platform}")
 }
 
@@ -171,7 +176,7 @@ mod tests {
         let mut contexts = NamedContexts::default();
         contexts.add("app:1", directory("any")).unwrap();
         contexts
-            .add("app:1::linux/arm64", directory("arm"))
+            .add("app:1::linux/aarch64/v8", directory("arm"))
             .unwrap();
         contexts.add("only::linux/arm/v7", directory("v7")).unwrap();
         assert_eq!(found(&contexts, "app:1", "linux/arm64"), Some("arm"));
@@ -187,7 +192,7 @@ mod tests {
             let error = contexts.add(name, NamedContext::Scratch).unwrap_err();
             assert!(matches!(error, ContextNameError::Reserved(_)), "{name}");
         }
-        for name in ["", "a b", "-a", "https://x"] {
+        for name in ["", "a b", "-a", "https://x", "a::", "a::b/c/d/e"] {
             assert!(contexts.add(name, NamedContext::Scratch).is_err(), "{name}");
         }
     }

@@ -201,8 +201,31 @@ fn an_image_of_a_layout_is_as_good_as_one_of_a_registry() {
     let executor = Executor::new(Who::User)
         .context(&plain)
         .arg(format!("--build-context=base=oci-layout://{path}"));
+    let copy = executor.out("copy");
+    let executor = executor.arg("--oci-layout-path").arg(&copy);
     let base = BaseImage::in_registry(&site.registry, "plain:1");
     assert_eq!(built(&site, executor, &base).layers.len(), 1);
+}
+
+#[test]
+fn a_target_that_something_stands_in_for_is_that_as_it_is() {
+    let site = Site::busybox();
+    crafted("x")
+        .config("OnBuild", json!(["RUN false"]))
+        .push_to(&site.registry, "crafted:1");
+    let context = Context::new("FROM nowhere.invalid/x AS target\nRUN false\nENV A=b\n");
+    let executor = Executor::new(Who::User)
+        .context(&context)
+        .arg("--target=target")
+        .arg(format!(
+            "--build-context=target=docker-image://{}",
+            site.registry.reference("crafted:1")
+        ));
+    let base = BaseImage::in_registry(&site.registry, "crafted:1");
+    let image = built(&site, executor, &base);
+    assert_eq!(image.layers.len(), 1);
+    assert_eq!(*image.setting("OnBuild"), json!(["RUN false"]));
+    assert_eq!(image.history(), ["crafted"]);
 }
 
 #[test]
