@@ -4,6 +4,7 @@
 //! Nothing here is looked up: a context that no stage uses may lead nowhere.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use crate::image::platform::PlatformError;
@@ -21,8 +22,32 @@ pub enum NamedContext {
     Layout(LayoutImage),
     /// The files of a directory.
     Directory(PathBuf),
-    /// The files behind a URL, as it was typed.
-    Remote(String),
+    /// The files behind a URL.
+    Remote(RemoteUrl),
+}
+
+/// A URL as it was typed. It may hold a password, so nobody prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteUrl(String);
+
+impl RemoteUrl {
+    /// Keeps a URL.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Returns what it begins with, such as `https://`.
+    pub(super) fn kind(&self) -> &str {
+        let end = self.0.find("://").map(|scheme| scheme + "://".len());
+        let end = end.or_else(|| self.0.find(['@', '/']).map(|end| end + 1));
+        &self.0[..end.unwrap_or(0)]
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RemoteUrl(..)")
+    }
 }
 
 /// An image in an OCI image layout. With neither tag nor digest it is the one called `latest`, else the only one.
@@ -183,6 +208,20 @@ mod tests {
         assert_eq!(found(&contexts, "app:1", "linux/amd64"), Some("any"));
         assert_eq!(found(&contexts, "only", "linux/arm/v7"), Some("v7"));
         assert_eq!(found(&contexts, "only", "linux/amd64"), None);
+    }
+
+    #[test]
+    fn of_a_url_only_its_kind_is_shown() {
+        for (text, kind) in [
+            ("https://user:secret@host/x.git", "https://"),
+            ("git@host:secret", "git@"),
+            ("github.com/secret", "github.com/"),
+        ] {
+            let url = RemoteUrl::new(text);
+            assert_eq!(url.kind(), kind);
+            let shown = format!("{:?}", NamedContext::Remote(url));
+            assert!(!shown.contains("secret"), "{shown}");
+        }
     }
 
     #[test]

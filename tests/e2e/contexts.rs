@@ -252,7 +252,7 @@ fn a_layout_that_is_damaged_or_lacks_the_image_is_refused_with_the_line() {
         ("/nowhere".to_owned(), "/nowhere"),
         (
             "git://h/x".to_owned(),
-            "not yet supported: a build context from `git://h/x`",
+            "not yet supported: a build context from git://",
         ),
     ];
     for (value, part) in &cases {
@@ -303,6 +303,7 @@ fn a_context_that_means_nothing_is_refused_before_the_build() {
         ),
     ] {
         let build = site.executor(Who::User, &context).arg(flag).run();
-        build.assert_error(1, &[flag.trim_start_matches("--build-context="), part]);
+        let name = flag.split('=').nth(1).expect("a name");
+        build.assert_error(1, &[name, part]);
     }
 }
