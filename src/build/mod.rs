@@ -71,7 +71,7 @@ pub use halt::Halt;
 pub use input::{BuildInput, DOCKERFILE_BYTES_MAX};
 pub use layers::SharedError;
 pub use mount_carrier::CarriedMounts;
-pub use named_contexts::{ContextNameError, LayoutImage, NamedContext, NamedContexts};
+pub use named_contexts::{ContextNameError, LayoutImage, NamedContext, NamedContexts, RemoteUrl};
 pub use options::{BuildOptions, DockerfileSource};
 pub use preview::{Base, Need, Preview, Pull, StagePreview, StepOutcome, StepPreview, preview};
 pub use progress::{Event, OutputStream, Progress, StepName};

@@ -4,8 +4,10 @@
 //! Nothing here is looked up: a context that no stage uses may lead nowhere.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use crate::image::platform::PlatformError;
 use crate::image::reference::{DOCKER_HUB, ReferenceError};
 use crate::image::{Digest, Platform, Reference};
 
@@ -20,8 +22,32 @@ pub enum NamedContext {
     Layout(LayoutImage),
     /// The files of a directory.
     Directory(PathBuf),
-    /// The files behind a URL, as it was typed.
-    Remote(String),
+    /// The files behind a URL.
+    Remote(RemoteUrl),
+}
+
+/// A URL as it was typed. It may hold a password, so nobody prints it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteUrl(String);
+
+impl RemoteUrl {
+    /// Keeps a URL.
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Returns what it begins with, such as `https://`.
+    pub(super) fn kind(&self) -> &str {
+        let end = self.0.find("://").map(|scheme| scheme + "://".len());
+        let end = end.or_else(|| self.0.find(['@', '/']).map(|end| end + 1));
+        &self.0[..end.unwrap_or(0)]
+    }
+}
+
+impl fmt::Debug for RemoteUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("RemoteUrl(..)")
+    }
 }
 
 /// An image in an OCI image layout. With neither tag nor digest it is the one called `latest`, else the only one.
@@ -51,6 +77,9 @@ pub enum ContextNameError {
     /// It is neither an image's nor a stage's.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
+    /// What it is for is no platform.
+    #[error(transparent)]
+    Platform(#[from] PlatformError),
     /// It means something else already.
     #[error("`{0}` cannot be replaced")]
     Reserved(String),
@@ -69,7 +98,7 @@ impl NamedContexts {
             return Err(ContextNameError::Reserved(name.to_owned()));
         }
         if let Some(platform) = platform {
-            key = for_platform(&key, &platform.to_lowercase());
+            key = for_platform(&key, &Platform::parse(platform)?);
         }
         self.0.insert(key, context);
         Ok(())
@@ -78,7 +107,7 @@ impl NamedContexts {
     /// Returns what stands in for the image or stage `name` on a platform: what is for that platform alone comes first.
     pub(super) fn find(&self, name: &str, platform: &Platform) -> Option<&NamedContext> {
         let name = lookup_name(name).ok()?;
-        let for_platform = for_platform(&name, &platform.to_string());
+        let for_platform = for_platform(&name, platform);
         self.0.get(&for_platform).or_else(|| self.0.get(&name))
     }
 
@@ -124,7 +153,8 @@ fn lower_case_repository(name: &str) -> String {
     format!("{}{}", name[..end].to_lowercase(), &name[end..])
 }
 
-fn for_platform(name: &str, platform: &str) -> String {
+fn for_platform(name: &str, platform: &Platform) -> String {
+    let platform = platform.normalised();
     format!("{name}{PLATFORM_SEPARATOR}{platform}")
 }
 
@@ -171,7 +201,7 @@ mod tests {
         let mut contexts = NamedContexts::default();
         contexts.add("app:1", directory("any")).unwrap();
         contexts
-            .add("app:1::linux/arm64", directory("arm"))
+            .add("app:1::linux/aarch64/v8", directory("arm"))
             .unwrap();
         contexts.add("only::linux/arm/v7", directory("v7")).unwrap();
         assert_eq!(found(&contexts, "app:1", "linux/arm64"), Some("arm"));
@@ -181,13 +211,27 @@ mod tests {
     }
 
     #[test]
+    fn of_a_url_only_its_kind_is_shown() {
+        for (text, kind) in [
+            ("https://user:secret@host/x.git", "https://"),
+            ("git@host:secret", "git@"),
+            ("github.com/secret", "github.com/"),
+        ] {
+            let url = RemoteUrl::new(text);
+            assert_eq!(url.kind(), kind);
+            let shown = format!("{:?}", NamedContext::Remote(url));
+            assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
     fn scratch_and_context_are_not_replaced_and_nonsense_is_refused() {
         let mut contexts = NamedContexts::default();
         for name in ["scratch", "context", "Scratch", "context::linux/amd64"] {
             let error = contexts.add(name, NamedContext::Scratch).unwrap_err();
             assert!(matches!(error, ContextNameError::Reserved(_)), "{name}");
         }
-        for name in ["", "a b", "-a", "https://x"] {
+        for name in ["", "a b", "-a", "https://x", "a::", "a::b/c/d/e"] {
             assert!(contexts.add(name, NamedContext::Scratch).is_err(), "{name}");
         }
     }

@@ -67,7 +67,9 @@ impl Planner<'_> {
                 dir: self.named_dir(path)?,
             },
             // Whoever fetches it makes a directory of it, or of git its checkout.
-            NamedContext::Remote(url) => bail!("not yet supported: a build context from `{url}`"),
+            NamedContext::Remote(url) => {
+                bail!("not yet supported: a build context from {}", url.kind())
+            }
         })
     }
 

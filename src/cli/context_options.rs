@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{LayoutImage, NamedContext, NamedContexts};
+use crate::build::{LayoutImage, NamedContext, NamedContexts, RemoteUrl};
 use crate::image::{Digest, Reference};
 
 use super::environment::absolute;
@@ -23,7 +23,9 @@ const REMOTE: [&str; 6] = [
 pub(super) fn named_contexts(arguments: &[String], current_dir: &Path) -> Result<NamedContexts> {
     let mut contexts = NamedContexts::default();
     for argument in arguments {
-        let failed = || format!("cannot use `--build-context {argument}`");
+        // What stands behind the name may be a URL with a password.
+        let shown = argument.split(['=', ':']).next().unwrap_or_default();
+        let failed = || format!("cannot use `--build-context {shown}=…`");
         let pair = argument.split_once('=');
         let (name, value) = pair.context("expected NAME=CONTEXT").with_context(failed)?;
         let context = named_context(value, current_dir).with_context(failed)?;
@@ -46,7 +48,7 @@ fn named_context(value: &str, current_dir: &Path) -> Result<NamedContext> {
         return Ok(NamedContext::Layout(layout_image(layout, current_dir)?));
     }
     if REMOTE.iter().any(|prefix| value.starts_with(prefix)) {
-        return Ok(NamedContext::Remote(value.to_owned()));
+        return Ok(NamedContext::Remote(RemoteUrl::new(value)));
     }
     if let Some((scheme, _)) = value.split_once("://") {
         bail!("not supported: a named context from {scheme}://");
@@ -132,11 +134,11 @@ mod tests {
             ),
             (
                 "https://host/x.git".to_owned(),
-                NamedContext::Remote("https://host/x.git".to_owned()),
+                NamedContext::Remote(RemoteUrl::new("https://host/x.git")),
             ),
             (
                 "git@host:x".to_owned(),
-                NamedContext::Remote("git@host:x".to_owned()),
+                NamedContext::Remote(RemoteUrl::new("git@host:x")),
             ),
         ];
         for (value, expected) in cases {
@@ -161,8 +163,11 @@ mod tests {
         let one = |argument: &str| named_contexts(&[argument.to_owned()], Path::new("/"));
         for argument in ["name", "=x", "scratch=x", "context=x", "a b=x"] {
             let error = format!("{:#}", one(argument).unwrap_err());
-            assert!(error.contains(argument), "{error}");
+            let name = argument.split('=').next().unwrap();
+            assert!(error.contains(name), "{error}");
         }
         assert!(one("name=x").is_ok());
+        let error = format!("{:#}", one("name=s3://key:secret@bucket").unwrap_err());
+        assert!(!error.contains("secret"), "{error}");
     }
 }
