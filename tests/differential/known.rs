@@ -1,6 +1,7 @@
 //! Where buildah is known to do something else, and who is right.
 
 use crate::compare::{Aspect, Difference};
+use crate::generated::without_links;
 use crate::support::Kind;
 use crate::support::entry::Entry;
 
@@ -92,12 +93,14 @@ fn is_directory_copy(line: &str) -> bool {
 
 /// Whether a path may be what this destination leads to, from whatever working directory.
 fn ends_with(path: &str, destination: &str) -> bool {
+    let destination = without_links(destination);
     let destination = destination.trim_start_matches("./").trim_matches('/');
     destination.is_empty() || format!("/{path}").ends_with(&format!("/{destination}"))
 }
 
 /// As `ends_with`, or what a parent of the destination leads to.
 fn ends_in_part_of(path: &str, destination: &str) -> bool {
+    let destination = without_links(destination);
     let destination = destination.trim_matches('/');
     let ends = destination.match_indices('/').map(|(end, _)| end);
     let mut parts = ends
