@@ -254,6 +254,11 @@ impl Difference<'_> {
         copies.any(|line| is_such(line) && line.split_whitespace().last().is_some_and(&leads))
     }
 
+    /// Whether an instruction of the Dockerfile starts like this.
+    pub(crate) fn has_line(&self, start: &str) -> bool {
+        self.dockerfile.lines().any(|line| line.starts_with(start))
+    }
+
     /// Whether it is of a setting, and shown like this.
     pub(crate) fn is_setting(&self, start: &str) -> bool {
         self.aspect == Aspect::Setting && self.shown.starts_with(start)

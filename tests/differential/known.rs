@@ -52,6 +52,16 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        buildah: "does not give the ARGs of a stage to one that is FROM it",
+        decides: "1.5: a stage inherits ARGs and ENV of the stage it is FROM",
+        applies: |difference| is_of_variables(difference) && !difference.has_line("ENV V="),
+    },
+    Known {
+        buildah: "lets an ENV win over an ARG of the same name below it",
+        decides: "1.5: the later statement wins for RUN's environment, while the image's changes by ENV only",
+        applies: |difference| is_of_variables(difference) && difference.has_line("ENV V="),
+    },
+    Known {
         buildah: "does not write ArgsEscaped",
         decides: "2.1: CMD and ENTRYPOINT set ArgsEscaped to true, also on Linux",
         applies: |difference| {
@@ -83,6 +93,18 @@ pub(crate) fn explanation(difference: &Difference<'_>) -> Option<&'static Known>
 
 fn is_directory(entry: &Entry) -> bool {
     entry.kind == Kind::Directory
+}
+
+/// Whether it is in a file that a RUN has printed its variables to, where one of them is an ARG.
+fn is_of_variables(difference: &Difference<'_>) -> bool {
+    let is_short_file = |entry: &Entry| matches!(entry.kind, Kind::File { size, .. } if size < 100);
+    difference.aspect == Aspect::Kind
+        && [difference.ours, difference.theirs]
+            .into_iter()
+            .flatten()
+            .all(is_short_file)
+        && difference.has_line("ARG V=")
+        && difference.dockerfile.contains("echo \"$V $W $HOME\"")
 }
 
 /// Whether a COPY has a directory among its sources, as the generated ones are called.
