@@ -54,12 +54,20 @@ pub(crate) const KNOWN: &[Known] = &[
     Known {
         buildah: "does not give the ARGs of a stage to one that is FROM it",
         decides: "1.5: a stage inherits ARGs and ENV of the stage it is FROM",
-        applies: |difference| is_of_variables(difference) && !difference.has_line("ENV V="),
+        applies: |difference| {
+            let is_of_env = difference.is_setting("Env: ") && difference.has_line("ARG V=");
+            is_of_env || (is_of_variables(difference) && !difference.has_line("ENV V="))
+        },
     },
     Known {
         buildah: "lets an ENV win over an ARG of the same name below it",
         decides: "1.5: the later statement wins for RUN's environment, while the image's changes by ENV only",
         applies: |difference| is_of_variables(difference) && difference.has_line("ENV V="),
+    },
+    Known {
+        buildah: "puts a directory in the place of a file",
+        decides: "1.8: a directory onto an existing file is an error",
+        applies: |difference| difference.is_refusal("caused by: cannot copy a directory to "),
     },
     Known {
         buildah: "does not write ArgsEscaped",
