@@ -65,6 +65,17 @@ pub(crate) const KNOWN: &[Known] = &[
         applies: |difference| is_of_variables(difference) && difference.has_line("ENV V="),
     },
     Known {
+        buildah: "leaves a directory out of which a RUN changed the time only",
+        decides: "none: by 2.2 BuildKit leaves it out too; that we have it is our own rule (docs/compatibility.md)",
+        applies: |difference| {
+            let is_touched = |entry: &Entry| {
+                let touch = format!("touch -d @{} '/{}'", entry.mtime, difference.path);
+                is_directory(entry) && difference.dockerfile.contains(&touch)
+            };
+            difference.aspect == Aspect::Time && difference.ours.is_some_and(is_touched)
+        },
+    },
+    Known {
         buildah: "puts a directory in the place of a file",
         decides: "1.8: a directory onto an existing file is an error",
         applies: |difference| difference.is_refusal("caused by: cannot copy a directory to "),
