@@ -39,6 +39,8 @@ pub(crate) enum Aspect {
     Links,
     /// A field of the config's `config`.
     Setting,
+    /// Only buildah builds it at all.
+    Refusal,
 }
 
 /// All that differs in two images.
@@ -68,8 +70,24 @@ pub(crate) fn differences(generated: &Generated, ours: &Image, theirs: &Image) -
         &theirs.config["config"],
         &generated.dockerfile,
     ));
+    sorted(&found)
+}
+
+/// What is to be said of a Dockerfile that buildah builds and the executor does not, with what the executor printed.
+pub(crate) fn refusal(generated: &Generated, report: &str) -> Differences {
+    sorted(&[Difference {
+        path: "",
+        aspect: Aspect::Refusal,
+        ours: None,
+        theirs: None,
+        dockerfile: &generated.dockerfile,
+        shown: report.to_owned(),
+    }])
+}
+
+fn sorted(found: &[Difference<'_>]) -> Differences {
     let mut differences = Differences::default();
-    for difference in &found {
+    for difference in found {
         match known::explanation(difference) {
             Some(known) => differences.explained.push(known),
             None => differences.unexplained.push(difference.to_string()),
@@ -252,6 +270,16 @@ impl Difference<'_> {
         let lines = self.dockerfile.lines();
         let mut copies = lines.filter(|line| line.starts_with("COPY ") || line.starts_with("ADD "));
         copies.any(|line| is_such(line) && line.split_whitespace().last().is_some_and(&leads))
+    }
+
+    /// Whether an instruction of the Dockerfile starts like this.
+    pub(crate) fn has_line(&self, start: &str) -> bool {
+        self.dockerfile.lines().any(|line| line.starts_with(start))
+    }
+
+    /// Whether the executor refuses the build with this in its error.
+    pub(crate) fn is_refusal(&self, part: &str) -> bool {
+        self.aspect == Aspect::Refusal && self.shown.contains(part)
     }
 
     /// Whether it is of a setting, and shown like this.

@@ -194,6 +194,11 @@ fn destination(random: &mut Random) -> String {
     }
 }
 
+/// The destination that a link in it leads to.
+pub(crate) fn without_links(destination: &str) -> String {
+    destination.replace("to-c", "c").replace("c/to-b", "b")
+}
+
 fn archive() -> Vec<u8> {
     LayerTar::new()
         .dir("t/", 0o750)

@@ -1,6 +1,7 @@
 //! Where buildah is known to do something else, and who is right.
 
 use crate::compare::{Aspect, Difference};
+use crate::generated::without_links;
 use crate::support::Kind;
 use crate::support::entry::Entry;
 
@@ -51,6 +52,35 @@ pub(crate) const KNOWN: &[Known] = &[
         },
     },
     Known {
+        buildah: "does not give the ARGs of a stage to one that is FROM it",
+        decides: "1.5: a stage inherits ARGs and ENV of the stage it is FROM",
+        applies: |difference| {
+            let is_of_env = difference.is_setting("Env: ") && difference.has_line("ARG V=");
+            is_of_env || (is_of_variables(difference) && !difference.has_line("ENV V="))
+        },
+    },
+    Known {
+        buildah: "lets an ENV win over an ARG of the same name below it",
+        decides: "1.5: the later statement wins for RUN's environment, while the image's changes by ENV only",
+        applies: |difference| is_of_variables(difference) && difference.has_line("ENV V="),
+    },
+    Known {
+        buildah: "leaves a directory out of which a RUN changed the time only",
+        decides: "none: by 2.2 BuildKit leaves it out too; that we have it is our own rule (docs/compatibility.md)",
+        applies: |difference| {
+            let is_touched = |entry: &Entry| {
+                let touch = format!("touch -d @{} '/{}'", entry.mtime, difference.path);
+                is_directory(entry) && difference.dockerfile.contains(&touch)
+            };
+            difference.aspect == Aspect::Time && difference.ours.is_some_and(is_touched)
+        },
+    },
+    Known {
+        buildah: "puts a directory in the place of a file",
+        decides: "1.8: a directory onto an existing file is an error",
+        applies: |difference| difference.is_refusal("caused by: cannot copy a directory to "),
+    },
+    Known {
         buildah: "does not write ArgsEscaped",
         decides: "2.1: CMD and ENTRYPOINT set ArgsEscaped to true, also on Linux",
         applies: |difference| {
@@ -84,6 +114,18 @@ fn is_directory(entry: &Entry) -> bool {
     entry.kind == Kind::Directory
 }
 
+/// Whether it is in a file that a RUN has printed its variables to, where one of them is an ARG.
+fn is_of_variables(difference: &Difference<'_>) -> bool {
+    let is_short_file = |entry: &Entry| matches!(entry.kind, Kind::File { size, .. } if size < 100);
+    difference.aspect == Aspect::Kind
+        && [difference.ours, difference.theirs]
+            .into_iter()
+            .flatten()
+            .all(is_short_file)
+        && difference.has_line("ARG V=")
+        && difference.dockerfile.contains("echo \"$V $W $HOME\"")
+}
+
 /// Whether a COPY has a directory among its sources, as the generated ones are called.
 fn is_directory_copy(line: &str) -> bool {
     let mut words = line.split_whitespace();
@@ -92,12 +134,14 @@ fn is_directory_copy(line: &str) -> bool {
 
 /// Whether a path may be what this destination leads to, from whatever working directory.
 fn ends_with(path: &str, destination: &str) -> bool {
+    let destination = without_links(destination);
     let destination = destination.trim_start_matches("./").trim_matches('/');
     destination.is_empty() || format!("/{path}").ends_with(&format!("/{destination}"))
 }
 
 /// As `ends_with`, or what a parent of the destination leads to.
 fn ends_in_part_of(path: &str, destination: &str) -> bool {
+    let destination = without_links(destination);
     let destination = destination.trim_matches('/');
     let ends = destination.match_indices('/').map(|(end, _)| end);
     let mut parts = ends

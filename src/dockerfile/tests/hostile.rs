@@ -146,3 +146,16 @@ fn patterns_of_many_stars_are_matched_or_refused_in_time() {
         }
     }
 }
+
+#[test]
+fn an_instruction_whose_words_grow_beyond_all_bounds_is_refused_at_once() {
+    let huge = |_: &str| Some("x".repeat(1024 * 1024));
+    let words: String = (0..10_000)
+        .map(|number| format!(" \\\n n{number}=$v"))
+        .collect();
+    let file = parse(&format!("FROM a\nENV{words}\n")).unwrap();
+    let mut expander = Expander::new('\\', &huge);
+    let env = &file.stages[0].statements[0].instruction;
+    let error = in_time("words", || env.expand(&mut expander)).unwrap_err();
+    assert_eq!(error.fault, Fault::TooLong);
+}

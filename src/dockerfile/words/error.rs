@@ -64,7 +64,7 @@ pub enum Fault {
     #[error("substitutions are nested more than 100 deep")]
     TooDeep,
     /// The result would be longer than any argument can be.
-    #[error("the expanded text is longer than 16 MiB")]
+    #[error("what the instruction expands to is longer than 16 MiB")]
     TooLong,
 }
 

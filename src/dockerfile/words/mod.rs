@@ -18,8 +18,9 @@ use split::WordList;
 /// on the stack.
 const MAX_DEPTH: usize = 100;
 
-/// How long one expanded word may become. A line of `$a$a` doubles its input, so a few
-/// dozen lines could otherwise ask for more memory than there is.
+/// How long one expanded word may become, and all those of one instruction together. A
+/// line of `$a$a` doubles its input, so a few dozen lines could otherwise ask for more
+/// memory than there is; and so could one line of thousands of words.
 const MAX_WORD_BYTES: usize = 16 * 1024 * 1024;
 
 /// Looks a variable up by name; `None` if it is unset.
@@ -30,6 +31,8 @@ pub struct Expander<'v> {
     escape: char,
     lookup: &'v Lookup<'v>,
     names: Names,
+    /// The bytes of all words that were expanded.
+    expanded: usize,
 }
 
 /// The variables that words named so far.
@@ -46,6 +49,7 @@ impl<'v> Expander<'v> {
             escape,
             lookup,
             names: Names::default(),
+            expanded: 0,
         }
     }
 
@@ -89,7 +93,13 @@ impl<'v> Expander<'v> {
     }
 
     fn lex(&mut self, text: &str, mode: Mode) -> Result<(String, Vec<String>), ExpandError> {
-        lex(text, mode, self.lookup, &mut self.names).map_err(|fault| ExpandError::new(text, fault))
+        let lexed = lex(text, mode, self.lookup, &mut self.names)
+            .map_err(|fault| ExpandError::new(text, fault))?;
+        self.expanded += lexed.0.len();
+        if self.expanded > MAX_WORD_BYTES {
+            return Err(ExpandError::new(text, Fault::TooLong));
+        }
+        Ok(lexed)
     }
 }
 
