@@ -1,5 +1,7 @@
 //! ADD from git repositories (Dockerfile reference, "ADD", "Adding files from a Git repository").
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::cache_dir::CacheDir;
 use crate::support::container::Bundle;
 use crate::support::git_repository::COMMITTED;
@@ -329,6 +331,43 @@ fn a_commit_is_the_key_and_a_branch_that_moves_is_another_one() {
     let moved = build();
     assert_eq!(text(&moved.tree(), "r/f"), Kind::file("two"));
     assert_ne!(text(&moved.tree(), "made"), text(&first.tree(), "made"));
+}
+
+/// A program in the place of `ssh` that runs what it is told to on this machine, as the server's shell would.
+const SSH: &str = "#!/bin/sh\nprintf '%s\\n' \"$*\" >>LOG\nfor last; do :; done\n\
+    cd ROOT && exec env GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0='*' sh -c \"$last\"\n";
+
+#[test]
+fn ssh_is_spoken_through_its_program() {
+    let servers = Servers::start();
+    let (first, _) = project(&servers);
+    let bin = TestDir::new();
+    let log = bin.join("log");
+    std::fs::write(&log, "").expect("write the log");
+    let root = servers.web.files();
+    let script = SSH.replace("LOG", log.to_str().expect("UTF-8"));
+    let script = script.replace("ROOT", root.to_str().expect("UTF-8"));
+    let program = bin.join("ssh");
+    std::fs::write(&program, script).expect("write the program");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.path().display());
+    for words in [
+        "deploy@git.lan:project.git#v1".to_owned(),
+        format!(
+            "ssh://git@git.lan:2222{}/project.git#{first}",
+            root.display()
+        ),
+    ] {
+        let executor = servers.site.executor(Who::Root, &servers.add(&words));
+        let tree = servers.site.build_with(executor.env("PATH", &path)).tree();
+        assert_eq!(text(&tree, "r/README"), Kind::file("first"), "{words}");
+    }
+    let calls = std::fs::read_to_string(&log).expect("read the log");
+    assert!(
+        calls.contains("-l deploy -- git.lan git-upload-pack 'project.git'"),
+        "{calls}"
+    );
+    assert!(calls.contains("-p 2222 -l git -- git.lan"), "{calls}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A build that is stopped from outside leaves no mount and no process; what lies on the disk goes with the next start.
 
 use crate::support::leaks::Leaks;
-use crate::support::{Executor, Site, TestDir, Who};
+use crate::support::{Executor, FileServer, Site, TestDir, Who};
 use rustix::process::Signal;
 use std::time::Duration;
 
@@ -102,4 +102,24 @@ fn a_running_build_does_not_lose_its_directory_to_another_that_starts() {
     first.wait().assert_success();
     let leaks = Leaks::settled(state.token(), &state_dir);
     assert!(leaks.is_empty(), "{leaks}");
+}
+
+#[test]
+fn sigterm_ends_a_build_that_waits_for_a_server() {
+    let (site, server) = (Site::busybox(), FileServer::start());
+    server.file("f", "some bytes");
+    for (path, asked) in [
+        ("stalled/f", "GET /stalled/f"),
+        ("silent/f", "GET /silent/f"),
+        ("silent/r.git", "GET /silent/r.git"),
+    ] {
+        let context = site.context(&format!("ADD {} /f", server.url(path)));
+        let executor = site.executor(Who::Root, &context);
+        let running = executor.timeout(Duration::from_secs(60)).start();
+        server.wait_for_request(asked);
+        running.signal(Signal::TERM);
+        let build = running.wait();
+        assert_eq!(build.code(), 128 + 15, "{path}\n{}", build.report());
+        build.assert_clean_end();
+    }
 }

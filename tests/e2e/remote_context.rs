@@ -121,10 +121,10 @@ fn kanikos_git_form_has_its_meaning() {
 fn an_archive_is_unpacked_and_all_else_is_the_dockerfile() {
     let servers = Servers::start();
     let tar = LayerTar::new()
-        .file("Dockerfile", &servers.dockerfile("COPY . /app/"))
+        .file("Dockerfile", servers.dockerfile("COPY . /app/"))
         .file_with("owned", "x", 0o640, 77, &[])
         .dir("part/", 0o755)
-        .file("part/Dockerfile", &servers.dockerfile("COPY p /part/"))
+        .file("part/Dockerfile", servers.dockerfile("COPY p /part/"))
         .file("part/p", "p")
         .finish();
     servers.web.file("c.tgz", encode(&tar, Encoding::Gzip));

@@ -9,6 +9,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
@@ -42,6 +43,8 @@ class Handler(BaseHTTPRequestHandler):
             seen.add((behaviour, name))
         if behaviour == "away":
             return self.send(302, {"Location": unquote(url.query)})
+        if behaviour == "silent":
+            time.sleep(600)
         if behaviour == "no-head" and self.command == "HEAD":
             return self.send(405)
         if behaviour == "private" and authorization != "Bearer sesame-e2e":
@@ -66,6 +69,9 @@ class Handler(BaseHTTPRequestHandler):
             headers["ETag"] = '"%s"' % hashlib.sha256(body).hexdigest()
         if behaviour == "unstable":
             headers["ETag"] = '"%s"' % os.urandom(8).hex()
+        if behaviour == "stalled":
+            self.send(200, headers, body[: len(body) // 2])
+            time.sleep(600)
         cut = behaviour == "cut" and is_first and self.command == "GET"
         self.send(200, headers, body[: len(body) // 2] if cut else body)
         if cut:
@@ -106,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+            self.wfile.flush()
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

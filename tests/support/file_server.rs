@@ -7,7 +7,7 @@ use super::test_dir::TestDir;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const PROGRAM: &str = include_str!("file_server.py");
 
@@ -97,6 +97,15 @@ impl FileServer {
     pub(crate) fn requests(&self) -> Vec<String> {
         let printed = self.server.stdout_so_far();
         printed.lines().skip(1).map(str::to_owned).collect()
+    }
+
+    /// Waits until a request has come that begins so.
+    pub(crate) fn wait_for_request(&self, beginning: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.requests().iter().any(|it| it.starts_with(beginning)) {
+            assert!(Instant::now() < deadline, "nobody asked for {beginning}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Runs `work` and returns the requests that it made.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use url::Url;
 
@@ -13,6 +13,7 @@ use super::super::Fetcher;
 use super::super::error::RemoteError;
 use super::super::stream::Stream;
 use super::super::web::{Answer, WebRequest};
+use super::AGENT;
 use super::error::{GitError, malformed};
 use super::pkt_line;
 use super::url::{RepositoryUrl, ServerPath};
@@ -191,6 +192,7 @@ fn headers(accept: &'static str) -> HeaderMap {
     HeaderMap::from_iter([
         (ACCEPT, HeaderValue::from_static(accept)),
         (GIT_PROTOCOL, HeaderValue::from_static(PROTOCOL)),
+        (USER_AGENT, HeaderValue::from_static(AGENT)),
     ])
 }
 

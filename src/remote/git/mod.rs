@@ -12,6 +12,7 @@ mod checkout;
 mod connection;
 mod delta;
 mod error;
+mod failure;
 mod git_dir;
 mod object;
 mod pack;
@@ -25,18 +26,20 @@ use std::io;
 use std::path::Path;
 
 use self::checkout::{Checkout, Gitlink};
-use self::connection::{Connection, RequestError};
-use self::error::{ServerSays, malformed};
+use self::connection::Connection;
+use self::error::malformed;
 use self::object::{CommitObject, ObjectId, ObjectKind, tagged};
 use self::pack::Pack;
 use self::protocol::Advertisement;
 use super::Fetcher;
 use super::error::RemoteError;
-use crate::fs::{Dir, PathContext, PathError, Timestamp};
-use crate::http::retry::Retries;
+use crate::fs::{Dir, PathContext, Timestamp};
 
 pub use error::GitError;
 pub use url::{GitSource, GitUrlError, RepositoryUrl, ServerPath};
+
+/// What we call ourselves: some servers give nothing to a client that is not called `git/…`.
+const AGENT: &str = concat!("git/sawagani-", env!("CARGO_PKG_VERSION"));
 
 /// A tag may be about a tag; nobody goes on like this for long.
 const TAGS_MAX: usize = 16;
@@ -263,63 +266,6 @@ impl Fetcher {
             .advertisement()
             .and_then(|mut reader| protocol::read_advertisement(&mut reader));
         read.map_err(|error| self.broken(repository, error))
-    }
-
-    /// Tries again while that may help.
-    fn retrying<T>(&self, attempt: impl Fn() -> Result<T, RemoteError>) -> Result<T, RemoteError> {
-        let mut retries = Retries::new(self.web.options.retry);
-        loop {
-            match attempt() {
-                Ok(done) => return Ok(done),
-                Err(error) => self.wait(retries.wait_after(error))?,
-            }
-        }
-    }
-
-    fn request_broken(&self, repository: &RepositoryUrl, error: RequestError) -> RemoteError {
-        match error {
-            RequestError::Io(error) => self.broken(repository, error),
-            RequestError::Remote(error) => error,
-        }
-    }
-
-    /// Says why bytes of a repository could not be read: our files, the connection, or what came.
-    fn broken(&self, repository: &RepositoryUrl, error: io::Error) -> RemoteError {
-        if self.stop.is_cancelled() {
-            return RemoteError::Stopped;
-        }
-        let repository = repository.to_string();
-        let error = match error.downcast::<PathError>() {
-            Ok(error) => return error.into(),
-            Err(error) => error,
-        };
-        let error = match error.downcast::<ServerSays>() {
-            Ok(ServerSays(message)) => {
-                return GitError::Refused {
-                    repository,
-                    message,
-                }
-                .into();
-            }
-            Err(error) => error,
-        };
-        // What zlib says of bytes that are none of its own.
-        let is_malformed = matches!(
-            error.kind(),
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
-        );
-        match is_malformed {
-            true => GitError::Protocol {
-                repository,
-                problem: error.to_string(),
-            }
-            .into(),
-            false => GitError::Connection {
-                repository,
-                source: error,
-            }
-            .into(),
-        }
     }
 }
 

@@ -3,11 +3,11 @@
 
 use std::io::{self, Read};
 
+use super::AGENT;
 use super::connection::{Connection, RequestError};
 use super::error::malformed;
 use super::object::ObjectId;
 use super::pkt_line::{self, DELIMITER, FLUSH, Packet, Sideband};
-use crate::http::options::USER_AGENT;
 
 /// Lines of an answer that are kept. The largest repositories have some hundred thousand references.
 const LINES_MAX: usize = 4_000_000;
@@ -237,7 +237,7 @@ fn command(name: &str, capabilities: &[String]) -> io::Result<Vec<u8>> {
     }
     let mut request = Vec::new();
     pkt_line::push(&mut request, format!("command={name}\n").as_bytes());
-    pkt_line::push(&mut request, format!("agent={USER_AGENT}\n").as_bytes());
+    pkt_line::push(&mut request, format!("agent={AGENT}\n").as_bytes());
     if format.is_some() {
         pkt_line::push(&mut request, b"object-format=sha1\n");
     }
