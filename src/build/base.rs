@@ -117,7 +117,6 @@ impl BaseImages {
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;
-        self.warn_of_platform(reference, &image.config.platform(), platform);
         let layers = stored_layers(&image);
         if let Some(unpacked) = &self.unpacked_bases {
             let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
@@ -146,8 +145,13 @@ impl BaseImages {
         let _ = self.halt.or_halt(finish).await;
     }
 
-    /// A name that stands for one image gives that image, whatever it was made for.
-    fn warn_of_platform(&self, reference: &Reference, found: &Platform, wanted: &Platform) {
+    /// A name that stands for one image gives that image, whatever it was made for. Of a FROM, lint warns.
+    pub(super) fn warn_of_platform(
+        &self,
+        reference: &Reference,
+        found: &Platform,
+        wanted: &Platform,
+    ) {
         let found = found.normalised();
         if wanted.preference_of(&found).is_none() {
             let text = format!("`{reference}` is for {found}, not for {wanted}");

@@ -21,6 +21,7 @@ use super::built::{BuiltStage, BuiltStages};
 use super::evaluate::{EvaluatedStage, evaluate};
 use super::forecast::{Forecast, forecast};
 use super::halt::Halted;
+use super::lint;
 use super::mount_action::MountAction;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase, plan};
 use super::stage::{StageJob, build_stage};
@@ -75,6 +76,7 @@ pub async fn build(
 ) -> Result<AssembledImage> {
     warn_of_syntax(&input.dockerfile, &tools);
     let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
+    lint::report(&input, &plan, options, &tools.progress)?;
     let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
     let workshop = Arc::new(workshop);
     let target = plan.targets[0];

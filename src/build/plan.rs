@@ -312,7 +312,12 @@ impl Planner<'_> {
             .await
             .map_err(|error| {
                 let message = format!("cannot get the image `{name}`");
-                self.text.error_at(span, message).because(error).into()
+                let error = self.text.error_at(span, message).because(error);
+                match self.dockerfile.similar_stage(name, span) {
+                    Some(stage) => error.hint(format!("did you mean the stage `{stage}`?")),
+                    None => error,
+                }
+                .into()
             })
     }
 
@@ -399,7 +404,11 @@ impl Planner<'_> {
     /// The image for the platform of the target, whatever the stage's own is.
     async fn image_source(&self, name: &str, span: Span) -> Result<FileSource> {
         let platform = &self.options.platform;
-        Ok(FileSource::Image(self.image(name, platform, span).await?))
+        let image = self.image(name, platform, span).await?;
+        let found = image.config.platform();
+        let reference = Reference::parse(name)?;
+        self.images.warn_of_platform(&reference, &found, platform);
+        Ok(FileSource::Image(image))
     }
 
     async fn file_source(&self, from: &str, stage: usize, span: Span) -> Result<FileSource> {

@@ -58,6 +58,37 @@ impl Variables {
     }
 }
 
+/// Returns the ARGs that FROM sees without a declaration, with their values.
+pub(super) fn automatic_args(
+    build: &Platform,
+    target: &Platform,
+    target_stage: &str,
+) -> Vec<(String, String)> {
+    let mut args = Vec::new();
+    for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
+        let values = [
+            ("PLATFORM", platform.to_string()),
+            ("OS", platform.os.clone()),
+            ("OSVERSION", platform.os_version.clone().unwrap_or_default()),
+            ("ARCH", platform.architecture.clone()),
+            ("VARIANT", platform.variant.clone().unwrap_or_default()),
+        ];
+        let named = values.map(|(suffix, value)| (format!("{prefix}{suffix}"), value));
+        args.extend(named);
+    }
+    args.push(("TARGETSTAGE".to_owned(), target_stage.to_owned()));
+    args
+}
+
+/// Says whether `--build-arg` of this name reaches a build without any ARG.
+pub(super) fn needs_no_declaration(name: &str) -> bool {
+    PROXY_ARGS
+        .iter()
+        .any(|proxy| name.eq_ignore_ascii_case(proxy))
+        || name.starts_with("BUILDKIT_")
+        || name == "SOURCE_DATE_EPOCH"
+}
+
 /// The variables before the first FROM, and what `--build-arg` gives.
 #[derive(Debug, Clone)]
 pub(super) struct GlobalScope {
@@ -74,24 +105,8 @@ impl GlobalScope {
         target_stage: &str,
     ) -> Self {
         let mut variables = Variables::default();
-        for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
-            let values = [
-                ("PLATFORM", platform.to_string()),
-                ("OS", platform.os.clone()),
-                ("OSVERSION", platform.os_version.clone().unwrap_or_default()),
-                ("ARCH", platform.architecture.clone()),
-                ("VARIANT", platform.variant.clone().unwrap_or_default()),
-            ];
-            for (suffix, value) in values {
-                variables.set(&format!("{prefix}{suffix}"), &value);
-            }
-        }
-        variables.set("TARGETSTAGE", target_stage);
-        let names: Vec<String> = variables.0.iter().map(|(name, _)| name.clone()).collect();
-        for name in names {
-            if let Some(value) = build_args.get(&name) {
-                variables.set(&name, value);
-            }
+        for (name, automatic) in automatic_args(build, target, target_stage) {
+            variables.set(&name, build_args.get(&name).unwrap_or(&automatic));
         }
         Self {
             build_args: build_args.clone(),

@@ -20,6 +20,7 @@ use super::action::Transfer;
 use super::built::BuiltStages;
 use super::mount_action::BindMount;
 use super::plan::FileSource;
+use super::similar_file::similar_file;
 use super::workshop::Workshop;
 
 /// Where files come from, and which of them take part.
@@ -72,13 +73,18 @@ impl Workshop {
             let hint = match &error {
                 SelectError::LeftOut(path) if origin.is_context => self.context.why_ignored(path),
                 SelectError::NotFound(path) if origin.is_context => {
+                    let similar = similar_file(origin.root, path, origin.choose);
                     let root = origin.root.outside_path(path);
-                    Some(format!("there is no `{}`", root.display()))
+                    Some(format!("there is no `{}`{similar}", root.display()))
                 }
-                SelectError::LeftOut(_)
-                | SelectError::NotFound(_)
-                | SelectError::BadPattern { .. }
-                | SelectError::Path(_) => None,
+                SelectError::NotFound(path) => {
+                    let similar = similar_file(origin.root, path, origin.choose);
+                    (!similar.is_empty())
+                        .then(|| format!("there is no `{}`{similar}", path.display()))
+                }
+                SelectError::LeftOut(_) | SelectError::BadPattern { .. } | SelectError::Path(_) => {
+                    None
+                }
             };
             let error = self
                 .text

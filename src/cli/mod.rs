@@ -7,6 +7,8 @@ pub mod debug;
 mod environment;
 mod execute;
 mod flags;
+mod lint;
+mod lint_flags;
 mod log;
 mod mount_options;
 mod no_effect;

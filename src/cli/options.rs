@@ -55,7 +55,7 @@ impl ExecutorOptions {
     }
 }
 
-fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
+pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
     let context = context_dir(&flags.input)?;
     if let Some((scheme, _)) = flags.input.dockerfile.split_once("://") {
@@ -67,6 +67,7 @@ fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptio
         dockerfile: PathBuf::from(&flags.input.dockerfile),
         current_dir: current_dir.to_path_buf(),
         build_args: build_args(&flags.input.build_arg),
+        check_is_error: flags.input.check_error,
         secrets: secrets(&flags.input.secret, current_dir)?,
         agents: agents(&flags.input.ssh, current_dir)?,
         labels: labels(&flags.input.label)?,

@@ -22,6 +22,7 @@ mod instruction;
 mod json;
 mod keyword;
 mod lines;
+pub mod lint;
 mod mount;
 mod span;
 mod stage;
@@ -46,6 +47,7 @@ pub use keyword::Keyword;
 pub use mount::{Mount, MountError, MountRequest, Owner, Sharing, parse_size};
 pub use span::Span;
 pub use stage::{Stage, StageError};
+pub use suggest::nearest;
 pub use words::{ExpandError, Expander, Fault, Lookup};
 
 /// A whole Dockerfile.

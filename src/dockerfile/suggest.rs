@@ -22,7 +22,8 @@ pub(super) fn nearest_any_case(value: &str, options: &[&str]) -> Option<String> 
 
 /// Returns the option that is fewer than three edits away from `value`, the first of
 /// equals, letter case counting.
-pub(super) fn nearest(value: &str, options: &[&str]) -> Option<String> {
+#[must_use]
+pub fn nearest(value: &str, options: &[&str]) -> Option<String> {
     let mut best = TOO_FAR;
     let mut found = None;
     for &option in options {
