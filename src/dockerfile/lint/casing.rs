@@ -1,7 +1,7 @@
 //! Letter case: of instructions, of `AS`, of the names of stages.
 
 use super::findings::Findings;
-use super::{Rule, sources};
+use super::{Rule, sources_in_stages};
 use crate::dockerfile::{Dockerfile, Stage};
 
 pub(super) fn check(file: &Dockerfile, findings: &mut Findings<'_>) {
@@ -13,10 +13,11 @@ pub(super) fn check(file: &Dockerfile, findings: &mut Findings<'_>) {
 }
 
 /// The case of most instructions is the right one; upper case, if there are as many of both. One
-/// that mixes cases counts for neither.
+/// that mixes cases counts for neither, and ARGs above the first FROM are not looked at (BuildKit
+/// frontend, "ConsistentInstructionCasing").
 fn check_instructions(file: &Dockerfile, findings: &mut Findings<'_>) {
     let count = |is_case: fn(&str) -> bool| {
-        let written = sources(file).filter(|source| is_case(&source.keyword));
+        let written = sources_in_stages(file).filter(|source| is_case(&source.keyword));
         written.count()
     };
     let is_lower = count(is_lower_case) > count(is_upper_case);
@@ -24,7 +25,7 @@ fn check_instructions(file: &Dockerfile, findings: &mut Findings<'_>) {
         true => (is_lower_case as fn(&str) -> bool, "lower"),
         false => (is_upper_case as fn(&str) -> bool, "upper"),
     };
-    for source in sources(file).filter(|source| !is_right(&source.keyword)) {
+    for source in sources_in_stages(file).filter(|source| !is_right(&source.keyword)) {
         let message = format!(
             "`{}` should be in {case} case, as most instructions of this file are",
             source.keyword

@@ -16,9 +16,9 @@ pub struct Warning {
     pub message: String,
 }
 
-/// How many names are compared with all known ones: a hostile file could ask for one comparison of
-/// everything with everything.
-const SUGGESTIONS_MAX: usize = 1000;
+/// How often two names are compared for suggestions: a hostile file could have everything compared
+/// with everything.
+const COMPARISONS_MAX: usize = 100_000;
 
 /// Collects warnings.
 pub(super) struct Findings<'c> {
@@ -26,7 +26,8 @@ pub(super) struct Findings<'c> {
     warnings: BTreeSet<Warning>,
     /// What is looked at is no instruction of this file.
     is_muted: bool,
-    suggestions: usize,
+    /// Comparisons of names so far.
+    comparisons: usize,
 }
 
 impl<'c> Findings<'c> {
@@ -35,7 +36,7 @@ impl<'c> Findings<'c> {
             config,
             warnings: BTreeSet::new(),
             is_muted: false,
-            suggestions: 0,
+            comparisons: 0,
         }
     }
 
@@ -72,11 +73,9 @@ impl<'c> Findings<'c> {
         name: &str,
         known: impl Iterator<Item = &'n str>,
     ) -> String {
-        self.suggestions += 1;
-        if self.suggestions > SUGGESTIONS_MAX {
-            return String::new();
-        }
-        let known: Vec<&str> = known.filter(|known| !known.is_empty()).collect();
+        let left = COMPARISONS_MAX.saturating_sub(self.comparisons);
+        let known: Vec<&str> = known.take(left).collect();
+        self.comparisons += known.len();
         let mut same = known.iter().filter(|it| it.eq_ignore_ascii_case(name));
         let in_other_case = same.next().map(|&found| found.to_owned());
         let found = in_other_case.or_else(|| suggest::nearest(name, &known));

@@ -1,8 +1,8 @@
-//! How instructions are written: blank lines in them, old forms, comments on them.
+//! How instructions are written: blank lines in them, old ones, comments on them.
 
 use super::findings::Findings;
 use super::{Rule, config, sources};
-use crate::dockerfile::{Dockerfile, Instruction, NameValues, Source, Span};
+use crate::dockerfile::{Dockerfile, Instruction, Source, Span};
 
 /// `text` is the file's, for the lines above instructions.
 pub(super) fn check(text: &str, file: &Dockerfile, findings: &mut Findings<'_>) {
@@ -10,28 +10,9 @@ pub(super) fn check(text: &str, file: &Dockerfile, findings: &mut Findings<'_>) 
         check_blank_lines(source, findings);
     }
     for statement in file.stages.iter().flat_map(|stage| &stage.statements) {
-        let source = &statement.source;
-        match &statement.instruction {
-            Instruction::Env(list) => check_pairs("ENV", list, source, findings),
-            Instruction::Label(list) => check_pairs("LABEL", list, source, findings),
-            Instruction::Maintainer(_) => {
-                let message = "MAINTAINER is deprecated in favour of a label";
-                findings.add(Rule::MaintainerDeprecated, source, message);
-            }
-            Instruction::Add(_)
-            | Instruction::Arg(_)
-            | Instruction::Cmd(_)
-            | Instruction::Copy(_)
-            | Instruction::Entrypoint(_)
-            | Instruction::Expose(_)
-            | Instruction::Healthcheck(_)
-            | Instruction::Onbuild(_)
-            | Instruction::Run(_)
-            | Instruction::Shell(_)
-            | Instruction::Stopsignal(_)
-            | Instruction::User(_)
-            | Instruction::Volume(_)
-            | Instruction::Workdir(_) => {}
+        if let Instruction::Maintainer(_) = &statement.instruction {
+            let message = "MAINTAINER is deprecated in favour of a label";
+            findings.add(Rule::MaintainerDeprecated, &statement.source, message);
         }
     }
     check_descriptions(text, file, findings);
@@ -46,13 +27,6 @@ fn check_blank_lines(source: &Source, findings: &mut Findings<'_>) {
     let spans = lines.map(|&line| Span::line(line)).collect();
     let message = format!("{} goes on behind a blank line", source.keyword);
     findings.add_at(Rule::NoEmptyContinuation, source, spans, message);
-}
-
-fn check_pairs(keyword: &str, list: &NameValues, source: &Source, findings: &mut Findings<'_>) {
-    if list.legacy {
-        let message = format!("{keyword} should be written `name=value`, not `name value`");
-        findings.add(Rule::LegacyKeyValueFormat, source, message);
-    }
 }
 
 /// A comment right above a FROM with a name, or above an ARG, is taken as its description.

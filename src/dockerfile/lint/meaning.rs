@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use super::findings::Findings;
 use super::globals::Globals;
-use super::reach::base_stage;
 use super::variables::Variables;
 use super::{BaseFacts, Facts, Mistake, Rule, secrets};
 use crate::dockerfile::{
-    ArgDeclaration, CommandLine, Dockerfile, Instruction, Keyword, RunInstruction, Source, Sources,
-    Statement, parse_trigger,
+    ArgDeclaration, CommandLine, Dockerfile, Instruction, Keyword, NameValues, RunInstruction,
+    Source, Sources, Statement, parse_trigger,
 };
 
 /// Follows all stages that are built.
@@ -26,12 +25,16 @@ pub(super) fn check(
         }
     }
     let mut ends: BTreeMap<usize, State> = BTreeMap::new();
+    // Of the stages above, in lower case: the last of a name counts.
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, stage) in file.stages.iter().enumerate() {
+        let name = globals.expand(&stage.from.base).map(|name| name.text);
+        let base = name.as_ref().ok();
+        let base = base.and_then(|name| names.get(name.to_lowercase().as_str()).copied());
+        names.extend(stage.name().map(|name| (name, index)));
         if !facts.is_built(index) {
             continue;
         }
-        let base = base_stage(file, index, globals);
-        let name = globals.expand(&stage.from.base).map(|name| name.text);
         let image = facts.bases.get(&index);
         let parent = base.and_then(|base| ends.get(&base));
         let mut walk = Walk {
@@ -139,12 +142,13 @@ impl Walk<'_, '_> {
         match &expanded {
             Instruction::Add(add) if is_certain => self.sources("ADD", &add.sources, statement),
             Instruction::Copy(copy) => match &copy.from {
-                Some(from) => {
+                // Whether a name is a stage's or an image's is for the build to find out.
+                Some(from) if from.parse::<i64>().is_ok() => {
                     let source = self.file.copy_source(from, self.stage);
                     source.map_err(|error| Mistake::new(statement.source.span, &error))?;
                 }
                 None if is_certain => self.sources("COPY", &copy.sources, statement),
-                None => {}
+                Some(_) | None => {}
             },
             Instruction::Cmd(command) | Instruction::Entrypoint(command) => {
                 self.command(command, statement);
@@ -152,17 +156,18 @@ impl Walk<'_, '_> {
             }
             Instruction::Healthcheck(_) => self.once(statement),
             Instruction::Env(list) => {
+                self.pairs("ENV", list, statement);
                 for (name, value) in &list.pairs {
                     secrets::check("ENV", name, &statement.source, self.findings);
                     self.state.variables.set(name, value);
                 }
             }
+            Instruction::Label(list) => self.pairs("LABEL", list, statement),
             Instruction::Expose(words) => self.expose(words, statement),
             Instruction::Shell(_) => self.state.has_shell = true,
             Instruction::Workdir(path) => self.working_dir(path, is_certain, statement),
             Instruction::Add(_)
             | Instruction::Arg(_)
-            | Instruction::Label(_)
             | Instruction::Maintainer(_)
             | Instruction::Onbuild(_)
             | Instruction::Run(_)
@@ -243,6 +248,14 @@ impl Walk<'_, '_> {
             let message = format!("this {keyword} has no effect: another one follows in its stage");
             let rule = Rule::MultipleInstructionsDisallowed;
             self.findings.add(rule, &earlier, message);
+        }
+    }
+
+    fn pairs(&mut self, keyword: &str, list: &NameValues, statement: &Statement) {
+        if list.legacy {
+            let message = format!("{keyword} should be written `name=value`, not `name value`");
+            self.findings
+                .add(Rule::LegacyKeyValueFormat, &statement.source, message);
         }
     }
 

@@ -86,9 +86,16 @@ fn check_meaning(
 /// Returns how every instruction was written, in the order of the file.
 fn sources(file: &Dockerfile) -> impl Iterator<Item = &Source> {
     let meta_args = file.meta_args.iter().map(|arg| &arg.source);
-    let stages = file.stages.iter().flat_map(|stage| {
+    meta_args.chain(sources_in_stages(file))
+}
+
+/// Those of the stages, without the ARGs above the first FROM.
+fn sources_in_stages(file: &Dockerfile) -> impl Iterator<Item = &Source> {
+    file.stages.iter().flat_map(|stage| {
         let statements = stage.statements.iter();
         std::iter::once(&stage.source).chain(statements.map(|statement| &statement.source))
-    });
-    meta_args.chain(stages)
+    })
 }
+
+#[cfg(test)]
+mod tests;

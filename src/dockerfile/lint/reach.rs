@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::globals::Globals;
 use super::{Facts, Mistake};
-use crate::dockerfile::{Dockerfile, Instruction, Stage};
+use crate::dockerfile::{Dockerfile, Instruction};
 
 /// Returns the numbers of the stages that `targets` need, themselves among them. What a base image
 /// asks for is not looked at.
@@ -29,7 +29,8 @@ pub fn needed_stages(
 
 fn needs(file: &Dockerfile, index: usize, globals: &Globals) -> BTreeSet<usize> {
     let stage = &file.stages[index];
-    let base = base_stage(file, index, globals);
+    let base = globals.expand(&stage.from.base).ok();
+    let base = base.and_then(|base| file.stage_named(&base.text, index));
     let sources = stage.statements.iter().flat_map(|statement| {
         let found: Vec<usize> = match &statement.instruction {
             Instruction::Copy(copy) => {
@@ -61,11 +62,4 @@ fn needs(file: &Dockerfile, index: usize, globals: &Globals) -> BTreeSet<usize> 
         found
     });
     base.into_iter().chain(sources).collect()
-}
-
-/// Returns the stage that a stage starts from; `None` if that is an image, or cannot be told.
-pub(super) fn base_stage(file: &Dockerfile, index: usize, globals: &Globals) -> Option<usize> {
-    let stage: &Stage = &file.stages[index];
-    let base = globals.expand(&stage.from.base).ok()?;
-    file.stage_named(&base.text, index)
 }
