@@ -48,6 +48,8 @@ pub(super) struct RunAction {
     pub(super) mounts: Vec<MountAction>,
     /// The network that it sees.
     pub(super) network: NetworkMode,
+    /// The host name that it sees, where one was asked for.
+    pub(super) hostname: Option<String>,
 }
 
 /// What COPY and ADD have in common.
@@ -75,14 +77,11 @@ impl Work {
     pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
         let sources = match &self.action {
             Action::Transfer(transfer) => vec![&transfer.from],
-            Action::Run(run) => {
-                let binds = run.mounts.iter().filter_map(MountAction::bind);
-                binds.map(|bind| &bind.from).collect()
-            }
+            Action::Run(run) => run.mounts.iter().filter_map(MountAction::source).collect(),
             Action::Workdir => Vec::new(),
         };
         let is_elsewhere = |source: &&FileSource| match source {
-            FileSource::Context => false,
+            FileSource::Context | FileSource::Directory(_) => false,
             FileSource::Stage(_) | FileSource::Image(_) => true,
         };
         sources.into_iter().filter(is_elsewhere).collect()
@@ -121,6 +120,7 @@ impl RunAction {
             environment,
             mounts,
             network: run.network,
+            hostname: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From a built stage to a finished image.
 
 use anyhow::Result;
+use jiff::Timestamp;
 
 use crate::image::layer_writer::Layer;
 use crate::image::{AssembledImage, AssembledLayer, Descriptor, MediaType};
@@ -29,7 +30,7 @@ pub(super) async fn assemble(
     let mut layers = Vec::with_capacity(stage.layers.len());
     let mut told = Vec::with_capacity(stage.layers.len());
     for layer in &stage.layers {
-        let finished = finished(layer, options).await?;
+        let finished = finished(layer, options, workshop).await?;
         told.push(FinishedLayer {
             diff_id: finished.diff_id.clone(),
             created: layer.created,
@@ -45,17 +46,24 @@ pub(super) async fn assemble(
         });
         layers.push(own_layer(&layer, options));
     }
-    let config = draft.finish(told, workshop.epoch());
+    let config = draft.finish(told, workshop.epoch(), Timestamp::now());
     Ok(AssembledImage::new(&config, layers, options.format)?)
 }
 
-async fn finished(layer: &StageLayer, options: &BuildOptions) -> Result<AssembledLayer> {
+async fn finished(
+    layer: &StageLayer,
+    options: &BuildOptions,
+    workshop: &Workshop,
+) -> Result<AssembledLayer> {
     match &layer.content {
-        LayerContent::Stored(stored) => Ok(AssembledLayer {
-            descriptor: stored.descriptor.clone(),
-            diff_id: stored.diff_id.clone(),
-            origin: stored.origin.clone(),
-        }),
+        LayerContent::Stored(stored) => {
+            workshop.images.borrow(stored).await?;
+            Ok(AssembledLayer {
+                descriptor: stored.descriptor.clone(),
+                diff_id: stored.diff_id.clone(),
+                origin: stored.origin.repository().cloned(),
+            })
+        }
         LayerContent::New(pending) => {
             let made = pending.clone().await?;
             let origin = match &layer.keeping {

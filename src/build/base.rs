@@ -2,24 +2,27 @@
 //! only when a step needs their files, and each layer once.
 
 mod fetch;
+mod layout;
 mod lend;
 mod stack;
 mod tree;
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 
-use crate::cache::{BaseImageCache, ResolvedImage};
+use crate::cache::BaseImageCache;
 use crate::image::blob_store::BlobStore;
-use crate::image::{Digest, ImageConfig, Platform, Reference};
+use crate::image::{Digest, ImageConfig, Manifest, Platform, Reference};
 use crate::sandbox::{LayerDir, Sandbox, StorageKind};
 
 use super::draft::ImageDraft;
 use super::files::{StageFiles, StageTree, StageView};
 use super::halt::Halt;
 use super::keeper::Keeper;
-use super::layers::{LayerContent, StageLayer, StoredLayer};
+use super::layers::{LayerContent, LayerOrigin, StageLayer, StoredLayer};
+use super::named_contexts::LayoutImage;
 use super::once::Once;
 use super::unpacked_bases::UnpackedBases;
 use super::unpacking::UnpackedLayer;
@@ -28,6 +31,8 @@ use super::{Event, Progress};
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
 #[derive(Debug)]
 pub(super) struct BaseImage {
+    /// Digest of its manifest. `None` for what is no image's.
+    pub(super) digest: Option<Digest>,
     /// The image's config.
     pub(super) config: ImageConfig,
     /// Base first.
@@ -52,6 +57,9 @@ pub struct BaseImages {
     halt: Halt,
     progress: Progress,
     resolved: Once<(String, String), Arc<BaseImage>>,
+    in_layouts: Once<(LayoutImage, String), Arc<BaseImage>>,
+    /// Blobs of layouts that are what they should be.
+    borrowed: Once<Digest, ()>,
     /// Layers by the digests of those below and their own: what a layer leaves out, it takes from
     /// those below.
     unpacked: Once<Digest, Arc<UnpackedLayer>>,
@@ -84,6 +92,8 @@ impl BaseImages {
             halt,
             progress,
             resolved: Once::default(),
+            in_layouts: Once::default(),
+            borrowed: Once::default(),
             unpacked: Once::default(),
             completed: Once::default(),
             fetched: Once::default(),
@@ -117,12 +127,11 @@ impl BaseImages {
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;
-        let layers = stored_layers(&image);
-        if let Some(unpacked) = &self.unpacked_bases {
-            let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
-            unpacked.want(chain_ids(&layers));
-        }
+        let origin = LayerOrigin::Registry(image.origin.clone());
+        let layers = stored_layers(&image.manifest, &image.config, &origin);
+        self.want_unpacked(&layers)?;
         let base = BaseImage {
+            digest: Some(image.descriptor.digest.clone()),
             config: image.config.clone(),
             layers,
         };
@@ -130,6 +139,15 @@ impl BaseImages {
         self.lend(Arc::clone(&image)).await?;
         self.keeper.note(image);
         Ok(Arc::new(base))
+    }
+
+    /// Has the layers of an image kept unpacked once they are.
+    fn want_unpacked(&self, layers: &[StageLayer]) -> Result<()> {
+        if let Some(unpacked) = &self.unpacked_bases {
+            let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+            unpacked.want(chain_ids(&layers));
+        }
+        Ok(())
     }
 
     /// Keeps what was pulled and is here, and waits until that is done.
@@ -146,15 +164,10 @@ impl BaseImages {
     }
 
     /// A name that stands for one image gives that image, whatever it was made for. Of a FROM, lint warns.
-    pub(super) fn warn_of_platform(
-        &self,
-        reference: &Reference,
-        found: &Platform,
-        wanted: &Platform,
-    ) {
+    pub(super) fn warn_of_platform(&self, name: &dyn Display, found: &Platform, wanted: &Platform) {
         let found = found.normalised();
         if wanted.preference_of(&found).is_none() {
-            let text = format!("`{reference}` is for {found}, not for {wanted}");
+            let text = format!("`{name}` is for {found}, not for {wanted}");
             (self.progress)(Event::Warning(&text));
         }
     }
@@ -219,17 +232,20 @@ fn chain_ids(layers: &[&Arc<StoredLayer>]) -> Vec<Digest> {
     chain
 }
 
-fn stored_layers(image: &ResolvedImage) -> Vec<StageLayer> {
-    let diff_ids = image.config.rootfs.diff_ids.iter();
-    let stored = image
-        .manifest
+fn stored_layers(
+    manifest: &Manifest,
+    config: &ImageConfig,
+    origin: &LayerOrigin,
+) -> Vec<StageLayer> {
+    let diff_ids = config.rootfs.diff_ids.iter();
+    let stored = manifest
         .layers
         .iter()
         .zip(diff_ids)
         .map(|(descriptor, diff_id)| StoredLayer {
             descriptor: descriptor.clone(),
             diff_id: diff_id.clone(),
-            origin: Some(image.origin.clone()),
+            origin: origin.clone(),
         });
     stored
         .map(|layer| StageLayer {

@@ -1,23 +1,19 @@
-//! A build from beginning to end: read, plan, execute the stages, put the image together.
+//! A build from beginning to end: plan, execute the stages, put the image together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use tokio::task::JoinSet;
 
-use crate::context::BuildContext;
-use crate::context::dockerignore::Ignore;
-use crate::dockerfile::{self, Dockerfile};
-use crate::fs::Root;
+use crate::dockerfile::Dockerfile;
 use crate::image::{AssembledImage, Reference};
 
 use super::ability::check_ability;
 use super::action::Action;
 use super::assemble::assemble;
 use super::built::{BuiltStage, BuiltStages};
+use super::control_args::{self, unknown_args};
 use super::evaluate::{EvaluatedStage, evaluate};
 use super::forecast::{Forecast, forecast};
 use super::halt::Halted;
@@ -27,45 +23,7 @@ use super::plan::{Plan, PlannedStage, PlannedStep, StageBase, plan};
 use super::stage::{StageJob, build_stage};
 use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};
-use super::{BuildOptions, DockerfileText, Event};
-
-/// A Dockerfile with the files that it may copy: what can be checked before anything is started.
-pub struct BuildInput {
-    pub(super) text: DockerfileText,
-    pub(super) dockerfile: Dockerfile,
-    pub(super) context: BuildContext,
-}
-
-impl BuildInput {
-    /// Reads and parses the Dockerfile and its ignore file.
-    pub fn read(options: &BuildOptions) -> Result<Self> {
-        let root = Root::open(&options.context).context("cannot open the build context")?;
-        let (path, content) = read_dockerfile(options, &root)?;
-        let text = DockerfileText::new(&options.dockerfile.to_string_lossy(), &content);
-        let dockerfile = dockerfile::parse(&content)
-            .map_err(|error| text.error_at(error.span, error.to_string()))?;
-        let (ignore_path, ignore) = read_ignore(&path, &root)?;
-        let left_out = left_out(options);
-        let context = BuildContext::new(root, ignore_path, ignore).without(left_out);
-        Ok(Self {
-            text,
-            dockerfile,
-            context,
-        })
-    }
-}
-
-/// Returns what lies in the context and is none of it, relative to the context.
-fn left_out(options: &BuildOptions) -> Vec<PathBuf> {
-    let Ok(context) = std::fs::canonicalize(&options.context) else {
-        return Vec::new();
-    };
-    let real = |path: &PathBuf| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-    let paths = options.left_out.iter().map(real);
-    let inside = paths.filter_map(|path| Some(path.strip_prefix(&context).ok()?.to_path_buf()));
-    // The context itself cannot be left out of itself.
-    inside.filter(|path| !path.as_os_str().is_empty()).collect()
-}
+use super::{BuildInput, BuildOptions, Event};
 
 /// Builds what `options` ask for and returns the image. Its own layers are among the blobs of
 /// `tools`.
@@ -74,9 +32,7 @@ pub async fn build(
     options: &BuildOptions,
     tools: Tools,
 ) -> Result<AssembledImage> {
-    warn_of_syntax(&input.dockerfile, &tools);
-    let plan = plan(&input.dockerfile, &input.text, options, &tools.images).await?;
-    lint::report(&input, &plan, options, &tools.progress)?;
+    let plan = begin(&input, options, &tools).await?;
     let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
     let workshop = Arc::new(workshop);
     let target = plan.targets[0];
@@ -100,6 +56,28 @@ pub async fn build(
         }
     }
     result
+}
+
+/// Says what the control arguments come to, plans the build, and warns of its Dockerfile.
+pub(super) async fn begin(
+    input: &BuildInput,
+    options: &BuildOptions,
+    tools: &Tools,
+) -> Result<Plan> {
+    let BuildInput {
+        dockerfile, text, ..
+    } = input;
+    warn_of_syntax(dockerfile, options, tools);
+    let has_hostnames = tools.sandbox.mode().has_namespaces();
+    for note in control_args::check(options, has_hostnames)? {
+        (tools.progress)(Event::Note(&note));
+    }
+    let plan = plan(dockerfile, text, options, &tools.images).await?;
+    for warning in unknown_args(dockerfile, Some(&plan), options) {
+        (tools.progress)(Event::Warning(&warning));
+    }
+    lint::report(input, &plan, options, &tools.progress)?;
+    Ok(plan)
 }
 
 /// Finds out what has to be done for each stage that is needed.
@@ -153,16 +131,22 @@ fn expect_cache_mounts(
     }
 }
 
+/// The value of BUILDKIT_SYNTAX that asks for the program itself (BuildKit frontend).
+const BUILT_IN: &str = "dockerfile.v0";
+
 /// `# syntax=` chooses the program that reads the file elsewhere; here there is one, and it reads the
 /// language of docker/dockerfile.
-fn warn_of_syntax(dockerfile: &Dockerfile, tools: &Tools) {
-    let Some(syntax) = &dockerfile.directives.syntax else {
+fn warn_of_syntax(dockerfile: &Dockerfile, options: &BuildOptions, tools: &Tools) {
+    let Some((place, value)) = control_args::syntax(dockerfile, options) else {
         return;
     };
-    let frontend = syntax.value.split_whitespace().next().unwrap_or_default();
+    let frontend = value.split_whitespace().next().unwrap_or_default();
+    if frontend == BUILT_IN {
+        return;
+    }
     let name = Reference::parse(frontend).map(|reference| reference.repository().to_owned());
     if !name.is_ok_and(|name| name.starts_with("docker/dockerfile")) {
-        let text = format!("`# syntax={frontend}` is not docker/dockerfile and has no effect");
+        let text = format!("`{place}{frontend}` is not docker/dockerfile and has no effect");
         (tools.progress)(Event::Warning(&text));
     }
 }
@@ -276,100 +260,4 @@ fn takes_over_base(
     let mut others = of_base.all.iter().filter(|consumer| **consumer != index);
     let others_are_done = others.all(|consumer| built.contains_key(consumer));
     !copies_from_base && of_base.children == 1 && others_are_done
-}
-
-/// Dockerfiles and ignore files are read into memory: a larger one is neither.
-pub(super) const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Finds the Dockerfile, first from the current directory, then in the context, as kaniko does. What
-/// is below the context is not trusted: links in it lead nowhere outside.
-fn read_dockerfile(options: &BuildOptions, context: &Root) -> Result<(DockerfilePath, String)> {
-    let here = options.current_dir.join(&options.dockerfile);
-    if let Ok(path) = here.strip_prefix(&options.context) {
-        if let Some(text) = read_text(context, path)? {
-            return Ok((DockerfilePath::in_context(options, path)?, text));
-        }
-    } else if here.exists() {
-        let found = DockerfilePath::of_the_user(&here)?;
-        let text = read_text(&found.root, &found.path)?;
-        return Ok((found, text.unwrap_or_default()));
-    }
-    // BuildKit finds a lower-case `dockerfile` where the default name is not there.
-    let is_default = options.dockerfile == Path::new("Dockerfile");
-    let lower_case = is_default.then(|| PathBuf::from("dockerfile"));
-    for path in std::iter::once(&options.dockerfile).chain(&lower_case) {
-        if let Some(text) = read_text(context, path)? {
-            return Ok((DockerfilePath::in_context(options, path)?, text));
-        }
-    }
-    bail!(
-        "there is no Dockerfile `{}`, nor `{}`",
-        here.display(),
-        context.outside_path(&options.dockerfile).display()
-    )
-}
-
-/// Where the Dockerfile was found: its own ignore file is beside it.
-struct DockerfilePath {
-    root: Root,
-    /// Relative to `root`.
-    path: PathBuf,
-}
-
-impl DockerfilePath {
-    fn in_context(options: &BuildOptions, path: &Path) -> Result<Self> {
-        Ok(Self {
-            root: Root::open(&options.context)?,
-            path: path.to_path_buf(),
-        })
-    }
-
-    /// A path that the user typed may lead anywhere, through any links.
-    fn of_the_user(path: &Path) -> Result<Self> {
-        let failed = || format!("cannot open the Dockerfile `{}`", path.display());
-        let path = path.canonicalize().with_context(failed)?;
-        let parent = path.parent().unwrap_or(Path::new("/"));
-        let name = path.file_name().with_context(failed)?;
-        Ok(Self {
-            root: Root::open(parent)?,
-            path: PathBuf::from(name),
-        })
-    }
-}
-
-/// Reads `<Dockerfile>.dockerignore`, else the context's `.dockerignore`. The name returned is the one
-/// for messages.
-fn read_ignore(dockerfile: &DockerfilePath, context: &Root) -> Result<(PathBuf, Ignore)> {
-    let mut beside = dockerfile.path.as_os_str().to_owned();
-    beside.push(".dockerignore");
-    let places = [
-        (&dockerfile.root, PathBuf::from(beside)),
-        (context, PathBuf::from(".dockerignore")),
-    ];
-    for (root, path) in places {
-        if let Some(text) = read_text(root, &path)? {
-            let path = root.outside_path(&path);
-            let ignore =
-                Ignore::parse(&text).with_context(|| format!("cannot use `{}`", path.display()))?;
-            return Ok((path, ignore));
-        }
-    }
-    Ok((PathBuf::from(".dockerignore"), Ignore::parse("")?))
-}
-
-/// Reads a regular file below `root`; `None` where there is none.
-fn read_text(root: &Root, path: &Path) -> Result<Option<String>> {
-    if root.metadata(path)?.is_none() {
-        return Ok(None);
-    }
-    let outside = root.outside_path(path);
-    let mut bytes = Vec::new();
-    let file = root.open_file(path)?;
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .with_context(|| format!("cannot read `{}`", outside.display()))?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        bail!("`{}` is larger than 16 MiB", outside.display());
-    }
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }

@@ -99,7 +99,6 @@ impl ImageDraft {
     pub(super) fn set_entrypoint(&mut self, words: Vec<String>) {
         self.add_history(format!("ENTRYPOINT {}", go_format::quoted_list(&words)));
         self.config.config.entrypoint = words;
-        self.config.config.args_escaped = true;
         if !self.cmd_is_own {
             self.config.config.cmd.clear();
         }
@@ -169,11 +168,12 @@ impl ImageDraft {
     }
 
     /// Completes the config: diff IDs of all layers, the times of history entries, `created`. No time
-    /// is later than `epoch`.
+    /// is later than `epoch`; `now` is for an image of whose layers nobody says when they were made.
     pub(super) fn finish(
         mut self,
         layers: Vec<FinishedLayer>,
         epoch: Option<Timestamp>,
+        now: Timestamp,
     ) -> ImageConfig {
         let (times, diff_ids): (Vec<_>, Vec<_>) = layers
             .into_iter()
@@ -193,7 +193,7 @@ impl ImageDraft {
         self.config.created = last
             .filter_map(|entry| entry.created.clone())
             .next()
-            .or_else(|| epoch.map(|time| time.to_string()));
+            .or_else(|| Some(epoch.unwrap_or(now).to_string()));
         self.config
     }
 
@@ -278,3 +278,6 @@ fn show_healthcheck(check: &Healthcheck) -> String {
         check.retries,
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use crate::dockerfile::{
 };
 
 use super::action::{Action, RunAction, Transfer, Work};
+use super::control_args::RunControls;
 use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
@@ -63,7 +64,7 @@ pub(super) fn evaluate(
         let done = EvaluatedStage {
             from: EvaluatedStep {
                 name: step_name(stage, 1),
-                text: first_line(&stage.text),
+                text: from_text(stage),
                 span: stage.span,
                 work: None,
             },
@@ -81,6 +82,7 @@ struct Evaluator<'a> {
     workshop: &'a Workshop,
     draft: ImageDraft,
     scope: StageScope,
+    controls: RunControls,
 }
 
 impl<'a> Evaluator<'a> {
@@ -97,14 +99,17 @@ impl<'a> Evaluator<'a> {
                 (ImageDraft::from_stage(&parent.draft), Some(&parent.scope))
             }
         };
-        // What the base asks for is done by this stage and not handed on.
-        draft.take_triggers();
+        if !stage.is_replaced {
+            // What the base asks for is done by this stage and not handed on.
+            draft.take_triggers();
+        }
         let scope = StageScope::new(parent, &draft.config.config.env);
         Self {
             stage,
             workshop,
             draft,
             scope,
+            controls: RunControls::new(&workshop.global),
         }
     }
 
@@ -116,9 +121,10 @@ impl<'a> Evaluator<'a> {
         let text = first_line(&step.statement.source.text);
         Ok(EvaluatedStep {
             name: step_name(self.stage, at + 2),
-            text: match step.is_trigger {
-                true => format!("ONBUILD {text}"),
-                false => text,
+            text: match (&step.shown, step.is_trigger) {
+                (Some(shown), _) => shown.clone(),
+                (None, true) => format!("ONBUILD {text}"),
+                (None, false) => text,
             },
             span: step.span,
             work: self.work(instruction, step)?,
@@ -159,6 +165,7 @@ impl<'a> Evaluator<'a> {
                 return Ok(None);
             }
         };
+        let created_by = step.shown.clone().unwrap_or(created_by);
         self.draft.add_layer(created_by.clone());
         Ok(Some(Work {
             created_by,
@@ -171,7 +178,10 @@ impl<'a> Evaluator<'a> {
     fn run(&self, run: &RunInstruction, step: &PlannedStep) -> Result<(String, Action)> {
         let mounts = self.mounts(run, step)?;
         let environment = self.scope.environment();
-        let run = RunAction::new(run, &self.draft.shell(), environment, mounts);
+        let run = RunAction {
+            hostname: self.controls.hostname.clone(),
+            ..RunAction::new(run, &self.draft.shell(), environment, mounts)
+        };
         let mut words = vec!["RUN".to_owned()];
         words.extend(self.scope.history_args());
         words.extend(run.argv.iter().cloned());
@@ -190,6 +200,7 @@ impl<'a> Evaluator<'a> {
             let places = MountPlaces {
                 working_dir: self.draft.working_dir(),
                 agents: mounts.iter().filter(is_agent).count(),
+                cache_namespace: self.controls.cache_namespace.as_deref(),
             };
             let mount = MountAction::new(mount, from, &places);
             mounts.push(mount.map_err(|error| cannot().because(error))?);
@@ -288,7 +299,9 @@ impl<'a> Evaluator<'a> {
     fn arg(&mut self, args: &[ArgDeclaration], span: Span) -> Result<()> {
         let mut shown = Vec::new();
         for arg in args {
-            let default = arg.default.as_deref();
+            // A default that does not count is not even read (BuildKit frontend).
+            let is_given = self.workshop.global.build_arg(&arg.name).is_some();
+            let default = arg.default.as_deref().filter(|_| !is_given);
             let default = default
                 .map(|word| self.with_expander(|expander| expander.word(word)))
                 .transpose()
@@ -340,6 +353,15 @@ fn step_name(stage: &PlannedStage, number: usize) -> StepName {
         stage: stage.name.clone(),
         number,
         total: stage.steps.len() + 1,
+    }
+}
+
+/// Returns how a FROM is announced.
+fn from_text(stage: &PlannedStage) -> String {
+    let text = first_line(&stage.text);
+    match stage.is_replaced {
+        true => format!("{text} (replaced by --build-context {})", stage.name),
+        false => text,
     }
 }
 

@@ -128,10 +128,10 @@ impl Sources for ByDefinition<'_> {
 }
 
 impl ByDefinition<'_> {
-    /// Returns the key of a stage or of an image; `None` for the context.
+    /// Returns the key of a stage or of an image; `None` for a context, whose files are here.
     fn origin(&self, from: &FileSource) -> Option<CacheKey> {
         match from {
-            FileSource::Context => None,
+            FileSource::Context | FileSource::Directory(_) => None,
             FileSource::Stage(index) => Some(self.stages[index].last.clone()),
             FileSource::Image(image) => {
                 let caching = self.workshop.caching.as_ref()?;

@@ -2,6 +2,7 @@
 //! while later steps run.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -85,8 +86,29 @@ pub(super) struct StoredLayer {
     pub(super) descriptor: Descriptor,
     /// Digest of the tar.
     pub(super) diff_id: DiffId,
-    /// A repository that has it; `None` for a layer that only the blob store has.
-    pub(super) origin: Option<BlobOrigin>,
+    /// Where it comes from.
+    pub(super) origin: LayerOrigin,
+}
+
+/// Where a layer comes from that was there before this build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LayerOrigin {
+    /// A repository has it.
+    Registry(BlobOrigin),
+    /// The cache directory has it: it is among the build's blobs.
+    Cache,
+    /// The image layout in this directory has it.
+    Layout(PathBuf),
+}
+
+impl LayerOrigin {
+    /// Returns the repository that has it, if one does.
+    pub(super) fn repository(&self) -> Option<&BlobOrigin> {
+        match self {
+            Self::Registry(origin) => Some(origin),
+            Self::Cache | Self::Layout(_) => None,
+        }
+    }
 }
 
 impl StoredLayer {
@@ -98,11 +120,12 @@ impl StoredLayer {
     /// Returns how messages name where it comes from.
     pub(super) fn place(&self) -> String {
         match &self.origin {
-            Some(BlobOrigin {
+            LayerOrigin::Registry(BlobOrigin {
                 registry,
                 repository,
             }) => format!("{registry}/{repository}"),
-            None => "the cache".to_owned(),
+            LayerOrigin::Cache => "the cache".to_owned(),
+            LayerOrigin::Layout(dir) => dir.display().to_string(),
         }
     }
 }

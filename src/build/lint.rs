@@ -1,5 +1,4 @@
-//! What is told about a Dockerfile: the rules of lint that it breaks, and values of `--build-arg` that
-//! nothing takes.
+//! What is told about a Dockerfile: the rules of lint that it breaks.
 //!
 //! During a build, with all that is known of the base images; for `executor lint`, without asking any
 //! registry.
@@ -9,13 +8,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::dockerfile::Stage;
 use crate::dockerfile::lint::{self, BaseFacts, CheckConfig, Facts, Linted, Warning};
-use crate::dockerfile::{Instruction, Stage, Statement, nearest, parse_trigger};
 use crate::image::{Platform, Reference};
 
 use super::base::BaseImage;
+use super::control_args::unknown_args;
 use super::plan::{Plan, PlannedStage, StageBase};
-use super::scope::{automatic_args, needs_no_declaration};
+use super::scope::GlobalScope;
 use super::{BuildInput, BuildOptions, DockerfileText, Event, LocatedError, Progress};
 
 /// What lint says of a Dockerfile.
@@ -53,7 +53,7 @@ pub fn lint(input: &BuildInput, options: &BuildOptions) -> Result<LintReport> {
     let violation = || look.violation(&config, &warnings);
     Ok(LintReport {
         error: mistake.or_else(violation),
-        unknown_args: look.unknown_args(&BTreeMap::new()),
+        unknown_args: unknown_args(file, None, options),
         text: input.text.clone(),
         warnings,
     })
@@ -68,13 +68,11 @@ pub(super) fn report(
     progress: &Progress,
 ) -> Result<()> {
     let look = Look { input, options };
-    for text in look.unknown_args(&plan.stages) {
-        progress(Event::Warning(&text));
-    }
     let mut facts = look.facts();
     let ignored = |path: &str| look.is_ignored(path);
     facts.is_ignored = &ignored;
-    facts.stages = Some(plan.stages.keys().copied().collect());
+    let written = plan.stages.iter().filter(|(_, stage)| !stage.is_replaced);
+    facts.stages = Some(written.map(|(index, _)| *index).collect());
     let bases = plan.stages.iter();
     let bases = bases.filter_map(|(index, stage)| Some((*index, base_facts(stage)?)));
     facts.bases = bases.collect();
@@ -119,10 +117,12 @@ impl Look<'_> {
             .unwrap_or("default");
         let asked = options.targets.first().map(|name| name.to_lowercase());
         let target_stage = asked.as_deref().unwrap_or(last);
-        let automatic_args = automatic_args(&Platform::host(), &options.platform, target_stage);
+        let none = BTreeMap::new();
+        let host = Platform::host();
+        let automatic = GlobalScope::new(&none, &host, &options.platform, target_stage);
         Facts {
             build_args: &options.build_args,
-            automatic_args,
+            automatic_args: automatic.all().to_vec(),
             stages: None,
             bases: BTreeMap::new(),
             is_reference: &|text| Reference::parse(text).is_ok(),
@@ -161,49 +161,13 @@ impl Look<'_> {
         let hint = "`error=true` in `# check=`, or --check-error, makes an error of each warning";
         Some(self.input.text.error_at(first, message).hint(hint))
     }
-
-    /// Returns a sentence for each `--build-arg` that no ARG declares: not in any stage, nor in what
-    /// base images ask for.
-    fn unknown_args(&self, planned: &BTreeMap<usize, PlannedStage>) -> Vec<String> {
-        let file = &self.input.dockerfile;
-        let meta_args = file.meta_args.iter().flat_map(|meta_arg| &meta_arg.args);
-        let mut known: BTreeSet<String> = meta_args.map(|arg| arg.name.clone()).collect();
-        let written = file.stages.iter().flat_map(|stage| &stage.statements);
-        let steps = planned.values().flat_map(|stage| &stage.steps);
-        for statement in written.chain(steps.map(|step| &step.statement)) {
-            known.extend(declared_by(statement));
-        }
-        let automatic = self.facts().automatic_args.into_iter();
-        known.extend(automatic.map(|(name, _)| name));
-        let given = self.options.build_args.keys();
-        let unknown = given.filter(|name| !known.contains(*name) && !needs_no_declaration(name));
-        let names: Vec<&str> = known.iter().map(String::as_str).collect();
-        let sentence = |name: &String| {
-            let similar = nearest(name, &names);
-            let similar =
-                similar.map_or_else(String::new, |name| format!(", did you mean `{name}`?"));
-            format!("no ARG takes the value of --build-arg `{name}`{similar}")
-        };
-        unknown.map(sentence).collect()
-    }
 }
 
-/// Returns the names that an ARG declares, also one of a later build.
-fn declared_by(statement: &Statement) -> Vec<String> {
-    if let Instruction::Onbuild(onbuild) = &statement.instruction {
-        let trigger = parse_trigger(&onbuild.trigger).ok();
-        return trigger.as_ref().map(declared_by).unwrap_or_default();
-    }
-    let Instruction::Arg(args) = &statement.instruction else {
-        return Vec::new();
-    };
-    args.iter().map(|arg| arg.name.clone()).collect()
-}
-
-/// Returns what a stage's base image brings; `None` for a stage from none.
+/// Returns what a stage starts with; `None` for one from a stage.
 fn base_facts(stage: &PlannedStage) -> Option<BaseFacts> {
     let image: &BaseImage = match &stage.base {
-        StageBase::Scratch | StageBase::Stage(_) => return None,
+        StageBase::Stage(_) => return None,
+        StageBase::Scratch => return Some(BaseFacts::default()),
         StageBase::Image(image) => image,
     };
     let container = &image.config.config;

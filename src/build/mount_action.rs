@@ -93,14 +93,17 @@ pub(super) struct MountPlaces<'a> {
     pub(super) working_dir: &'a str,
     /// Agents before this one in the same RUN: part of the default target.
     pub(super) agents: usize,
+    /// What ids of caches are below.
+    pub(super) cache_namespace: Option<&'a str>,
 }
 
 impl MountAction {
-    /// Returns the mount if it shows files.
-    pub(super) fn bind(&self) -> Option<&BindMount> {
+    /// Returns what the mount takes files from: those that it shows, or that it starts with.
+    pub(super) fn source(&self) -> Option<&FileSource> {
         match self {
-            Self::Bind(bind) => Some(bind),
-            Self::Cache(_) | Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
+            Self::Bind(bind) => Some(&bind.from),
+            Self::Cache(cache) => Some(&cache.start.as_ref()?.from),
+            Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
         }
     }
 
@@ -139,7 +142,7 @@ impl MountAction {
                 read_only,
                 owner,
             } => Self::Cache(CacheMount {
-                id: id.unwrap_or_else(|| default_id(&target)),
+                id: places.cache_id(id.unwrap_or_else(|| default_id(&target))),
                 target: places.absolute(&target)?,
                 sharing,
                 start: from_name.map(|from_name| CacheStart {
@@ -196,6 +199,17 @@ impl MountAction {
 }
 
 impl MountPlaces<'_> {
+    /// As BuildKit: a path below the namespace.
+    fn cache_id(&self, id: String) -> String {
+        match self.cache_namespace {
+            None => id,
+            Some(namespace) => {
+                let below = clean(Path::new(&id));
+                format!("{namespace}/{}", below.display())
+            }
+        }
+    }
+
     fn absolute(&self, target: &str) -> Result<String, RootTarget> {
         let path = clean(&Path::new(self.working_dir).join(target));
         if path.as_os_str().is_empty() || path == Path::new(".") {
@@ -253,6 +267,7 @@ mod tests {
         let places = MountPlaces {
             working_dir: "/app",
             agents: 1,
+            cache_namespace: None,
         };
         MountAction::new(mount, &FileSource::Context, &places)
     }
@@ -283,6 +298,18 @@ mod tests {
             (&*found.target, &*found.id),
             ("/root/.cache", "/root/.cache")
         );
+    }
+
+    #[test]
+    fn a_cache_is_below_its_namespace() {
+        let places = MountPlaces {
+            working_dir: "/",
+            agents: 0,
+            cache_namespace: Some("team"),
+        };
+        for (id, expected) in [("go", "team/go"), ("/root/./go", "team/root/go")] {
+            assert_eq!(places.cache_id(id.to_owned()), expected);
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use crate::image::{ImageFormat, LayerCompression, Platform};
 use crate::sandbox::{AgentSocket, Secret};
 
+use super::named_contexts::NamedContexts;
+
 /// Everything that decides what is built. Paths are absolute.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
@@ -14,9 +16,10 @@ pub struct BuildOptions {
     pub context: PathBuf,
     /// Directories of the builder's own that are no part of the context, should they lie in it.
     pub left_out: Vec<PathBuf>,
-    /// The Dockerfile as the user named it: looked up from the current directory, then from the
-    /// context.
-    pub dockerfile: PathBuf,
+    /// Where the Dockerfile is.
+    pub dockerfile: DockerfileSource,
+    /// What stands in for images and stages.
+    pub named_contexts: NamedContexts,
     /// Directory that relative paths of the command line start from.
     pub current_dir: PathBuf,
     /// Values of `--build-arg` by name.
@@ -45,4 +48,13 @@ pub struct BuildOptions {
     pub compression_level: Option<u32>,
     /// Family of the media types.
     pub format: ImageFormat,
+}
+
+/// Where a Dockerfile comes from.
+#[derive(Debug, Clone)]
+pub enum DockerfileSource {
+    /// A file as the user named it: looked up from the current directory, then from the context.
+    Path(PathBuf),
+    /// The text itself, which came from standard input. It has no ignore file of its own.
+    Text(String),
 }

@@ -147,7 +147,7 @@ impl Forecaster<'_> {
     ) -> bool {
         let sources = work.elsewhere();
         let fits = |(source, with): (&&FileSource, &CacheKey)| match source {
-            FileSource::Context => false,
+            FileSource::Context | FileSource::Directory(_) => false,
             FileSource::Stage(index) => match &earlier[index].end {
                 Some(end) => end == with,
                 // Nobody executes it: what it was then is as good as what it would be now.
@@ -196,7 +196,9 @@ fn after(
         (Action::Workdir, _) => Some(key.inputs.clone().on(files).fingerprint().key()),
         (Action::Transfer(transfer), entry) => match &transfer.from {
             // The key by definition is one by content.
-            FileSource::Context => Some(key.inputs.clone().on(files).fingerprint().key()),
+            FileSource::Context | FileSource::Directory(_) => {
+                Some(key.inputs.clone().on(files).fingerprint().key())
+            }
             // The entry has the key by content, which nobody else knows before the files are here.
             FileSource::Stage(_) | FileSource::Image(_) => entry?.content_key().cloned(),
         },

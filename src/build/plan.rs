@@ -5,7 +5,8 @@
 //! else is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 
@@ -13,7 +14,10 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
+use super::control_args::source_date_epoch;
 use super::forecast::Forecast;
+use super::named_dir::NamedDir;
+use super::replacement::Replacement;
 use super::scope::GlobalScope;
 use super::support::refusal;
 use super::{BuildOptions, DockerfileText};
@@ -42,6 +46,8 @@ pub(super) struct PlannedStage {
     pub(super) base: StageBase,
     /// Platform of what it builds.
     pub(super) platform: Platform,
+    /// Whether something else stands in for it: what the Dockerfile says of it does not count.
+    pub(super) is_replaced: bool,
     /// Its steps in order, triggers of its base first.
     pub(super) steps: Vec<PlannedStep>,
     /// Numbers of the stages that must be built before.
@@ -91,6 +97,8 @@ pub(super) struct PlannedStep {
     pub(super) span: Span,
     /// Whether it comes from an ONBUILD of the base.
     pub(super) is_trigger: bool,
+    /// What is shown of it, and what the history says, where it is no instruction of the Dockerfile.
+    pub(super) shown: Option<String>,
     /// Where COPY takes files from.
     pub(super) source: FileSource,
     /// Where the mounts of a RUN take files from: one for each, the context for one without files.
@@ -114,6 +122,8 @@ pub(super) enum FileSource {
     Stage(usize),
     /// An image.
     Image(Arc<BaseImage>),
+    /// A directory of `--build-context`.
+    Directory(Arc<NamedDir>),
 }
 
 impl FileSource {
@@ -121,7 +131,7 @@ impl FileSource {
     pub(super) fn stage(&self) -> Option<usize> {
         match self {
             Self::Stage(index) => Some(*index),
-            Self::Context | Self::Image(_) => None,
+            Self::Context | Self::Image(_) | Self::Directory(_) => None,
         }
     }
 }
@@ -139,6 +149,7 @@ pub(super) async fn plan(
         text,
         options,
         images,
+        named_dirs: Mutex::default(),
         global: global_scope(dockerfile, text, options, targets[0])?,
     };
     let mut stages = BTreeMap::new();
@@ -151,7 +162,7 @@ pub(super) async fn plan(
     }
     mark_layer_makers(&mut stages, targets[0]);
     Ok(Plan {
-        epoch: source_date_epoch(options, &planner.global)?,
+        epoch: source_date_epoch(dockerfile, options, &planner.global)?,
         stages,
         targets,
         global: planner.global,
@@ -196,7 +207,9 @@ pub(super) fn declare_meta_args(
         for arg in &meta_arg.args {
             let lookup = |name: &str| global.get(name).map(str::to_owned);
             let mut expander = Expander::new(dockerfile.directives.escape, &lookup);
-            let default = arg.default.as_deref().map(|word| expander.word(word));
+            let is_given = global.build_arg(&arg.name).is_some();
+            let default = arg.default.as_deref().filter(|_| !is_given);
+            let default = default.map(|word| expander.word(word));
             let default = default.transpose().map_err(|error| {
                 text.error_at(meta_arg.source.span, "cannot expand the default")
                     .because(error)
@@ -205,26 +218,6 @@ pub(super) fn declare_meta_args(
         }
     }
     Ok(())
-}
-
-/// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
-/// `--build-arg`, the environment or a global ARG says it, in this order (BuildKit, "Build
-/// reproducibility"). An empty value is none.
-fn source_date_epoch(options: &BuildOptions, global: &GlobalScope) -> Result<Option<i64>> {
-    if options.is_reproducible {
-        return Ok(Some(0));
-    }
-    let name = "SOURCE_DATE_EPOCH";
-    match global.build_arg(name).or_else(|| global.get(name)) {
-        None | Some("") => Ok(None),
-        Some(text) => {
-            let seconds = text.parse().ok().filter(|seconds| *seconds >= 0);
-            let seconds = seconds.with_context(|| {
-                format!("SOURCE_DATE_EPOCH is `{text}`, expected seconds since 1970-01-01")
-            })?;
-            Ok(Some(seconds))
-        }
-    }
 }
 
 /// Marks the stages whose layers end up in the image: the target and what it is built on.
@@ -236,26 +229,43 @@ fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) 
     }
 }
 
-struct Planner<'a> {
-    dockerfile: &'a Dockerfile,
-    text: &'a DockerfileText,
-    options: &'a BuildOptions,
-    images: &'a BaseImages,
+/// Plans one build.
+pub(super) struct Planner<'a> {
+    pub(super) dockerfile: &'a Dockerfile,
+    pub(super) text: &'a DockerfileText,
+    pub(super) options: &'a BuildOptions,
+    pub(super) images: &'a BaseImages,
+    /// Directories of `--build-context` that are opened.
+    pub(super) named_dirs: Mutex<BTreeMap<PathBuf, Arc<NamedDir>>>,
     global: GlobalScope,
 }
 
 impl Planner<'_> {
     async fn stage(&self, index: usize) -> Result<PlannedStage> {
         let stage = &self.dockerfile.stages[index];
+        if let Some(replacement) = self.stand_in(index).await? {
+            return self.replaced_stage(stage, index, replacement);
+        }
         let platform = self.platform(stage)?;
-        let base = self.base(stage, index, &platform).await?;
-        let mut steps = Vec::new();
-        for statement in self.triggers(stage, &base)? {
+        let (base, load) = self.base(stage, index, &platform).await?;
+        let mut steps = Vec::from_iter(load);
+        for statement in self.triggers(stage, &base).await? {
             steps.push(self.step(statement, index, Some(stage.source.span)).await?);
         }
         for statement in &stage.statements {
             steps.push(self.step(statement.clone(), index, None).await?);
         }
+        self.planned(stage, index, base, steps)
+    }
+
+    /// Puts a stage together.
+    pub(super) fn planned(
+        &self,
+        stage: &Stage,
+        index: usize,
+        base: StageBase,
+        steps: Vec<PlannedStep>,
+    ) -> Result<PlannedStage> {
         Ok(PlannedStage {
             name: stage
                 .name()
@@ -264,13 +274,14 @@ impl Planner<'_> {
             span: stage.source.span,
             needs: needs(&base, &steps),
             base,
-            platform,
+            platform: self.platform(stage)?,
+            is_replaced: false,
             steps,
             makes_layers: false,
         })
     }
 
-    fn platform(&self, stage: &Stage) -> Result<Platform> {
+    pub(super) fn platform(&self, stage: &Stage) -> Result<Platform> {
         let Some(word) = &stage.from.platform else {
             return Ok(self.options.platform.clone());
         };
@@ -284,7 +295,13 @@ impl Planner<'_> {
         Ok(platform.normalised())
     }
 
-    async fn base(&self, stage: &Stage, index: usize, platform: &Platform) -> Result<StageBase> {
+    /// Returns what a stage starts from, and its first step, if it starts from a directory.
+    async fn base(
+        &self,
+        stage: &Stage,
+        index: usize,
+        platform: &Platform,
+    ) -> Result<(StageBase, Option<PlannedStep>)> {
         let span = stage.source.span;
         let name = self.expand(&stage.from.base, span)?;
         if name.is_empty() {
@@ -292,12 +309,16 @@ impl Planner<'_> {
             return Err(self.text.error_at(span, message).into());
         }
         if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
-            return Ok(StageBase::Stage(earlier));
+            return Ok((StageBase::Stage(earlier), None));
         }
         if name == "scratch" {
-            return Ok(StageBase::Scratch);
+            return Ok((StageBase::Scratch, None));
         }
-        Ok(StageBase::Image(self.image(&name, platform, span).await?))
+        if let Some(replacement) = self.replacement(&name, platform, span).await? {
+            return self.base_of(replacement, span);
+        }
+        let image = self.image(&name, platform, span).await?;
+        Ok((StageBase::Image(image), None))
     }
 
     /// Finds an image in its registry: its manifest and config, not its layers.
@@ -322,14 +343,18 @@ impl Planner<'_> {
     }
 
     /// Returns the instructions that the base asks every stage built on it to begin with.
-    fn triggers(&self, stage: &Stage, base: &StageBase) -> Result<Vec<Statement>> {
+    async fn triggers(&self, stage: &Stage, base: &StageBase) -> Result<Vec<Statement>> {
         let texts: Vec<String> = match base {
             StageBase::Scratch => Vec::new(),
             StageBase::Image(image) => image.config.config.on_build.clone(),
-            StageBase::Stage(index) => {
-                let statements = &self.dockerfile.stages[*index].statements;
-                statements.iter().filter_map(trigger_text).collect()
-            }
+            StageBase::Stage(index) => match self.stand_in(*index).await? {
+                Some(Replacement::Image(image)) => image.config.config.on_build.clone(),
+                Some(Replacement::Scratch | Replacement::Directory { .. }) => Vec::new(),
+                None => {
+                    let statements = &self.dockerfile.stages[*index].statements;
+                    statements.iter().filter_map(trigger_text).collect()
+                }
+            },
         };
         let parse = |text: &String| {
             parse_trigger(text).map_err(|error| {
@@ -362,6 +387,7 @@ impl Planner<'_> {
             .await?;
         Ok(PlannedStep {
             is_trigger: trigger_of.is_some(),
+            shown: None,
             statement,
             span,
             source,
@@ -386,7 +412,6 @@ impl Planner<'_> {
             sources.push(match (mount.from(), mount.from().and_then(stage_named)) {
                 (None, _) => FileSource::Context,
                 (Some(_), Some(index)) => FileSource::Stage(index),
-                (Some("scratch"), None) => FileSource::Image(Arc::new(self.nothing())),
                 (Some(from), None) => self.image_source(from, span).await?,
             });
         }
@@ -394,21 +419,34 @@ impl Planner<'_> {
     }
 
     /// An image without files.
-    fn nothing(&self) -> BaseImage {
+    pub(super) fn nothing(&self) -> BaseImage {
         BaseImage {
+            digest: None,
             config: ImageConfig::scratch(&self.options.platform),
             layers: Vec::new(),
         }
     }
 
-    /// The image for the platform of the target, whatever the stage's own is.
+    /// The image for the platform of the target, whatever the stage's own is, or what stands in for it.
     async fn image_source(&self, name: &str, span: Span) -> Result<FileSource> {
         let platform = &self.options.platform;
+        if name == "scratch" {
+            return Ok(FileSource::Image(Arc::new(self.nothing())));
+        }
+        if let Some(replacement) = self.replacement(name, platform, span).await? {
+            if let Replacement::Image(image) = &replacement {
+                self.warn_of_platform(name, image);
+            }
+            return Ok(self.source_of(replacement));
+        }
         let image = self.image(name, platform, span).await?;
-        let found = image.config.platform();
-        let reference = Reference::parse(name)?;
-        self.images.warn_of_platform(&reference, &found, platform);
+        self.warn_of_platform(name, &image);
         Ok(FileSource::Image(image))
+    }
+
+    fn warn_of_platform(&self, name: &str, image: &BaseImage) {
+        let (found, wanted) = (image.config.platform(), &self.options.platform);
+        self.images.warn_of_platform(&name, &found, wanted);
     }
 
     async fn file_source(&self, from: &str, stage: usize, span: Span) -> Result<FileSource> {

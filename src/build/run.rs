@@ -68,6 +68,7 @@ impl StageBuilder<'_> {
         let global = &self.workshop.global;
         let mut environment = global.run_environment(&run.environment, &home);
         mounts.add_agent_to(&mut environment);
+        let hostname = run.hostname.clone();
         let to_os = |(name, value): (String, String)| (OsString::from(name), OsString::from(value));
         Command {
             argv: run.argv.iter().map(OsString::from).collect(),
@@ -75,7 +76,7 @@ impl StageBuilder<'_> {
             secret_env: mounts.secret_env.clone(),
             cwd: Path::new("/").join(&work.working_dir),
             user,
-            hostname: Command::DEFAULT_HOSTNAME.to_owned(),
+            hostname: hostname.unwrap_or_else(|| Command::DEFAULT_HOSTNAME.to_owned()),
             files: run.script.iter().cloned().collect(),
             mounts: mounts.mounts.clone(),
             network: network(run.network),

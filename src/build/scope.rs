@@ -17,8 +17,28 @@ const PROXY_ARGS: [&str; 5] = [
     "ALL_PROXY",
 ];
 
+/// Ends of the names of automatic ARGs, after `BUILD` and `TARGET`.
+const PLATFORM_SUFFIXES: [&str; 5] = ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT"];
+
+/// The automatic ARG that names the stage to build.
+const TARGET_STAGE: &str = "TARGETSTAGE";
+
 /// ARGs that steer BuildKit's SBOM scanner and never reach a command's environment.
 const NEVER_EXPORTED: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
+/// Says whether `--build-arg` may give `name` although no ARG declares it.
+pub(super) fn is_predefined(name: &str) -> bool {
+    let suffix = ["TARGET", "BUILD"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix));
+    let is_automatic = suffix.is_some_and(|suffix| PLATFORM_SUFFIXES.contains(&suffix));
+    is_automatic || name == TARGET_STAGE || is_proxy(name)
+}
+
+fn is_proxy(name: &str) -> bool {
+    let mut known = PROXY_ARGS.iter();
+    known.any(|proxy| name.eq_ignore_ascii_case(proxy))
+}
 
 /// Names and values in the order of their definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,37 +78,6 @@ impl Variables {
     }
 }
 
-/// Returns the ARGs that FROM sees without a declaration, with their values.
-pub(super) fn automatic_args(
-    build: &Platform,
-    target: &Platform,
-    target_stage: &str,
-) -> Vec<(String, String)> {
-    let mut args = Vec::new();
-    for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
-        let values = [
-            ("PLATFORM", platform.to_string()),
-            ("OS", platform.os.clone()),
-            ("OSVERSION", platform.os_version.clone().unwrap_or_default()),
-            ("ARCH", platform.architecture.clone()),
-            ("VARIANT", platform.variant.clone().unwrap_or_default()),
-        ];
-        let named = values.map(|(suffix, value)| (format!("{prefix}{suffix}"), value));
-        args.extend(named);
-    }
-    args.push(("TARGETSTAGE".to_owned(), target_stage.to_owned()));
-    args
-}
-
-/// Says whether `--build-arg` of this name reaches a build without any ARG.
-pub(super) fn needs_no_declaration(name: &str) -> bool {
-    PROXY_ARGS
-        .iter()
-        .any(|proxy| name.eq_ignore_ascii_case(proxy))
-        || name.starts_with("BUILDKIT_")
-        || name == "SOURCE_DATE_EPOCH"
-}
-
 /// The variables before the first FROM, and what `--build-arg` gives.
 #[derive(Debug, Clone)]
 pub(super) struct GlobalScope {
@@ -105,8 +94,24 @@ impl GlobalScope {
         target_stage: &str,
     ) -> Self {
         let mut variables = Variables::default();
-        for (name, automatic) in automatic_args(build, target, target_stage) {
-            variables.set(&name, build_args.get(&name).unwrap_or(&automatic));
+        for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
+            let values = [
+                platform.to_string(),
+                platform.os.clone(),
+                platform.os_version.clone().unwrap_or_default(),
+                platform.architecture.clone(),
+                platform.variant.clone().unwrap_or_default(),
+            ];
+            for (suffix, value) in PLATFORM_SUFFIXES.into_iter().zip(values) {
+                variables.set(&format!("{prefix}{suffix}"), &value);
+            }
+        }
+        variables.set(TARGET_STAGE, target_stage);
+        let names: Vec<String> = variables.0.iter().map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Some(value) = build_args.get(&name) {
+                variables.set(&name, value);
+            }
         }
         Self {
             build_args: build_args.clone(),
@@ -125,6 +130,11 @@ impl GlobalScope {
     /// Returns the value of a global ARG.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name)
+    }
+
+    /// Returns all global ARGs with their values.
+    pub(super) fn all(&self) -> &[(String, String)] {
+        &self.variables.0
     }
 
     /// Returns the value that `--build-arg` gives `name`.
@@ -159,11 +169,7 @@ impl GlobalScope {
     fn proxies(&self) -> Vec<(String, String)> {
         let given = self.build_args.iter();
         given
-            .filter(|(name, _)| {
-                PROXY_ARGS
-                    .iter()
-                    .any(|proxy| name.eq_ignore_ascii_case(proxy))
-            })
+            .filter(|(name, value)| is_proxy(name) && !value.is_empty())
             .flat_map(|(name, value)| {
                 [name.to_ascii_uppercase(), name.to_ascii_lowercase()]
                     .map(|name| (name, value.clone()))
@@ -177,8 +183,8 @@ impl GlobalScope {
 pub(super) struct StageScope {
     /// ENV and ARG values in effect: of two statements the later one wins.
     variables: Variables,
-    /// What this stage declared by ARG, in order: the history of RUN lists it.
-    declared: Vec<String>,
+    /// What this stage declared by ARG, in order, with its last value: the history of RUN lists it.
+    declared: Variables,
 }
 
 impl StageScope {
@@ -191,7 +197,7 @@ impl StageScope {
         }
         Self {
             variables,
-            declared: Vec::new(),
+            declared: Variables::default(),
         }
     }
 
@@ -218,9 +224,8 @@ impl StageScope {
         {
             self.variables.set(name, value);
         }
-        if !self.declared.iter().any(|known| known == name) {
-            self.declared.push(name.to_owned());
-        }
+        self.declared
+            .set(name, value.as_deref().unwrap_or_default());
         value
     }
 
@@ -237,12 +242,14 @@ impl StageScope {
     /// Returns what the history of a RUN says of the stage's ARGs, as BuildKit writes it:
     /// `|2 NAME=value OTHER=`, and nothing where there are none.
     pub(super) fn history_args(&self) -> Vec<String> {
-        if self.declared.is_empty() {
+        let declared = &self.declared.0;
+        if declared.is_empty() {
             return Vec::new();
         }
-        let count = format!("|{}", self.declared.len());
-        let args = self.declared.iter().map(|name| {
-            let value = self.variables.get(name).unwrap_or_default();
+        let count = format!("|{}", declared.len());
+        let args = declared.iter().map(|(name, own)| {
+            // An ENV of the same name may have come later.
+            let value = self.variables.get(name).unwrap_or(own);
             format!("{name}={value}")
         });
         std::iter::once(count).chain(args).collect()
@@ -309,6 +316,38 @@ mod tests {
         let child = StageScope::new(Some(&scope), &["X=image".to_owned()]);
         assert_eq!(child.get("X"), Some("image"));
         assert!(child.history_args().is_empty());
+    }
+
+    #[test]
+    fn a_stage_inherits_args_and_lists_in_its_history_only_its_own() {
+        let global = global(&[]);
+        let mut parent = StageScope::new(None, &[]);
+        parent.declare("A", Some("1"), &global);
+        parent.declare("BUILDKIT_SBOM_SCAN_STAGE", Some("true"), &global);
+        parent.set_env("A", "2");
+        let expected = ["|2", "A=2", "BUILDKIT_SBOM_SCAN_STAGE=true"];
+        assert_eq!(parent.history_args(), expected);
+        let environment = parent.environment();
+        assert_eq!(environment, [("A".to_owned(), "2".to_owned())]);
+        let child = StageScope::new(Some(&parent), &[]);
+        assert_eq!(child.get("A"), Some("2"));
+        assert!(child.history_args().is_empty());
+    }
+
+    #[test]
+    fn predefined_names_need_no_declaration() {
+        for name in [
+            "TARGETPLATFORM",
+            "BUILDOSVERSION",
+            "TARGETSTAGE",
+            "No_Proxy",
+            "ALL_PROXY",
+        ] {
+            assert!(is_predefined(name), "{name}");
+        }
+        for name in ["BUILDSTAGE", "TARGET", "targetos", "PROXY"] {
+            assert!(!is_predefined(name), "{name}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::context::select::Chooser;
-use crate::dockerfile::nearest;
+use crate::dockerfile::nearest_name;
 use crate::fs::{Choice, Root};
 
 /// Names of one directory that are compared: a hint is not worth reading a million of them.
@@ -25,7 +25,7 @@ fn find(root: &Root, path: &Path, choose: &Chooser<'_>) -> Option<String> {
     let dir = root.open_dir(parent).ok()?;
     let names = dir.names().ok()?;
     let names: Vec<&str> = names.iter().filter_map(|name| name.to_str()).collect();
-    let close = nearest(wrong, names.get(..NAMES_MAX).unwrap_or(&names))?;
+    let close = nearest_name(wrong, names.get(..NAMES_MAX).unwrap_or(&names))?;
     let similar: PathBuf = std::iter::once(Component::Normal(close.as_ref()))
         .chain(rest)
         .collect();

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::cache::inputs::SourceInputs;
-use crate::context::choose_by;
 use crate::context::digest::{DigestRules, digest};
 use crate::context::dockerignore::Ignore;
 use crate::context::select::{SelectError, clean, select};
+use crate::context::{BuildContext, choose_by};
 use crate::dockerfile::Span;
 use crate::fs::{Choice, Metadata, PathError, Root, base_name};
 use crate::image::Digest;
@@ -27,9 +27,10 @@ use super::workshop::Workshop;
 pub(super) struct Origin<'a> {
     pub(super) root: &'a Root,
     choose: &'a dyn Fn(&Path, &Metadata) -> Choice,
-    /// Whether this is the build context: owners are not taken over, and what is left out may be
-    /// left out by an ignore file.
+    /// Whether this is a build context: owners are not taken over.
     pub(super) is_context: bool,
+    /// That context, whose ignore file may have left something out.
+    context: Option<&'a BuildContext>,
 }
 
 /// What `--exclude` leaves out.
@@ -45,13 +46,8 @@ impl Workshop {
     ) -> Result<T> {
         let everything = |_: &Path, _: &Metadata| Choice::Take;
         let view = match source {
-            FileSource::Context => {
-                return work(&Origin {
-                    root: self.context.root(),
-                    choose: &|path, metadata| self.context.choose(path, metadata),
-                    is_context: true,
-                });
-            }
+            FileSource::Context => return with_context_files(&self.context, work),
+            FileSource::Directory(named) => return with_context_files(&named.context, work),
             FileSource::Stage(index) => built[index].view(self)?,
             FileSource::Image(image) => self.view_layers(&image.layers)?,
         };
@@ -59,6 +55,7 @@ impl Workshop {
             root: view.root(),
             choose: &everything,
             is_context: false,
+            context: None,
         })
     }
 
@@ -70,21 +67,20 @@ impl Workshop {
         span: Span,
     ) -> Result<Vec<PathBuf>, LocatedError> {
         select(origin.root, pattern, origin.choose).map_err(|error| {
-            let hint = match &error {
-                SelectError::LeftOut(path) if origin.is_context => self.context.why_ignored(path),
-                SelectError::NotFound(path) if origin.is_context => {
+            let hint = match (&error, origin.context) {
+                (SelectError::LeftOut(path), Some(context)) => context.why_ignored(path),
+                (SelectError::NotFound(path), Some(context)) => {
                     let similar = similar_file(origin.root, path, origin.choose);
-                    let root = origin.root.outside_path(path);
+                    let root = context.root().outside_path(path);
                     Some(format!("there is no `{}`{similar}", root.display()))
                 }
-                SelectError::NotFound(path) => {
+                (SelectError::NotFound(path), None) => {
                     let similar = similar_file(origin.root, path, origin.choose);
                     (!similar.is_empty())
                         .then(|| format!("there is no `{}`{similar}", path.display()))
                 }
-                SelectError::LeftOut(_) | SelectError::BadPattern { .. } | SelectError::Path(_) => {
-                    None
-                }
+                (SelectError::LeftOut(_), None)
+                | (SelectError::BadPattern { .. } | SelectError::Path(_), _) => None,
             };
             let error = self
                 .text
@@ -169,6 +165,19 @@ impl Workshop {
             Ok(SourceInputs::Content { name, digest })
         })
     }
+}
+
+/// Hands the files of a build context to `work`.
+fn with_context_files<T>(
+    context: &BuildContext,
+    work: impl FnOnce(&Origin<'_>) -> Result<T>,
+) -> Result<T> {
+    work(&Origin {
+        root: context.root(),
+        choose: &|path, metadata| context.choose(path, metadata),
+        is_context: true,
+        context: Some(context),
+    })
 }
 
 impl Origin<'_> {

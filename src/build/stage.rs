@@ -291,7 +291,7 @@ impl<'a> StageBuilder<'a> {
         let mut made_of = vec![self.state.clone()];
         for source in work.elsewhere() {
             made_of.push(match source {
-                FileSource::Context => continue,
+                FileSource::Context | FileSource::Directory(_) => continue,
                 FileSource::Stage(index) => self.built[index].state.clone(),
                 FileSource::Image(image) => match &self.workshop.caching {
                     Some(caching) => FilesState::Known(caching.key_of_image(image)),

@@ -21,7 +21,7 @@ use crate::snapshot::change::Excluded;
 use super::BuildOptions;
 use super::action::{Action, Work};
 use super::base::BaseImage;
-use super::layers::{LayerContent, PendingLayer, StageLayer, StoredLayer};
+use super::layers::{LayerContent, LayerOrigin, PendingLayer, StageLayer, StoredLayer};
 use super::mount_carrier::CarriedMounts;
 use super::state::FilesState;
 
@@ -163,13 +163,13 @@ impl StepCaching {
     pub(super) fn layer_of(&self, found: &FoundLayer) -> StageLayer {
         let entry = &found.entry;
         let origin = match &found.place {
-            LayerPlace::Registry(origin) => Some(origin.clone()),
+            LayerPlace::Registry(origin) => LayerOrigin::Registry(origin.clone()),
             LayerPlace::Here { blob, .. } => {
                 if let Some(path) = blob.path() {
                     let guard = Arc::clone(blob) as _;
                     self.blobs.lend(&entry.layer.digest, path, guard);
                 }
-                None
+                LayerOrigin::Cache
             }
         };
         StageLayer {

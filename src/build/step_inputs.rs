@@ -59,6 +59,9 @@ impl Work {
         if run.network == NetworkMode::None {
             options.insert("network".to_owned(), "none".to_owned());
         }
+        if let Some(hostname) = &run.hostname {
+            options.insert("hostname".to_owned(), hostname.clone());
+        }
         let mounts = run.mounts.iter().map(|mount| mount_inputs(mount, sources));
         Ok(RunInputs {
             parent,
@@ -73,15 +76,18 @@ impl Work {
     }
 }
 
-/// Returns what counts of a mount: all that was asked for, and the files of a bind mount; neither the value of a secret,
-/// nor what is in a cache.
+/// Returns what counts of a mount: all that was asked for, the files of a bind mount, and those that a cache starts with;
+/// neither the value of a secret, nor what is in a cache by now.
 fn mount_inputs(mount: &MountAction, sources: &dyn Sources) -> Result<MountInputs> {
     Ok(match mount {
         MountAction::Bind(bind) => MountInputs {
             files: Some(sources.of_bind(bind)?),
             ..options("bind", bind_options(bind))
         },
-        MountAction::Cache(cache) => options("cache", cache_options(cache)),
+        MountAction::Cache(cache) => MountInputs {
+            files: start_inputs(cache, sources)?,
+            ..options("cache", cache_options(cache))
+        },
         MountAction::Tmpfs {
             target,
             size,
@@ -133,6 +139,20 @@ fn cache_options(cache: &CacheMount) -> Vec<(&'static str, String)> {
         options.push(("source", start.source.clone()));
     }
     options
+}
+
+/// Returns the files that a new cache starts with. They are seen as a bind mount would show them.
+fn start_inputs(cache: &CacheMount, sources: &dyn Sources) -> Result<Option<SourceInputs>> {
+    let Some(start) = &cache.start else {
+        return Ok(None);
+    };
+    let shown = BindMount {
+        target: cache.target.clone(),
+        from: start.from.clone(),
+        source: start.source.clone(),
+        read_only: true,
+    };
+    sources.of_bind(&shown).map(Some)
 }
 
 fn secret_options(secret: &SecretMount) -> Vec<(&'static str, String)> {

@@ -12,7 +12,7 @@ use crate::dockerfile;
 use crate::image::{Platform, Reference};
 
 use super::DockerfileText;
-use super::build::FILE_BYTES_MAX;
+use super::input::DOCKERFILE_BYTES_MAX;
 use super::named_images::{NamedImage, named_images};
 
 /// Images that are pulled at the same time: while one waits for its registry or the disk, others go on.
@@ -102,7 +102,7 @@ fn wanted(options: &WarmOptions) -> Result<BTreeSet<NamedImage>> {
 fn images_of_file(path: &std::path::Path, options: &WarmOptions) -> Result<BTreeSet<NamedImage>> {
     let failed = || format!("cannot read the Dockerfile `{}`", path.display());
     let size = std::fs::metadata(path).with_context(failed)?.len();
-    if size > FILE_BYTES_MAX {
+    if size > DOCKERFILE_BYTES_MAX {
         bail!("`{}` is larger than 16 MiB", path.display());
     }
     let bytes = std::fs::read(path).with_context(failed)?;

@@ -16,9 +16,9 @@
 //! | variables of the command's environment, each by name[^3] | | ✓ | | | |
 //! | working directory | | ✓ | in the destination | in the destination | in the path |
 //! | user, as the config names it[^4] | | ✓ | | | ✓ |
-//! | options of the instruction (`--network`, `--security`, `--link`, `--parents`) | | ✓ | ✓ | ✓ | |
+//! | options of the instruction (`--network`, `--security`, `--link`, `--parents`), host name that was asked for | | ✓ | ✓ | ✓ | |
 //! | mounts in their order: kind and options[^5] | | ✓ | | | |
-//! | files of bind mounts | | as a source | | | |
+//! | files of bind mounts, and those that cache mounts start with | | as a source | | | |
 //! | destination, absolute | | | ✓ | ✓ | ✓ |
 //! | `--chown` and `--chmod`, expanded | | | ✓ | ✓ | |
 //! | whether archives are unpacked | | | | ✓ | |

@@ -1,9 +1,10 @@
 //! What the program takes from its environment: the only place that reads it.
 
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Returns the value of a variable; `None` where it is unset, empty or not text.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -24,6 +25,17 @@ pub(super) fn secret_variable(name: &str) -> Option<Vec<u8>> {
 /// Says whether any variable's name begins with `prefix`.
 pub(super) fn has_variable_like(prefix: &str) -> bool {
     std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+}
+
+/// Reads all of standard input as text, and fails if it has more bytes than `limit`.
+pub(super) fn standard_input(limit: u64) -> Result<String> {
+    let mut bytes = Vec::new();
+    let input = std::io::stdin().lock();
+    input.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        bail!("it is larger than {limit} bytes");
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Returns the directory that relative paths start from.

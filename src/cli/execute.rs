@@ -12,7 +12,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{self, BaseImages, BuildInput, DockerfileText, Halt, Tools};
+use crate::build::{self, BaseImages, BuildInput, BuildOptions, DockerfileText, Halt, Tools};
 use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
@@ -24,7 +24,7 @@ use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
 use super::step_cache_options::StepCacheOptions;
-use super::{debug, environment, lint, log, options, upkeep};
+use super::{debug, dry_run, environment, lint, log, options, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -241,7 +241,7 @@ async fn build_and_deliver(
     };
     let images = Arc::new(BaseImages::new(
         Arc::new(cache),
-        options.cache.keeps_unpacked,
+        options.cache.keeps_unpacked && !options.is_dry_run,
         Arc::clone(&store),
         sandbox.clone(),
         halt.clone(),
@@ -254,6 +254,9 @@ async fn build_and_deliver(
         halt,
         progress,
     };
+    if options.is_dry_run {
+        return print_plan(input, &options.build, tools, style).await;
+    }
     let delivered = async {
         let image = build::build(input, &options.build, tools).await?;
         style.print(Level::Info, &format!("built {}", image.digest()));
@@ -264,6 +267,24 @@ async fn build_and_deliver(
     // Also after a failure: the next try need not pull the base image again.
     images.finish_keeping().await;
     delivered
+}
+
+/// Prints what a build would do.
+async fn print_plan(
+    input: BuildInput,
+    options: &BuildOptions,
+    tools: Tools,
+    style: LogStyle,
+) -> Result<()> {
+    let isolation = tools.sandbox.description();
+    let preview = build::preview(input, options, tools).await?;
+    let lines = dry_run::lines(&preview.stages, &preview.pulls, &isolation);
+    print_line(&lines.join("\n"))?;
+    if let Some(refusal) = preview.refusal {
+        let text = format!("warning: the build would fail here: {refusal:#}");
+        style.print(Level::Warning, &text);
+    }
+    Ok(())
 }
 
 fn show_receipt(receipt: &Receipt) -> String {

@@ -84,7 +84,7 @@ pub(super) enum DebugCommand {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputFlags {
-    /// Dockerfile, relative to the current directory or else to the context
+    /// Dockerfile, relative to the current directory or else to the context; - for standard input
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(super) dockerfile: String,
     /// Build context: a directory, or dir://DIRECTORY
@@ -93,6 +93,9 @@ pub(super) struct InputFlags {
     /// Directory inside the context that is used as the context
     #[arg(long, value_name = "DIR", default_value = "")]
     pub(super) context_sub_path: String,
+    /// What stands in for an image or a stage of the Dockerfile, as NAME=DIR, NAME=docker-image://IMAGE or NAME=oci-layout://DIR[:TAG][@DIGEST]; repeatable
+    #[arg(long, value_name = "NAME=CONTEXT")]
+    pub(super) build_context: Vec<String>,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(super) build_arg: Vec<String>,
@@ -127,6 +130,9 @@ pub(super) struct OutputFlags {
     /// Reference to push the image to; repeatable
     #[arg(short = 'd', long, value_name = "REFERENCE")]
     pub(super) destination: Vec<String>,
+    /// Print what a build would do: no step is executed, no layer pulled, nothing pushed
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) dryrun: bool,
     /// Build without pushing
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(super) no_push: bool,
@@ -307,12 +313,10 @@ pub(super) enum LogFormat {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(super) const NOT_YET_SUPPORTED: [&str; 11] = [
+pub(super) const NOT_YET_SUPPORTED: [&str; 9] = [
     "annotation",
     "bucket",
-    "build-context",
     "credential-helpers",
-    "dryrun",
     "git",
     "image-download-retry",
     "image-fs-extract-retry",

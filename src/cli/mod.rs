@@ -3,7 +3,9 @@
 //! The only room that prints, and that reads arguments or the environment.
 
 mod cache_options;
+mod context_options;
 pub mod debug;
+mod dry_run;
 mod environment;
 mod execute;
 mod flags;

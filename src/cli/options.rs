@@ -5,13 +5,14 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::build::BuildOptions;
+use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource};
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
+use super::context_options::named_contexts;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
@@ -27,6 +28,8 @@ pub(super) struct ExecutorOptions {
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
     pub(super) sandbox: EnterOptions,
+    /// Whether only the plan is printed.
+    pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
 }
@@ -49,7 +52,10 @@ impl ExecutorOptions {
             registry: registry_options(&flags.registry, &current_dir)?,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
-            checks_push_permission: delivery.push && !flags.output.skip_push_permission_check,
+            is_dry_run: flags.output.dryrun,
+            checks_push_permission: delivery.push
+                && !flags.output.dryrun
+                && !flags.output.skip_push_permission_check,
             delivery,
         })
     }
@@ -58,13 +64,11 @@ impl ExecutorOptions {
 pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
     let context = context_dir(&flags.input)?;
-    if let Some((scheme, _)) = flags.input.dockerfile.split_once("://") {
-        bail!("not yet supported: a Dockerfile from {scheme}://");
-    }
     Ok(BuildOptions {
         context: absolute(&context, current_dir),
         left_out: Vec::new(),
-        dockerfile: PathBuf::from(&flags.input.dockerfile),
+        dockerfile: dockerfile_source(&flags.input.dockerfile)?,
+        named_contexts: named_contexts(&flags.input.build_context, current_dir)?,
         current_dir: current_dir.to_path_buf(),
         build_args: build_args(&flags.input.build_arg),
         check_is_error: flags.input.check_error,
@@ -94,6 +98,19 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
             Some(FormatName::Oci) | None => ImageFormat::Oci,
         },
     })
+}
+
+/// Finds out where the Dockerfile comes from; `-` is read now.
+fn dockerfile_source(text: &str) -> Result<DockerfileSource> {
+    if text == "-" {
+        let content = environment::standard_input(DOCKERFILE_BYTES_MAX)
+            .context("cannot read the Dockerfile from standard input")?;
+        return Ok(DockerfileSource::Text(content));
+    }
+    if let Some((scheme, _)) = text.split_once("://") {
+        bail!("not yet supported: a Dockerfile from {scheme}://");
+    }
+    Ok(DockerfileSource::Path(PathBuf::from(text)))
 }
 
 /// Returns the directory of the context. Other sources of contexts are refused by name.
@@ -160,7 +177,7 @@ pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
 fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
     let output = &flags.output;
     let push = !no_push(output.no_push)?;
-    if push && output.destination.is_empty() {
+    if push && !output.dryrun && output.destination.is_empty() {
         bail!("you must provide --destination, or use --no-push");
     }
     let parse = |text: &String| {
@@ -189,8 +206,8 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
         name_with_digest_file: path(&output.image_name_with_digest_file),
         name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
     };
-    let names_destinations =
-        options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some();
+    let names_destinations = !output.dryrun
+        && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
     if names_destinations && options.destinations.is_empty() {
         bail!("a file with image names needs a --destination");
     }
@@ -214,12 +231,16 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
         path.map(|path| absolute(path, current_dir))
     };
+    let context = absolute(&context_dir(&flags.input)?, current_dir);
+    let named = named_contexts(&flags.input.build_context, current_dir)?;
     Ok(EnterOptions {
         isolation: place.isolation.parse::<Isolation>()?,
         storage: place.storage.parse::<StorageChoice>()?,
         state_dir: given(&place.state_dir),
         state_dir_candidates: environment::state_dir_candidates(current_dir),
-        avoided: vec![absolute(&context_dir(&flags.input)?, current_dir)],
+        avoided: std::iter::once(context)
+            .chain(named.directories().cloned())
+            .collect(),
         tool_dir: given(&place.kaniko_dir).unwrap_or_else(|| PathBuf::from(TOOL_DIR)),
         ignored: ignored_paths(&place.ignore_path)?,
         kept: Vec::new(),

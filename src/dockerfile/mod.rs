@@ -47,7 +47,7 @@ pub use keyword::Keyword;
 pub use mount::{Mount, MountError, MountRequest, Owner, Sharing, parse_size};
 pub use span::Span;
 pub use stage::{Stage, StageError};
-pub use suggest::nearest;
+pub use suggest::nearest as nearest_name;
 pub use words::{ExpandError, Expander, Fault, Lookup};
 
 /// A whole Dockerfile.

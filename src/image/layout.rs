@@ -126,6 +126,11 @@ impl Layout {
         &self.index
     }
 
+    /// Returns the name of something that an index lists. `None` where it has none.
+    pub fn name_of(listed: &Descriptor) -> Option<&str> {
+        ref_name(&listed.annotations).map(String::as_str)
+    }
+
     /// Returns where the blob is, or would be.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         let algorithm_dir = self.dir.join("blobs").join(digest.algorithm().name());

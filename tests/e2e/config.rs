@@ -99,6 +99,111 @@ CMD run $GREETING"#;
 }
 
 #[test]
+fn the_history_is_buildkits_field_for_field() {
+    let site = Site::busybox();
+    let context = Context::new(
+        "FROM scratch\nARG A=1 B\nENV C=\"$A x\"\nLABEL l=\"q\\\"\" m=n\nEXPOSE 90 53/UDP 70-71\n\
+         COPY --chown=1:2 --chmod=640 a* b /d/\nADD --unpack=false b /b\nCOPY <<END /$A/\nx\nEND\n\
+         WORKDIR w\nWORKDIR /\nUSER 1\nVOLUME /v\nSTOPSIGNAL 9\nSHELL [\"/s\", \"-c\"]\n\
+         HEALTHCHECK --interval=1m30s --start-period=100ms CMD x y\nMAINTAINER m\nONBUILD RUN x\nCMD a \"b\"\nENTRYPOINT [\"e\"]\n",
+    )
+    .file("a1", "")
+    .file("b", "");
+    site.executor(Who::User, &context)
+        .env("SOURCE_DATE_EPOCH", "86400")
+        .run()
+        .assert_success();
+    let image = check_image(&site.registry, site::APP, &BaseImage::scratch());
+    let entry = |text: &str, has_layer: bool| {
+        let mut entry = json!({
+            "created": "1970-01-02T00:00:00Z",
+            "created_by": text,
+            "comment": "buildkit.dockerfile.v0",
+        });
+        if !has_layer {
+            entry["empty_layer"] = json!(true);
+        }
+        entry
+    };
+    let expected = [
+        entry("ARG A=1 B", false),
+        entry("ENV C=1 x", false),
+        entry("LABEL l=q\" m=n", false),
+        entry("EXPOSE [53/udp 70/tcp 71/tcp 90/tcp]", false),
+        entry("COPY --chown=1:2 --chmod=640 a* b /d/ # buildkit", true),
+        entry("ADD b /b # buildkit", true),
+        entry("COPY <<END /1/ # buildkit", true),
+        entry("WORKDIR /w", true),
+        entry("WORKDIR /", false),
+        entry("USER 1", false),
+        entry("VOLUME [/v]", false),
+        entry("STOPSIGNAL 9", false),
+        entry("SHELL [/s -c]", false),
+        entry(
+            "HEALTHCHECK {Test:[CMD-SHELL x y] Interval:1m30s Timeout:0s StartPeriod:100ms StartInterval:0s Retries:0}",
+            false,
+        ),
+        entry("MAINTAINER m", false),
+        entry("CMD [\"/s\" \"-c\" \"a \\\"b\\\"\"]", false),
+        entry("ENTRYPOINT [\"e\"]", false),
+    ];
+    assert_eq!(image.config["history"], json!(expected));
+    let config = json!({
+        "ArgsEscaped": true,
+        "Cmd": ["/s", "-c", "a \"b\""],
+        "Entrypoint": ["e"],
+        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "C=1 x"],
+        "ExposedPorts": { "53/udp": {}, "70/tcp": {}, "71/tcp": {}, "90/tcp": {} },
+        "Healthcheck": { "Test": ["CMD-SHELL", "x y"], "Interval": 90_000_000_000_u64, "StartPeriod": 100_000_000 },
+        "Labels": { "l": "q\"", "m": "n" },
+        "OnBuild": ["RUN x"],
+        "Shell": ["/s", "-c"],
+        "StopSignal": "9",
+        "User": "1",
+        "Volumes": { "/v": {} },
+        "WorkingDir": "/",
+    });
+    assert_eq!(image.config["config"], config);
+    assert_eq!(image.config["author"], "m");
+    assert_eq!(image.config["created"], "1970-01-02T00:00:00Z");
+    let fields: Vec<&String> = image
+        .config
+        .as_object()
+        .expect("an object")
+        .keys()
+        .collect();
+    let expected = [
+        "architecture",
+        "author",
+        "config",
+        "created",
+        "history",
+        "os",
+        "rootfs",
+    ];
+    assert_eq!(fields, expected);
+}
+
+#[test]
+fn annotations_of_the_base_are_its_own() {
+    let site = Site::busybox();
+    let mut manifest = site.registry.manifest("base/busybox", "1");
+    manifest["mediaType"] = json!("application/vnd.oci.image.manifest.v1+json");
+    manifest["annotations"] = json!({ "org.example.of": "the base" });
+    site.registry
+        .put_manifest("base/busybox", "annotated", &manifest);
+    let base = BaseImage::in_registry(&site.registry, "base/busybox:annotated");
+    let context = Context::new(format!("FROM {base}\nENV A=b\n"));
+    site.executor(Who::User, &context).run().assert_success();
+    let image = check_image(&site.registry, site::APP, &base);
+    assert!(
+        image.manifest["annotations"].is_null(),
+        "{}",
+        image.manifest
+    );
+}
+
+#[test]
 fn steps_with_files_make_a_layer_each_and_metadata_makes_none() {
     let site = Site::busybox();
     let context = site

@@ -11,14 +11,18 @@
 mod support;
 
 mod add;
+mod arguments;
 mod bad_input;
 mod base_cache;
 mod bases;
 mod caching;
 mod config;
+mod contexts;
 mod copy;
 mod delivery;
+mod dockerfile_places;
 mod dockerignore;
+mod dry_run;
 mod file_zoo;
 mod harness;
 mod hostile;
@@ -29,4 +33,5 @@ mod mounts;
 mod oracle;
 mod reproducible;
 mod run;
+mod stages;
 mod warmer;

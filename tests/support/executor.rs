@@ -12,7 +12,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub(crate) struct Executor {
     /// What the call reads, kept until its end.
     contexts: Vec<Rc<TestDir>>,
     one_core: bool,
+    /// What it reads on standard input.
+    input: Option<fs::File>,
     timeout: Duration,
 }
 
@@ -54,6 +56,7 @@ impl Executor {
             env: Vec::new(),
             contexts: Vec::new(),
             one_core: false,
+            input: None,
             timeout: TIMEOUT,
         }
     }
@@ -71,17 +74,34 @@ impl Executor {
 
     /// `--context`, and `--dockerfile` with the Dockerfile in it. The context is given to the account, as a CI job
     /// owns its checkout.
-    pub(crate) fn context(mut self, context: &Context) -> Self {
+    pub(crate) fn context(self, context: &Context) -> Self {
+        let dockerfile = context.path().join("Dockerfile");
+        self.context_alone(context)
+            .arg("--dockerfile")
+            .arg(dockerfile)
+    }
+
+    /// `--context` without `--dockerfile`.
+    pub(crate) fn context_alone(mut self, context: &Context) -> Self {
+        self.own(context);
+        self.arg("--context").arg(context.path())
+    }
+
+    /// `--build-context`, with a directory that is given to the account too.
+    pub(crate) fn named_context(mut self, name: &str, context: &Context) -> Self {
+        self.own(context);
+        self.arg(format!(
+            "--build-context={name}={}",
+            context.path().display()
+        ))
+    }
+
+    fn own(&mut self, context: &Context) {
         self.contexts.push(context.keep());
         for entry in walkdir::WalkDir::new(context.path()) {
             let entry = entry.expect("walk the context");
             lchown(entry.path(), Some(self.account.uid), Some(self.account.gid)).expect("give it");
         }
-        let dockerfile = context.path().join("Dockerfile");
-        self.arg("--context")
-            .arg(context.path())
-            .arg("--dockerfile")
-            .arg(dockerfile)
     }
 
     pub(crate) fn destination(self, reference: &str) -> Self {
@@ -106,6 +126,14 @@ impl Executor {
         let path = self.dir.join("executor");
         fs::remove_file(&path).expect("remove the usual program");
         install(built, &path);
+        self
+    }
+
+    /// Gives it a text on standard input.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        let path = self.dir.join("input");
+        fs::write(&path, text).expect("write the input");
+        self.input = Some(fs::File::open(path).expect("open the input"));
         self
     }
 
@@ -174,7 +202,8 @@ impl Executor {
             // Also drops root's supplementary groups, as `uid` does for a process that is root.
             command.gid(self.account.gid).uid(self.account.uid);
         }
-        let running = Running::start("executor", command, self.timeout);
+        let input = self.input.map_or_else(Stdio::null, Stdio::from);
+        let running = Running::start_with_input("executor", command, input, self.timeout);
         RunningBuild {
             running,
             _contexts: self.contexts,

@@ -40,9 +40,19 @@ pub(crate) struct Ended {
 
 impl Running {
     /// Starts `command`; `name` is what the user would call the program.
-    pub(crate) fn start(name: &str, mut command: Command, timeout: Duration) -> Self {
+    pub(crate) fn start(name: &str, command: Command, timeout: Duration) -> Self {
+        Self::start_with_input(name, command, Stdio::null(), timeout)
+    }
+
+    /// As `start`, with something to read on standard input.
+    pub(crate) fn start_with_input(
+        name: &str,
+        mut command: Command,
+        input: Stdio,
+        timeout: Duration,
+    ) -> Self {
         command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);

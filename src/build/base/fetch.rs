@@ -18,6 +18,7 @@ use super::BaseImages;
 impl BaseImages {
     /// Fetches the blob of a layer, unless it is here.
     pub(super) async fn fetch_blob(&self, layer: &StoredLayer) -> Result<()> {
+        self.borrow(layer).await?;
         if self.blobs.contains(&layer.descriptor.digest) {
             return Ok(());
         }
@@ -39,6 +40,7 @@ impl BaseImages {
         layer: &StoredLayer,
         dir: LayerDir,
     ) -> Result<UnpackedLayer> {
+        self.borrow(layer).await?;
         let start = Instant::now();
         let failed = || format!("cannot unpack layer {}", layer.name());
         let digest = &layer.descriptor.digest;
@@ -69,7 +71,7 @@ impl BaseImages {
 
     /// Asks the registry for a layer.
     async fn open_remote(&self, layer: &StoredLayer) -> Result<impl Read + Send + use<>> {
-        let Some(origin) = &layer.origin else {
+        let Some(origin) = layer.origin.repository() else {
             bail!("it is neither here nor in a registry");
         };
         let registries = &self.cache.registries;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use crate::context::BuildContext;
 use crate::context::select::clean;
 use crate::dockerfile::Span;
 use crate::fs::Root;
 use crate::sandbox::{FileTree, Shown};
 
+use super::super::context_files::ContextFiles;
 use super::super::files::StageView;
 use super::super::mount_action::BindMount;
 use super::super::plan::FileSource;
@@ -41,10 +43,12 @@ impl StageBuilder<'_> {
         let path = clean(Path::new(path));
         let view = match from {
             FileSource::Context => {
-                let files = &workshop.context_files;
-                let tree = files.find(&workshop.context, workshop.sandbox(), &path)?;
-                let tree = tree.ok_or_else(|| self.no_context_file(&path, span))?;
-                return Ok((tree, None));
+                let (files, context) = (&workshop.context_files, &workshop.context);
+                return Ok((self.context_tree(files, context, &path, span)?, None));
+            }
+            FileSource::Directory(named) => {
+                let (files, context) = (&named.files, &named.context);
+                return Ok((self.context_tree(files, context, &path, span)?, None));
             }
             FileSource::Stage(index) => self.built[index].view(workshop)?,
             FileSource::Image(image) => workshop.view_layers(&image.layers)?,
@@ -55,8 +59,19 @@ impl StageBuilder<'_> {
         Ok((tree, Some(view)))
     }
 
-    fn no_context_file(&self, path: &Path, span: Span) -> anyhow::Error {
-        let context = &self.workshop.context;
+    /// Finds `path` in a build context.
+    fn context_tree(
+        &self,
+        files: &ContextFiles,
+        context: &BuildContext,
+        path: &Path,
+        span: Span,
+    ) -> Result<FileTree> {
+        let tree = files.find(context, self.workshop.sandbox(), path)?;
+        tree.ok_or_else(|| self.no_context_file(context, path, span))
+    }
+
+    fn no_context_file(&self, context: &BuildContext, path: &Path, span: Span) -> anyhow::Error {
         let hint = context.why_ignored(path).unwrap_or_else(|| {
             let outside = context.root().outside_path(path);
             format!("there is no `{}`", outside.display())

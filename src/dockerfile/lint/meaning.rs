@@ -32,10 +32,13 @@ pub(super) fn check(
         let base = name.as_ref().ok();
         let base = base.and_then(|name| names.get(name.to_lowercase().as_str()).copied());
         names.extend(stage.name().map(|name| (name, index)));
+        let image = facts.bases.get(&index);
         if !facts.is_built(index) {
+            // What stands in for the stage is all that others find of it.
+            let stand_in = image.map(|image| State::start(None, "", Some(image)));
+            ends.extend(stand_in.map(|state| (index, state)));
             continue;
         }
-        let image = facts.bases.get(&index);
         let parent = base.and_then(|base| ends.get(&base));
         let mut walk = Walk {
             file,
@@ -46,7 +49,7 @@ pub(super) fn check(
             state: State::start(parent, &name.unwrap_or_default(), image),
             once: BTreeMap::new(),
         };
-        let triggers = triggers(file, base, image);
+        let triggers = triggers(file, base, facts, image);
         walk.muted_steps(&triggers)?;
         for statement in &stage.statements {
             walk.step(statement)?;
@@ -84,11 +87,18 @@ impl State {
 
 /// Returns what the base asks a stage to begin with. A trigger that cannot be read fails where it is
 /// run.
-fn triggers(file: &Dockerfile, base: Option<usize>, facts: Option<&BaseFacts>) -> Vec<Statement> {
-    if let Some(facts) = facts {
-        return facts.triggers.clone();
+fn triggers(
+    file: &Dockerfile,
+    base: Option<usize>,
+    facts: &Facts<'_>,
+    image: Option<&BaseFacts>,
+) -> Vec<Statement> {
+    if let Some(image) = image {
+        return image.triggers.clone();
     }
-    let statements = base.map(|base| file.stages[base].statements.as_slice());
+    let statements = base
+        .filter(|base| facts.is_built(*base))
+        .map(|base| file.stages[base].statements.as_slice());
     let texts = statements.unwrap_or_default().iter();
     let texts = texts.filter_map(|statement| {
         let Instruction::Onbuild(onbuild) = &statement.instruction else {

@@ -8,6 +8,7 @@ fn lookup(name: &str) -> Option<String> {
         "PATHS" => "/usr/local/lib",
         "FILE" => "archive.tar.gz",
         "STARS" => "a*b*c",
+        "MARKS" => "a?b\\}/c",
         "DOLLAR" => "$1",
         "grün" => "green",
         "12" => "twelve",
@@ -86,6 +87,9 @@ fn patterns_cut_from_the_front_and_the_end() {
         ("${PATHS#/${NONE:-usr}}", "/local/lib"),
         ("${FILE%%a*}", ""),
         ("${FILE%a*}", "archive.t"),
+        ("${NONE:-/a/b}", "/a/b"),
+        ("${MARKS#a\\?}", "b\\}/c"),
+        ("${MARKS%\\\\\\}/c}", "a?b"),
     ] {
         assert_eq!(word(text), expected, "{text}");
     }
@@ -105,6 +109,10 @@ fn patterns_replace_the_first_match_or_all() {
         ("${FOO//x/y}", "foo"),
         ("${FOO/o/$BAR}", "fbar bazo"),
         ("${NONE/o/x}", ""),
+        ("${NONE//o/x}", ""),
+        ("${MARKS/\\?/!}", "a!b\\}/c"),
+        ("${MARKS/\\}/!}", "a?b\\!/c"),
+        ("${FILE/[a-z]/x}", "archive.tar.gz"),
     ] {
         assert_eq!(word(text), expected, "{text}");
     }
@@ -141,6 +149,15 @@ fn names_end_where_bash_ends_them() {
         ("$@x", "x"),
         ("$$", ""),
         ("$-", ""),
+        ("$*x", "x"),
+        ("$#x", "x"),
+        ("$?x", "x"),
+        ("$!x", "x"),
+        ("$0x", "x"),
+        ("$01x", "x"),
+        ("${@}${*}x", "x"),
+        ("$_x y", " y"),
+        ("$%", "$%"),
         ("$", "$"),
         ("$ x", "$ x"),
         ("$(x)", "$(x)"),

@@ -7,33 +7,33 @@ const CHANGING: [&str; 4] = ["RUN", "COPY", "ADD", "WORKDIR"];
 
 /// A step that a build needed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// The instruction in one line, with single spaces.
-    pub(super) text: String,
-    pub(super) is_hit: bool,
+    pub(crate) text: String,
+    pub(crate) is_hit: bool,
 }
 
 /// The steps that a build needed, in the order of its lines; stages that nothing was needed of are not among them.
-pub(super) fn steps(build: &Build) -> Vec<Step> {
+pub(crate) fn steps(build: &Build) -> Vec<Step> {
     build.stderr().lines().filter_map(step).collect()
 }
 
 /// Fails the test unless the build needed steps, and the cache had all of them.
-pub(super) fn assert_all_cached(build: &Build) {
+pub(crate) fn assert_all_cached(build: &Build) {
     let steps = steps(build);
     let is_cached = !steps.is_empty() && steps.iter().all(|step| step.is_hit);
     assert!(is_cached, "{}", build.report());
 }
 
 /// Fails the test if the cache had any step.
-pub(super) fn assert_none_cached(build: &Build) {
+pub(crate) fn assert_none_cached(build: &Build) {
     let steps = steps(build);
     let is_executed = !steps.is_empty() && steps.iter().all(|step| !step.is_hit);
     assert!(is_executed, "{}", build.report());
 }
 
 /// The warnings of a build.
-pub(super) fn warnings(build: &Build) -> Vec<&str> {
+pub(crate) fn warnings(build: &Build) -> Vec<&str> {
     let lines = build.stderr().lines();
     lines.filter(|line| line.starts_with("warning: ")).collect()
 }
@@ -55,6 +55,6 @@ fn step(line: &str) -> Option<Step> {
 }
 
 /// The text with single spaces.
-pub(super) fn spaced(text: &str) -> String {
+pub(crate) fn spaced(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,10 +1,11 @@
 //! Nothing is built twice, and nothing wrong is taken: the caches of steps, against the real registry server.
 
 mod changes;
+mod contexts;
 mod damaged;
 mod directory;
 mod explained;
-mod log;
+pub(crate) mod log;
 mod mixed;
 mod mounts;
 mod policies;

@@ -1,0 +1,203 @@
+//! Names of `--build-arg` that steer the builder itself, and names that nothing steers (BuildKit, "BuildKit built-in build
+//! args"; Dockerfile reference, "Predefined ARGs").
+//!
+//! Each either works, or is refused or mentioned by name.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+
+use crate::dockerfile::{Dockerfile, Instruction, Statement, nearest_name};
+
+use super::BuildOptions;
+use super::named_contexts::NamedContext;
+use super::plan::Plan;
+use super::scope::{GlobalScope, is_predefined};
+
+/// What the namespace of cache mounts is called.
+const CACHE_NAMESPACE: &str = "BUILDKIT_CACHE_MOUNT_NS";
+/// What the host name of a RUN is called.
+const HOSTNAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
+/// What replaces `# syntax=`.
+const SYNTAX: &str = "BUILDKIT_SYNTAX";
+/// What asks for an index around one image.
+const MULTI_PLATFORM: &str = "BUILDKIT_MULTI_PLATFORM";
+/// What says the latest time in an image.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// Those that change nothing here, and why.
+const WITHOUT_EFFECT: [(&str, &str); 5] = [
+    (
+        "BUILDKIT_BUILD_NAME",
+        "nothing is shown or kept under a build's name",
+    ),
+    (
+        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+        "the build context is a directory, all of which is kept",
+    ),
+    (
+        "BUILDKIT_INLINE_CACHE",
+        "layers are cached by --cache and --cache-dir, not by what an image says of itself",
+    ),
+    ("BUILDKIT_SBOM_SCAN_CONTEXT", "there are no attestations"),
+    ("BUILDKIT_SBOM_SCAN_STAGE", "there are no attestations"),
+];
+
+/// Those with an effect that needs no ARG.
+const WITH_EFFECT: [&str; 6] = [
+    CACHE_NAMESPACE,
+    HOSTNAME,
+    SYNTAX,
+    MULTI_PLATFORM,
+    EPOCH,
+    "BUILDKIT_DOCKERFILE_CHECK",
+];
+
+/// What control arguments ask of each RUN.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct RunControls {
+    /// Parts the cache mounts of one user of a cache from those of another.
+    pub(super) cache_namespace: Option<String>,
+    /// The host name that a command sees.
+    pub(super) hostname: Option<String>,
+}
+
+impl RunControls {
+    pub(super) fn new(global: &GlobalScope) -> Self {
+        Self {
+            cache_namespace: given(global, CACHE_NAMESPACE),
+            hostname: given(global, HOSTNAME),
+        }
+    }
+}
+
+/// Returns the value of a control argument. An empty one is as good as none.
+fn given(global: &GlobalScope, name: &str) -> Option<String> {
+    let value = global.build_arg(name).filter(|value| !value.is_empty());
+    value.map(str::to_owned)
+}
+
+/// Returns which program is to read the Dockerfile: the argument comes before the directive.
+pub(super) fn syntax<'a>(
+    dockerfile: &'a Dockerfile,
+    options: &'a BuildOptions,
+) -> Option<(&'static str, &'a str)> {
+    let argument = options.build_args.get(SYNTAX);
+    if let Some(argument) = argument.filter(|argument| !argument.is_empty()) {
+        return Some(("--build-arg BUILDKIT_SYNTAX=", argument));
+    }
+    let directive = dockerfile.directives.syntax.as_ref()?;
+    Some(("# syntax=", &directive.value))
+}
+
+/// Refuses what is asked for and cannot be done, and returns what is to be said of the others.
+pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<String>> {
+    let given = |name: &str| {
+        let value = options.build_args.get(name);
+        value.filter(|value| !value.is_empty())
+    };
+    if let Some(value) = given(MULTI_PLATFORM) {
+        match value.as_str() {
+            "0" | "f" | "F" | "FALSE" | "false" | "False" => {}
+            _ => bail!("not yet supported: {MULTI_PLATFORM}={value}, an index around one image"),
+        }
+    }
+    let without_effect = WITHOUT_EFFECT.iter();
+    let without_effect = without_effect.filter(|(name, _)| given(name).is_some());
+    let mut notes: Vec<String> = without_effect
+        .map(|(name, why)| format!("--build-arg {name} has no effect: {why}"))
+        .collect();
+    if given(HOSTNAME).is_some() && !has_hostnames {
+        let why = "here RUN sees the machine's own name";
+        notes.push(format!("--build-arg {HOSTNAME} has no effect: {why}"));
+    }
+    Ok(notes)
+}
+
+/// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
+/// `--build-arg`, the environment or a global ARG says it, in this order (BuildKit, "Build
+/// reproducibility"). An empty value is none.
+pub(super) fn source_date_epoch(
+    dockerfile: &Dockerfile,
+    options: &BuildOptions,
+    global: &GlobalScope,
+) -> Result<Option<i64>> {
+    if options.is_reproducible {
+        return Ok(Some(0));
+    }
+    let text = match global.build_arg(EPOCH).or_else(|| global.get(EPOCH)) {
+        None | Some("") => return Ok(None),
+        Some(text) => text,
+    };
+    if let Some(seconds) = text.parse().ok().filter(|seconds| *seconds >= 0) {
+        return Ok(Some(seconds));
+    }
+    // A directory has no time of its own; only git and what is fetched have (BuildKit frontend).
+    if text == "context" {
+        return Ok(None);
+    }
+    match options.named_contexts.find(text, &options.platform) {
+        Some(NamedContext::Directory(_)) => return Ok(None),
+        Some(_) => bail!("not yet supported: {EPOCH}={text}, the time of that named context"),
+        None => {}
+    }
+    if dockerfile.target(Some(text)).is_ok() {
+        bail!("not yet supported: {EPOCH}={text}, the time of what that stage adds");
+    }
+    None.with_context(|| format!("{EPOCH} is `{text}`, expected seconds since 1970-01-01"))
+}
+
+/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without a plan, what
+/// base images ask for is not known.
+pub(super) fn unknown_args(
+    dockerfile: &Dockerfile,
+    plan: Option<&Plan>,
+    options: &BuildOptions,
+) -> Vec<String> {
+    let of_stages = dockerfile.stages.iter();
+    let of_stages = of_stages.flat_map(|stage| &stage.statements);
+    let triggers = plan.iter().flat_map(|plan| plan.stages.values());
+    let triggers = triggers.flat_map(|stage| &stage.steps);
+    let triggers = triggers.map(|step| &step.statement);
+    let in_stages = of_stages.chain(triggers).flat_map(arg_names);
+    let global = dockerfile.meta_args.iter().flat_map(|list| &list.args);
+    let declared: BTreeSet<&str> = in_stages
+        .chain(global.map(|arg| arg.name.as_str()))
+        .collect();
+    let means_something = |name: &str| {
+        let is_control = WITH_EFFECT.contains(&name);
+        let has_none = WITHOUT_EFFECT.iter().any(|(known, _)| *known == name);
+        declared.contains(name) || is_predefined(name) || is_control || has_none
+    };
+    let unknown = options.build_args.keys();
+    let unknown = unknown.filter(|name| !means_something(name));
+    let known: Vec<&str> = declared.iter().copied().chain(WITH_EFFECT).collect();
+    let warning = |name: &String| {
+        let suggestion = nearest_name(name, &known).map(|near| format!(", did you mean `{near}`?"));
+        let suggestion = suggestion.unwrap_or_default();
+        format!("--build-arg {name}: no ARG of the Dockerfile declares it{suggestion}")
+    };
+    unknown.map(warning).collect()
+}
+
+fn arg_names(statement: &Statement) -> Vec<&str> {
+    match &statement.instruction {
+        Instruction::Arg(args) => args.iter().map(|arg| arg.name.as_str()).collect(),
+        Instruction::Add(_)
+        | Instruction::Cmd(_)
+        | Instruction::Copy(_)
+        | Instruction::Entrypoint(_)
+        | Instruction::Env(_)
+        | Instruction::Expose(_)
+        | Instruction::Healthcheck(_)
+        | Instruction::Label(_)
+        | Instruction::Maintainer(_)
+        | Instruction::Onbuild(_)
+        | Instruction::Run(_)
+        | Instruction::Shell(_)
+        | Instruction::Stopsignal(_)
+        | Instruction::User(_)
+        | Instruction::Volume(_)
+        | Instruction::Workdir(_) => Vec::new(),
+    }
+}
