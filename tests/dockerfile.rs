@@ -17,7 +17,11 @@ fn cases(kind: &str) -> Vec<PathBuf> {
         fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut cases: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     cases.sort();
-    assert!(cases.len() >= 40, "{} has lost its cases", folder.display());
+    assert!(
+        cases.len() >= 150,
+        "{} has lost its cases",
+        folder.display()
+    );
     cases
 }
 

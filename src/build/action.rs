@@ -68,11 +68,23 @@ pub(super) struct Transfer {
     pub(super) chmod: Option<String>,
     /// `--exclude`, in order.
     pub(super) exclude: Vec<String>,
+    /// `--parents`
+    pub(super) keeps_parents: bool,
+    /// Whether it is made a layer of its own, without a look at the stage's files: `--link`.
+    pub(super) is_linked: bool,
     /// Whether a file that is an archive is unpacked.
     pub(super) unpacks: bool,
 }
 
 impl Work {
+    /// Says whether its layer is the same on any files.
+    pub(super) fn is_linked(&self) -> bool {
+        match &self.action {
+            Action::Transfer(transfer) => transfer.is_linked,
+            Action::Run(_) | Action::Workdir => false,
+        }
+    }
+
     /// Returns the stages and images that it takes files from, in order.
     pub(super) fn elsewhere(&self) -> Vec<&FileSource> {
         let sources = match &self.action {
@@ -130,6 +142,7 @@ impl Transfer {
     pub(super) fn history(&self) -> String {
         let sources = &self.sources;
         let mut words = vec![self.keyword.to_owned()];
+        words.extend(self.keeps_parents.then(|| "--parents".to_owned()));
         words.extend(self.chown.iter().map(|chown| format!("--chown={chown}")));
         words.extend(self.chmod.iter().map(|chmod| format!("--chmod={chmod}")));
         words.extend(sources.paths.iter().cloned());

@@ -174,7 +174,8 @@ impl BaseImages {
 
     /// Fetches and unpacks the layers that are not here yet, for a stage to start with.
     pub(super) async fn open(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageFiles> {
-        let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        let layers = settled(layers).await?;
+        let layers = layers.iter().collect();
         let files = match self.sandbox.storage() {
             StorageKind::Layers(_) => StageFiles::Layers(self.stack(layers).await?),
             StorageKind::Trees => StageFiles::Tree(Box::new(self.tree(layers).await?)),
@@ -189,7 +190,8 @@ impl BaseImages {
         files: StageFiles,
         layers: &[StageLayer],
     ) -> Result<StageFiles> {
-        let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        let layers = settled(layers).await?;
+        let layers = layers.iter().collect();
         match files {
             StageFiles::Layers(rootfs) => Ok(StageFiles::Layers(self.pile(rootfs, layers).await?)),
             StageFiles::Tree(tree) => {
@@ -201,7 +203,8 @@ impl BaseImages {
 
     /// Fetches and unpacks the layers that are not here yet, to be read.
     pub(super) async fn view(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageView> {
-        let layers = layers.iter().map(stored).collect::<Result<Vec<_>>>()?;
+        let layers = settled(layers).await?;
+        let layers: Vec<_> = layers.iter().collect();
         let view = match self.sandbox.storage() {
             StorageKind::Layers(_) => {
                 let mut rootfs = self.stack(layers).await?;
@@ -254,6 +257,18 @@ fn stored_layers(
             keeping: None,
         })
         .collect()
+}
+
+/// Waits until layers that are being written are among the blobs.
+async fn settled(layers: &[StageLayer]) -> Result<Vec<Arc<StoredLayer>>> {
+    let mut settled = Vec::with_capacity(layers.len());
+    for layer in layers {
+        settled.push(match &layer.content {
+            LayerContent::New(layer) => Arc::new(StoredLayer::written(&*layer.clone().await?)),
+            LayerContent::Stored(_) | LayerContent::Unwritten => Arc::clone(stored(layer)?),
+        });
+    }
+    Ok(settled)
 }
 
 fn stored(layer: &StageLayer) -> Result<&Arc<StoredLayer>> {

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 
+use crate::sandbox::LayerDir;
+
 use super::draft::ImageDraft;
 use super::files::{StageFiles, StageView};
 use super::layers::StageLayer;
@@ -37,15 +39,23 @@ pub(super) struct StageStack {
     parent: Option<Parent>,
     /// `None` as long as nobody has asked for them.
     files: Option<StageFiles>,
-    /// Layers of an image or a cache that go on top of the parent's files, or of `files` where these are there.
-    waiting: Vec<StageLayer>,
+    /// What goes on top of the parent's files, or of `files` where these are there.
+    waiting: Vec<Above>,
+}
+
+/// Something that waits to be put on top of files.
+pub(super) enum Above {
+    /// A layer of an image or a cache, or one that is being written.
+    Layer(StageLayer),
+    /// A directory, in a stack of layers.
+    Dir(LayerDir),
 }
 
 impl StageStack {
     /// Starts from an image; from nothing if there are no layers.
     pub(super) fn of_image(layers: Vec<StageLayer>) -> Self {
         Self {
-            waiting: layers,
+            waiting: layers.into_iter().map(Above::Layer).collect(),
             ..Self::default()
         }
     }
@@ -58,26 +68,29 @@ impl StageStack {
         }
     }
 
-    /// Puts a layer of a cache on top. It is not fetched before somebody needs the files.
-    pub(super) fn push(&mut self, layer: StageLayer) {
-        self.waiting.push(layer);
+    /// Puts something on top. It is not fetched before somebody needs the files.
+    pub(super) fn push(&mut self, above: Above) {
+        self.waiting.push(above);
     }
 
     /// Makes the files available.
     pub(super) fn open(&mut self, workshop: &Workshop) -> Result<&mut StageFiles> {
-        let files = match (self.files.take(), &self.parent) {
-            (Some(files), _) => files,
-            (None, Some(parent)) => parent.start(workshop)?,
-            (None, None) => {
-                let layers = std::mem::take(&mut self.waiting);
-                workshop.open_layers(&layers)?
+        let mut files = match (self.files.take(), &self.parent) {
+            (Some(files), _) => Some(files),
+            (None, Some(parent)) => Some(parent.start(workshop)?),
+            (None, None) => None,
+        };
+        let mut layers = Vec::new();
+        for above in std::mem::take(&mut self.waiting) {
+            match above {
+                Above::Layer(layer) => layers.push(layer),
+                Above::Dir(dir) => {
+                    let below = put_on(files, &std::mem::take(&mut layers), workshop)?;
+                    files = Some(below.with_dir(dir)?);
+                }
             }
-        };
-        let files = match std::mem::take(&mut self.waiting) {
-            waiting if waiting.is_empty() => files,
-            waiting => workshop.apply_layers(files, &waiting)?,
-        };
-        Ok(self.files.insert(files))
+        }
+        Ok(self.files.insert(put_on(files, &layers, workshop)?))
     }
 
     /// Returns the stage whose files these are, if it is not this one.
@@ -85,6 +98,19 @@ impl StageStack {
         let parent = self.parent.as_ref()?;
         let has_none = self.files.is_none() && self.waiting.is_empty();
         has_none.then(|| parent.stage.as_ref())
+    }
+}
+
+/// Puts layers on top of files, if there are any yet.
+fn put_on(
+    files: Option<StageFiles>,
+    layers: &[StageLayer],
+    workshop: &Workshop,
+) -> Result<StageFiles> {
+    match files {
+        None => workshop.open_layers(layers),
+        Some(files) if layers.is_empty() => Ok(files),
+        Some(files) => workshop.apply_layers(files, layers),
     }
 }
 

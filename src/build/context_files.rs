@@ -61,7 +61,7 @@ fn is_left_out(context: &BuildContext, path: &Path, metadata: &Metadata) -> bool
     }
     match context.choose(path, metadata) {
         Choice::Take => false,
-        Choice::Descend => !metadata.is_dir(),
+        Choice::Descend | Choice::Pass => !metadata.is_dir(),
         Choice::Skip => true,
     }
 }

@@ -13,8 +13,9 @@ use crate::fs::{
 
 use super::action::Transfer;
 use super::layers::StageLayer;
+use super::linked::LinkedFiles;
 use super::owner::resolve_owner;
-use super::sources::{Exclusion, Origin, is_capability};
+use super::sources::{Filter, Origin, is_capability};
 use super::stage::StageBuilder;
 
 /// Mode of a file whose content is in the Dockerfile.
@@ -51,18 +52,30 @@ impl StageBuilder<'_> {
     /// Executes a COPY or an ADD.
     pub(super) fn transfer(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
         self.in_step(span, |builder, step| {
-            let target = Target {
-                root: step.root()?,
-                path: &transfer.destination,
-                span,
-            };
-            let looks = builder.looks(transfer, &target)?;
-            let workshop = builder.workshop;
-            workshop.with_origin(builder.built, &transfer.from, |origin| {
-                builder.copy_all(origin, transfer, &target, &looks)
-            })?;
-            builder.write_inline_files(&transfer.sources.files, &target, &looks)
+            builder.transfer_to(step.root()?, transfer, span)
         })
+    }
+
+    /// Executes a COPY or an ADD with `--link`: on no files, as BuildKit's frontend does (`convert_copy.go`), so that no
+    /// link of the stage is followed. The layer is put on top of the stage's files as one of an image would be.
+    pub(super) fn link(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
+        let files = LinkedFiles::new(self.workshop.sandbox())?;
+        self.transfer_to(&files.root, transfer, span)?;
+        Ok(self.put_on_top(files, span))
+    }
+
+    fn transfer_to(&self, root: &Root, transfer: &Transfer, span: Span) -> Result<()> {
+        let target = Target {
+            root,
+            path: &transfer.destination,
+            span,
+        };
+        let looks = self.looks(transfer, &target)?;
+        self.workshop
+            .with_origin(self.built, &transfer.from, |origin| {
+                self.copy_all(origin, transfer, &target, &looks)
+            })?;
+        self.write_inline_files(&transfer.sources.files, &target, &looks)
     }
 
     fn copy_all(
@@ -72,16 +85,13 @@ impl StageBuilder<'_> {
         target: &Target<'_>,
         looks: &Looks,
     ) -> Result<()> {
-        let exclusion = self.workshop.exclusion(&transfer.exclude, target.span)?;
-        for pattern in &transfer.sources.paths {
-            for path in self.workshop.select(origin, pattern, target.span)? {
-                if exclusion.leaves_out_file(origin.root, &path)? {
+        for source in &transfer.sources.paths {
+            let found = self.workshop.find(origin, transfer, source, target.span)?;
+            for path in &found.paths {
+                if transfer.unpacks && self.unpack_archive(origin, path, target, looks)? {
                     continue;
                 }
-                if transfer.unpacks && self.unpack_archive(origin, &path, target, looks)? {
-                    continue;
-                }
-                self.copy_one(origin, &exclusion, &path, target, looks)?;
+                self.copy_one(origin, &found.filter, path, target, looks)?;
             }
         }
         Ok(())
@@ -100,17 +110,10 @@ impl StageBuilder<'_> {
         if let Some(owner) = &owner {
             self.warn(span, &owner.warnings);
         }
-        let mode = transfer.chmod.as_deref().map(|text| {
-            ModeChange::parse(text).ok_or_else(|| {
-                let message = format!(
-                    "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
-                );
-                self.error(span, message)
-            })
-        });
+        let mode = transfer.chmod.as_deref().map(read_chmod).transpose();
         Ok(Looks {
             owner: owner.map(|owner| owner.ids),
-            mode: mode.transpose()?,
+            mode: mode.map_err(|error| self.error(span, error))?,
         })
     }
 
@@ -118,7 +121,7 @@ impl StageBuilder<'_> {
     fn copy_one(
         &self,
         origin: &Origin<'_>,
-        exclusion: &Exclusion,
+        filter: &Filter,
         path: &Path,
         target: &Target<'_>,
         looks: &Looks,
@@ -129,7 +132,7 @@ impl StageBuilder<'_> {
             owner: looks.owner.or(origin.is_context.then_some((0, 0))),
             mode: looks.mode.as_ref(),
             keeps_xattr: origin.keeps_xattr(),
-            choose: &|path, metadata| exclusion.choose(origin, &source, path, metadata),
+            choose: &|path, metadata| filter.choose(origin, &source, path, metadata),
         };
         copy(
             origin.root,
@@ -172,6 +175,15 @@ impl StageBuilder<'_> {
         }
         Ok(())
     }
+}
+
+/// Reads `--chmod`, or says in BuildKit's words what is wrong with it.
+pub(super) fn read_chmod(text: &str) -> Result<ModeChange, String> {
+    ModeChange::parse(text).ok_or_else(|| {
+        format!(
+            "invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777"
+        )
+    })
 }
 
 /// Writes the content of an inline file into the empty directory `dir`, under a name of ours: its own

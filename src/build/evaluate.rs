@@ -16,10 +16,12 @@ use crate::dockerfile::{
 
 use super::action::{Action, RunAction, Transfer, Work};
 use super::control_args::RunControls;
+use super::copy::read_chmod;
 use super::draft::ImageDraft;
 use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
-use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
+use super::owner::has_names;
+use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
 use super::scope::StageScope;
 use super::support::refusal;
 use super::workshop::Workshop;
@@ -135,8 +137,8 @@ impl<'a> Evaluator<'a> {
     fn work(&mut self, instruction: Instruction, step: &PlannedStep) -> Result<Option<Work>> {
         let (created_by, action) = match instruction {
             Instruction::Run(run) => self.run(&run, step)?,
-            Instruction::Copy(copy) => self.copy(copy, &step.source),
-            Instruction::Add(add) => self.add(add, &step.source),
+            Instruction::Copy(copy) => self.copy(copy, step)?,
+            Instruction::Add(add) => self.add(add, step)?,
             Instruction::Workdir(path) => match self.workdir(&path) {
                 Some(work) => work,
                 None => return Ok(None),
@@ -208,32 +210,62 @@ impl<'a> Evaluator<'a> {
         Ok(mounts)
     }
 
-    fn copy(&self, copy: CopyInstruction, from: &FileSource) -> (String, Action) {
+    fn copy(
+        &self,
+        copy: CopyInstruction,
+        step: &PlannedStep,
+    ) -> Result<(String, Action), LocatedError> {
         let transfer = Transfer {
             keyword: "COPY",
             destination: self.destination(&copy.sources.destination),
             sources: copy.sources,
-            from: from.clone(),
-            chown: copy.chown,
-            chmod: copy.chmod,
+            from: step.source.clone(),
+            is_linked: is_linked(copy.link, copy.chmod.as_deref()),
+            chown: copy.chown.filter(|value| is_given(value)),
+            chmod: copy.chmod.filter(|value| is_given(value)),
             exclude: copy.exclude,
+            keeps_parents: copy.parents,
             unpacks: false,
         };
-        (transfer.history(), Action::Transfer(transfer))
+        self.transfer(transfer, step.span)
     }
 
-    fn add(&self, add: AddInstruction, from: &FileSource) -> (String, Action) {
+    fn add(
+        &self,
+        add: AddInstruction,
+        step: &PlannedStep,
+    ) -> Result<(String, Action), LocatedError> {
         let transfer = Transfer {
             keyword: "ADD",
             destination: self.destination(&add.sources.destination),
             sources: add.sources,
-            from: from.clone(),
-            chown: add.chown,
-            chmod: add.chmod,
+            from: step.source.clone(),
+            is_linked: is_linked(add.link, add.chmod.as_deref()),
+            chown: add.chown.filter(|value| is_given(value)),
+            chmod: add.chmod.filter(|value| is_given(value)),
             exclude: add.exclude,
+            keeps_parents: false,
             unpacks: add.unpack.unwrap_or(true),
         };
-        (transfer.history(), Action::Transfer(transfer))
+        self.transfer(transfer, step.span)
+    }
+
+    fn transfer(&self, transfer: Transfer, span: Span) -> Result<(String, Action), LocatedError> {
+        if let Some(chmod) = &transfer.chmod {
+            read_chmod(chmod).map_err(|error| self.error(span, error))?;
+        }
+        if let Some(chown) = &transfer.chown
+            && transfer.is_linked
+            && has_names(chown)
+        {
+            let message = format!(
+                "cannot look up the names in --chown={chown}: {} --link does not look at the stage's files",
+                transfer.keyword
+            );
+            let hint = "give the numbers of user and group, or leave out --link";
+            return Err(self.error(span, message).hint(hint));
+        }
+        Ok((transfer.history(), Action::Transfer(transfer)))
     }
 
     /// Returns where files go: absolute, and with a slash at its end if it is a directory.
@@ -346,6 +378,17 @@ impl<'a> Evaluator<'a> {
     fn error(&self, span: Span, message: impl Into<String>) -> LocatedError {
         self.workshop.text.error_at(span, message)
     }
+}
+
+/// Says whether `--link` makes a layer of its own: not with `--chmod`, which makes BuildKit's frontend (`convert_copy.go`)
+/// copy as without it.
+fn is_linked(link: bool, chmod: Option<&str>) -> bool {
+    link && chmod.is_none_or(str::is_empty)
+}
+
+/// A variable that expands to nothing takes a flag back.
+fn is_given(value: &str) -> bool {
+    !value.is_empty()
 }
 
 fn step_name(stage: &PlannedStage, number: usize) -> StepName {

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::fs::{KnownContents, Root, copy_tree};
 use crate::image::unpack::{Form, UnpackOptions, unpack_and_note};
-use crate::sandbox::{Rootfs, Sandbox, Step, Tree, View};
+use crate::sandbox::{LayerDir, Rootfs, Sandbox, Step, Tree, View};
 use crate::snapshot::change::Excluded;
 use crate::snapshot::{Index, ScanDiff};
 
@@ -17,6 +17,19 @@ pub(super) enum StageFiles {
     Layers(Rootfs),
     /// A directory of the stage's own.
     Tree(Box<StageTree>),
+}
+
+impl StageFiles {
+    /// Puts a directory on top that became a layer of a stack.
+    pub(super) fn with_dir(self, dir: LayerDir) -> Result<Self> {
+        match self {
+            Self::Layers(mut rootfs) => {
+                rootfs.push_files(dir)?;
+                Ok(Self::Layers(rootfs))
+            }
+            Self::Tree(_) => unreachable!("a directory is a layer only in a stack of them"),
+        }
+    }
 }
 
 /// The files of a stage to read: they stay as they are.

@@ -10,9 +10,9 @@ use anyhow::{Context, Result};
 use crate::cache::{CacheKey, FoundLayer, Lookup, Miss, Wanted};
 
 use super::evaluate::EvaluatedStage;
-use super::keys::{StageKeys, StepKey, bases, keys};
+use super::keys::{StageKeys, StepKey, beginnings, keys};
 use super::layers::StageLayer;
-use super::outlook::{Outlook, outlooks};
+use super::outlook::{Outlook, StepOutlook, outlooks};
 use super::plan::Plan;
 use super::step_cache::StepCaching;
 use super::workshop::Workshop;
@@ -41,7 +41,15 @@ pub(super) struct Answer {
     /// Its layer.
     pub(super) layer: StageLayer,
     /// The stage's files after it.
-    pub(super) after: CacheKey,
+    pub(super) after: After,
+}
+
+/// The files of a stage after a step that the cache answers.
+pub(super) enum After {
+    /// What they are is known.
+    Known(CacheKey),
+    /// Those that the stage has before it, whichever they will be, under the layer of the linked step that has this key.
+    Linked(CacheKey),
 }
 
 /// What is known of all stages, by their numbers.
@@ -59,10 +67,10 @@ pub(super) async fn forecast(
     let Some(caching) = &workshop.caching else {
         return Ok(without_cache(evaluated));
     };
-    let bases = bases(plan, caching);
+    let beginnings = beginnings(plan, caching);
     let (stages, shop) = (Arc::clone(evaluated), Arc::clone(workshop));
     // Reads the files of the context.
-    let task = tokio::task::spawn_blocking(move || keys(&bases, &stages, &shop));
+    let task = tokio::task::spawn_blocking(move || keys(&beginnings, &stages, &shop));
     let keys = task.await.context("reading the build context stopped")??;
     let lookups = look_up(evaluated, &keys, caching).await;
     let outlooks = outlooks(plan, evaluated, &keys, &lookups, caching);
@@ -121,12 +129,9 @@ fn conclude(
         for (at, key) in stage.steps.into_iter().enumerate() {
             let lookup = lookups.get(&(index, at));
             let step = &outlook.steps[at];
-            let answer = match (lookup, &step.after) {
-                (Some(Lookup::Hit(found)), Some(after)) if step.is_answered => Some(Answer {
-                    layer: caching.layer_of(found),
-                    after: after.clone(),
-                }),
-                _ => None,
+            let answer = match lookup {
+                Some(Lookup::Hit(found)) if step.is_answered => answer(found, step, caching),
+                Some(Lookup::Hit(_) | Lookup::Miss(_)) | None => None,
             };
             steps.push(StepForecast {
                 key,
@@ -138,6 +143,18 @@ fn conclude(
         forecast.insert(index, StageForecast { is_needed, steps });
     }
     Ok(forecast)
+}
+
+/// Of an answered step, only a linked one stands on files that are not known.
+fn answer(found: &FoundLayer, step: &StepOutlook, caching: &StepCaching) -> Option<Answer> {
+    let after = match &step.after {
+        Some(after) => After::Known(after.clone()),
+        None => After::Linked(found.entry.content_key()?.clone()),
+    };
+    Some(Answer {
+        layer: caching.layer_of(found),
+        after,
+    })
 }
 
 /// Says what came of a lookup.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use crate::cache::CacheKey;
-use crate::cache::inputs::{SourceInputs, StepInputs};
+use crate::cache::inputs::{LinkInputs, SourceInputs, StepInputs};
 
 use super::action::Transfer;
 use super::built::BuiltStages;
@@ -25,7 +25,15 @@ pub(super) struct StepKey {
 }
 
 /// What the keys of a stage begin with.
-pub(super) enum BaseKey {
+pub(super) struct Beginning {
+    /// Of the files that it starts from.
+    base: BaseKey,
+    /// Of no files: steps begin with it that do not look at the stage's.
+    nothing: CacheKey,
+}
+
+/// What the keys of a stage go back to.
+enum BaseKey {
     /// Of the files of an image, or of none.
     Files(CacheKey),
     /// Of an earlier stage.
@@ -33,25 +41,32 @@ pub(super) enum BaseKey {
 }
 
 /// Returns the beginnings of all stages.
-pub(super) fn bases(plan: &Plan, caching: &StepCaching) -> BTreeMap<usize, BaseKey> {
-    let key = |stage: &PlannedStage| match &stage.base {
-        StageBase::Scratch => BaseKey::Files(caching.key_of_nothing(&stage.platform)),
-        StageBase::Image(image) => BaseKey::Files(caching.key_of_image(image)),
-        StageBase::Stage(index) => BaseKey::Stage(*index),
+pub(super) fn beginnings(plan: &Plan, caching: &StepCaching) -> BTreeMap<usize, Beginning> {
+    let beginning = |stage: &PlannedStage| {
+        let nothing = caching.key_of_nothing(&stage.platform);
+        let base = match &stage.base {
+            StageBase::Scratch => BaseKey::Files(nothing.clone()),
+            StageBase::Image(image) => BaseKey::Files(caching.key_of_image(image)),
+            StageBase::Stage(index) => BaseKey::Stage(*index),
+        };
+        Beginning { base, nothing }
     };
     let stages = plan.stages.iter();
-    stages.map(|(index, stage)| (*index, key(stage))).collect()
+    stages
+        .map(|(index, stage)| (*index, beginning(stage)))
+        .collect()
 }
 
 /// Works out the keys of all steps.
 pub(super) fn keys(
-    bases: &BTreeMap<usize, BaseKey>,
+    beginnings: &BTreeMap<usize, Beginning>,
     evaluated: &BTreeMap<usize, EvaluatedStage>,
     workshop: &Workshop,
 ) -> Result<BTreeMap<usize, StageKeys>> {
     let mut all: BTreeMap<usize, StageKeys> = BTreeMap::new();
     for (index, stage) in evaluated {
-        let base = match &bases[index] {
+        let Beginning { base, nothing } = &beginnings[index];
+        let base = match base {
             BaseKey::Files(key) => key.clone(),
             BaseKey::Stage(parent) => all[parent].last.clone(),
         };
@@ -66,12 +81,17 @@ pub(super) fn keys(
                         stages: &all,
                         workshop,
                     };
-                    let inputs = work.inputs(last.clone(), &sources)?;
-                    last = inputs.fingerprint().key();
-                    Some(StepKey {
-                        key: last.clone(),
-                        inputs,
-                    })
+                    let before = match work.is_linked() {
+                        true => nothing,
+                        false => &last,
+                    };
+                    let inputs = work.inputs(before.clone(), &sources)?;
+                    let key = inputs.fingerprint().key();
+                    last = match work.is_linked() {
+                        true => after_link(last, &key),
+                        false => key.clone(),
+                    };
+                    Some(StepKey { key, inputs })
                 }
             });
         }
@@ -80,11 +100,17 @@ pub(super) fn keys(
     Ok(all)
 }
 
+/// Returns the key of files under the layer of a linked step.
+pub(super) fn after_link(before: CacheKey, linked: &CacheKey) -> CacheKey {
+    let linked = linked.clone();
+    LinkInputs { before, linked }.fingerprint().key()
+}
+
 /// Keys by definition of a stage's steps.
 pub(super) struct StageKeys {
     /// `None` for a step that changes no file.
     pub(super) steps: Vec<Option<StepKey>>,
-    /// That of the last step, or of the base if there is none.
+    /// What the next step's goes back to: the last step's, or the base's if there is none.
     pub(super) last: CacheKey,
 }
 

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, Shared};
 use jiff::Timestamp;
 
 use crate::image::layer_writer::Layer;
-use crate::image::{BlobOrigin, Descriptor, DiffId};
+use crate::image::{BlobOrigin, Descriptor, DiffId, ImageFormat, MediaType};
 
 use super::step_cache::Keeping;
 
@@ -95,8 +95,8 @@ pub(super) struct StoredLayer {
 pub(super) enum LayerOrigin {
     /// A repository has it.
     Registry(BlobOrigin),
-    /// The cache directory has it: it is among the build's blobs.
-    Cache,
+    /// It is among the build's blobs: of the cache directory, or written by this build.
+    Blobs,
     /// The image layout in this directory has it.
     Layout(PathBuf),
 }
@@ -106,12 +106,22 @@ impl LayerOrigin {
     pub(super) fn repository(&self) -> Option<&BlobOrigin> {
         match self {
             Self::Registry(origin) => Some(origin),
-            Self::Cache | Self::Layout(_) => None,
+            Self::Blobs | Self::Layout(_) => None,
         }
     }
 }
 
 impl StoredLayer {
+    /// Describes a layer of this build, as far as its files are concerned.
+    pub(super) fn written(layer: &Layer) -> Self {
+        let media_type = MediaType::layer(ImageFormat::Oci, layer.compression.family());
+        Self {
+            descriptor: Descriptor::new(media_type, layer.digest.clone(), layer.size),
+            diff_id: layer.diff_id.clone(),
+            origin: LayerOrigin::Blobs,
+        }
+    }
+
     /// Returns how messages name it.
     pub(super) fn name(&self) -> String {
         format!("{} of `{}`", self.descriptor.digest, self.place())
@@ -124,7 +134,7 @@ impl StoredLayer {
                 registry,
                 repository,
             }) => format!("{registry}/{repository}"),
-            LayerOrigin::Cache => "the cache".to_owned(),
+            LayerOrigin::Blobs => "this machine".to_owned(),
             LayerOrigin::Layout(dir) => dir.display().to_string(),
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::image::{ImageFormat, LayerCompression, Platform};
-use crate::sandbox::{AgentSocket, Secret};
+use crate::sandbox::{Agent, Secret};
 
 use super::named_contexts::NamedContexts;
 
@@ -29,7 +29,7 @@ pub struct BuildOptions {
     /// Secrets that a RUN may ask for, by id.
     pub secrets: BTreeMap<String, Secret>,
     /// SSH agents that a RUN may ask for, by id.
-    pub agents: BTreeMap<String, Arc<AgentSocket>>,
+    pub agents: BTreeMap<String, Arc<Agent>>,
     /// Labels of `--label`, in the order given; later ones win.
     pub labels: Vec<(String, String)>,
     /// Names of the stages to build; the first is the image. Empty for the last stage.

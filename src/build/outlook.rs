@@ -12,7 +12,7 @@ use crate::cache::{CacheEntry, CacheKey, Lookup};
 use super::action::{Action, Work};
 use super::evaluate::EvaluatedStage;
 use super::forecast::Lookups;
-use super::keys::{StageKeys, StepKey};
+use super::keys::{StageKeys, StepKey, after_link};
 use super::plan::{FileSource, Plan, StageBase};
 use super::step_cache::StepCaching;
 
@@ -91,10 +91,7 @@ struct Forecaster<'a> {
 impl Forecaster<'_> {
     fn outlook(&self, index: usize, earlier: &BTreeMap<usize, Outlook>) -> Outlook {
         let mut files = match &self.plan.stages[&index].base {
-            StageBase::Scratch => Some(
-                self.caching
-                    .key_of_nothing(&self.plan.stages[&index].platform),
-            ),
+            StageBase::Scratch => Some(self.nothing(index)),
             StageBase::Image(image) => Some(self.caching.key_of_image(image)),
             StageBase::Stage(parent) => earlier[parent].end.clone(),
         };
@@ -134,8 +131,18 @@ impl Forecaster<'_> {
             return None;
         };
         let (made_on, made_with) = found.entry.made_of.split_first()?;
-        let fits = files == Some(made_on) && self.fits(made_with, work, earlier);
+        let is_on_these = match work.is_linked() {
+            true => self.nothing(stage) == *made_on,
+            false => files == Some(made_on),
+        };
+        let fits = is_on_these && self.fits(made_with, work, earlier);
         fits.then_some(&found.entry)
+    }
+
+    /// Returns the key of no files.
+    fn nothing(&self, stage: usize) -> CacheKey {
+        let platform = &self.plan.stages[&stage].platform;
+        self.caching.key_of_nothing(platform)
     }
 
     /// Says whether a step may have been made with what it takes from elsewhere.
@@ -194,6 +201,13 @@ fn after(
         }
         (Action::Run(_), None) => None,
         (Action::Workdir, _) => Some(key.inputs.clone().on(files).fingerprint().key()),
+        (Action::Transfer(transfer), entry) if transfer.is_linked => {
+            let linked = match &transfer.from {
+                FileSource::Context | FileSource::Directory(_) => &key.key,
+                FileSource::Stage(_) | FileSource::Image(_) => entry?.content_key()?,
+            };
+            Some(after_link(files, linked))
+        }
         (Action::Transfer(transfer), entry) => match &transfer.from {
             // The key by definition is one by content.
             FileSource::Context | FileSource::Directory(_) => {

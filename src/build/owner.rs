@@ -55,6 +55,12 @@ pub(super) fn resolve_owner(root: &Root, text: &str, option: &str) -> Result<Own
     })
 }
 
+/// Says whether anything in `text` has to be looked up.
+pub(super) fn has_names(text: &str) -> bool {
+    let is_name = |part: &str| !matches!(part, "" | "root") && part.parse::<u32>().is_err();
+    text.splitn(2, ':').any(is_name)
+}
+
 fn unknown(option: &str, what: &str, name: &str, file: &str) -> String {
     format!("{option}: unknown {what} `{name}` (not in the image's {file}), using 0")
 }

@@ -9,7 +9,8 @@ use anyhow::Result;
 use crate::cache::inputs::SourceInputs;
 use crate::context::digest::{DigestRules, digest};
 use crate::context::dockerignore::Ignore;
-use crate::context::select::{SelectError, clean, select};
+use crate::context::select::{SelectError, clean, has_wildcards, select};
+use crate::context::with_parents::{Wanted, select_with_parents};
 use crate::context::{BuildContext, choose_by};
 use crate::dockerfile::Span;
 use crate::fs::{Choice, Metadata, PathError, Root, base_name};
@@ -33,8 +34,20 @@ pub(super) struct Origin<'a> {
     context: Option<&'a BuildContext>,
 }
 
-/// What `--exclude` leaves out.
-pub(super) struct Exclusion(Option<Ignore>);
+/// What one source names.
+pub(super) struct Found {
+    /// Relative to the origin's root.
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) filter: Filter,
+}
+
+/// Which of what lies below a path takes part.
+pub(super) struct Filter {
+    /// What `--exclude` leaves out.
+    excluded: Option<Ignore>,
+    /// What a source with `--parents` means.
+    wanted: Option<Wanted>,
+}
 
 impl Workshop {
     /// Hands the files that `source` means to `work`.
@@ -59,48 +72,81 @@ impl Workshop {
         })
     }
 
-    /// Returns the paths that one source names.
-    pub(super) fn select(
+    /// Returns what one source names.
+    pub(super) fn find(
         &self,
         origin: &Origin<'_>,
-        pattern: &str,
+        transfer: &Transfer,
+        source: &str,
         span: Span,
-    ) -> Result<Vec<PathBuf>, LocatedError> {
-        select(origin.root, pattern, origin.choose).map_err(|error| {
-            let hint = match (&error, origin.context) {
-                (SelectError::LeftOut(path), Some(context)) => context.why_ignored(path),
-                (SelectError::NotFound(path), Some(context)) => {
-                    let similar = similar_file(origin.root, path, origin.choose);
-                    let root = context.root().outside_path(path);
-                    Some(format!("there is no `{}`{similar}", root.display()))
-                }
-                (SelectError::NotFound(path), None) => {
-                    let similar = similar_file(origin.root, path, origin.choose);
-                    (!similar.is_empty())
-                        .then(|| format!("there is no `{}`{similar}", path.display()))
-                }
-                (SelectError::LeftOut(_), None)
-                | (SelectError::BadPattern { .. } | SelectError::Path(_), _) => None,
+    ) -> Result<Found> {
+        let excluded = self.read_exclude(&transfer.exclude, span)?;
+        if transfer.keeps_parents {
+            let found = select_with_parents(origin.root, source, origin.choose);
+            let found = found.map_err(|error| self.cannot_find(origin, error, span))?;
+            let filter = Filter {
+                excluded,
+                wanted: Some(found.wanted),
             };
-            let error = self
-                .text
-                .error_at(span, "cannot find a source")
-                .because(error);
-            match hint {
-                Some(hint) => error.hint(hint),
-                None => error,
+            let paths = found.dirs;
+            return Ok(Found { paths, filter });
+        }
+        let is_pattern = has_wildcards(source.as_ref());
+        let found = select(origin.root, source, origin.choose);
+        let filter = Filter {
+            excluded,
+            wanted: None,
+        };
+        let mut paths = Vec::new();
+        for path in found.map_err(|error| self.cannot_find(origin, error, span))? {
+            if !filter.leaves_out(origin.root, &path, is_pattern)? {
+                paths.push(path);
             }
-        })
+        }
+        Ok(Found { paths, filter })
+    }
+
+    fn cannot_find(&self, origin: &Origin<'_>, error: SelectError, span: Span) -> LocatedError {
+        let hint = match (&error, origin.context) {
+            (SelectError::LeftOut(path), Some(context)) => context.why_ignored(path),
+            (SelectError::NotFound(path), Some(context)) => {
+                let similar = similar_file(origin.root, path, origin.choose);
+                let root = context.root().outside_path(path);
+                Some(format!("there is no `{}`{similar}", root.display()))
+            }
+            (SelectError::NotFound(path), None) => {
+                let similar = similar_file(origin.root, path, origin.choose);
+                (!similar.is_empty()).then(|| format!("there is no `{}`{similar}", path.display()))
+            }
+            (SelectError::BehindLink { .. }, _) => {
+                Some("with --parents, links are not followed".to_owned())
+            }
+            (SelectError::LeftOut(_), None)
+            | (
+                SelectError::BadPattern { .. }
+                | SelectError::BadParentsPattern { .. }
+                | SelectError::Path(_),
+                _,
+            ) => None,
+        };
+        let error = self
+            .text
+            .error_at(span, "cannot find a source")
+            .because(error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// Reads `--exclude`.
-    pub(super) fn exclusion(
+    fn read_exclude(
         &self,
         patterns: &[String],
         span: Span,
-    ) -> Result<Exclusion, LocatedError> {
+    ) -> Result<Option<Ignore>, LocatedError> {
         if patterns.is_empty() {
-            return Ok(Exclusion(None));
+            return Ok(None);
         }
         let ignore = Ignore::from_patterns(patterns);
         let ignore = ignore.map_err(|error| {
@@ -108,7 +154,7 @@ impl Workshop {
                 .error_at(span, "cannot read --exclude")
                 .because(error)
         })?;
-        Ok(Exclusion(Some(ignore)))
+        Ok(Some(ignore))
     }
 
     /// Returns what the sources are by content. Reads all files that take part.
@@ -118,17 +164,14 @@ impl Workshop {
         transfer: &Transfer,
         span: Span,
     ) -> Result<Vec<SourceInputs>> {
-        let exclusion = self.exclusion(&transfer.exclude, span)?;
         let mut inputs = Vec::new();
-        for pattern in &transfer.sources.paths {
-            for path in self.select(origin, pattern, span)? {
-                if exclusion.leaves_out_file(origin.root, &path)? {
-                    continue;
-                }
+        for source in &transfer.sources.paths {
+            let Found { paths, filter } = self.find(origin, transfer, source, span)?;
+            for path in paths {
                 let source = origin.root.resolve(&path)?;
                 let is_dir = origin.root.metadata(&path)?.is_some_and(|it| it.is_dir());
                 let rules = DigestRules {
-                    choose: &|path, metadata| exclusion.choose(origin, &source, path, metadata),
+                    choose: &|path, metadata| filter.choose(origin, &source, path, metadata),
                     keeps_owner: !origin.is_context && transfer.chown.is_none(),
                     keeps_xattr: origin.keeps_xattr(),
                 };
@@ -191,7 +234,7 @@ impl Origin<'_> {
     }
 }
 
-impl Exclusion {
+impl Filter {
     /// Says whether a path takes part; `source` is what it was found in.
     pub(super) fn choose(
         &self,
@@ -201,33 +244,37 @@ impl Exclusion {
         metadata: &Metadata,
     ) -> Choice {
         let relative = path.strip_prefix(source).unwrap_or(path);
-        both(
-            (origin.choose)(path, metadata),
-            self.choose_relative(relative, metadata.is_dir()),
-        )
+        let is_dir = metadata.is_dir();
+        let wanted = match &self.wanted {
+            Some(wanted) => wanted.choose(relative, is_dir),
+            None => Choice::Take,
+        };
+        (origin.choose)(path, metadata)
+            .and(self.choose_unless_excluded(relative, is_dir))
+            .and(wanted)
     }
 
-    /// Says whether a source is left out: one that is a file is filtered by its name.
-    pub(super) fn leaves_out_file(&self, root: &Root, path: &Path) -> Result<bool, PathError> {
-        let is_file = root.metadata(path)?.is_some_and(|found| !found.is_dir());
-        let name = base_name(path);
-        Ok(is_file && self.choose_relative(Path::new(&name), false) == Choice::Skip)
+    /// Says whether a source is left out by its name: one that is a file, or that a wildcard has found (Dockerfile
+    /// reference, "COPY --exclude").
+    fn leaves_out(&self, root: &Root, path: &Path, is_hit: bool) -> Result<bool, PathError> {
+        let Some(metadata) = root.metadata(path)? else {
+            return Ok(false);
+        };
+        let (name, is_dir) = (base_name(path), metadata.is_dir());
+        let choice = self.choose_unless_excluded(Path::new(&name), is_dir);
+        Ok((is_hit || !is_dir) && choice == Choice::Skip)
     }
 
-    fn choose_relative(&self, relative: &Path, is_dir: bool) -> Choice {
-        match &self.0 {
+    fn choose_unless_excluded(&self, relative: &Path, is_dir: bool) -> Choice {
+        let choice = match &self.excluded {
             Some(ignore) => choose_by(ignore, relative, is_dir),
             None => Choice::Take,
+        };
+        match choice {
+            // It is excluded itself, and only the way to what is not.
+            Choice::Descend => Choice::Pass,
+            Choice::Take | Choice::Skip | Choice::Pass => choice,
         }
-    }
-}
-
-/// Joins what two filters say.
-fn both(first: Choice, second: Choice) -> Choice {
-    match (first, second) {
-        (Choice::Skip, _) | (_, Choice::Skip) => Choice::Skip,
-        (Choice::Descend, _) | (_, Choice::Descend) => Choice::Descend,
-        (Choice::Take, Choice::Take) => Choice::Take,
     }
 }
 

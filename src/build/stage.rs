@@ -12,11 +12,11 @@ use crate::dockerfile::Span;
 use crate::sandbox::{Rootfs, Step};
 
 use super::action::{Action, Transfer, Work};
-use super::built::{BuiltStage, BuiltStages, Parent, StageStack};
+use super::built::{Above, BuiltStage, BuiltStages, Parent, StageStack};
 use super::evaluate::{EvaluatedStage, EvaluatedStep};
 use super::explain::Outcome;
 use super::files::{StageFiles, StageTree};
-use super::forecast::{Answer, StageForecast, StepForecast};
+use super::forecast::{After, Answer, StageForecast, StepForecast};
 use super::keys::StepKey;
 use super::layers::{LayerContent, StageLayer};
 use super::mount_action::BindMount;
@@ -66,11 +66,11 @@ pub(super) fn build_stage(
 /// A stage being built.
 pub(super) struct StageBuilder<'a> {
     pub(super) workshop: &'a Workshop,
-    stage: &'a PlannedStage,
+    pub(super) stage: &'a PlannedStage,
     pub(super) built: &'a BuiltStages,
     /// The layers so far, base first.
     layers: Vec<StageLayer>,
-    stack: StageStack,
+    pub(super) stack: StageStack,
     /// Which files there are.
     state: FilesState,
     /// The step that is being executed.
@@ -149,8 +149,11 @@ impl<'a> StageBuilder<'a> {
 
     fn accept(&mut self, answer: Answer) {
         self.layers.push(answer.layer.clone());
-        self.stack.push(answer.layer);
-        self.state = FilesState::Known(answer.after);
+        self.stack.push(Above::Layer(answer.layer));
+        self.state = match answer.after {
+            After::Known(after) => FilesState::Known(after),
+            After::Linked(linked) => self.state.after_link(linked),
+        };
     }
 
     fn find_or_execute(
@@ -185,7 +188,7 @@ impl<'a> StageBuilder<'a> {
         };
         self.state = match &work.action {
             Action::Run(_) => before.after_run(layer),
-            Action::Transfer(_) | Action::Workdir => before.after(&inputs),
+            Action::Transfer(_) | Action::Workdir => before.after(&inputs, work),
         };
         if self.workshop.epoch().is_some() {
             // With times that do not change, a RUN may well have made what it made the last time.
@@ -227,10 +230,10 @@ impl<'a> StageBuilder<'a> {
         let made_of = self.made_of(work);
         self.state = match &work.action {
             Action::Run(_) => self.state.after_layer(&found.entry.diff_id),
-            Action::Transfer(_) | Action::Workdir => self.state.after(&inputs),
+            Action::Transfer(_) | Action::Workdir => self.state.after(&inputs, work),
         };
         self.layers.push(layer.clone());
-        self.stack.push(layer);
+        self.stack.push(Above::Layer(layer));
         let kept = Kept {
             work,
             platform: &self.stage.platform,
@@ -257,8 +260,12 @@ impl<'a> StageBuilder<'a> {
         inputs: &StepInputs,
         work: &Work,
     ) -> Option<FoundLayer> {
-        let files = self.state.known()?;
-        let key = inputs.clone().on(files.clone()).fingerprint().key();
+        // What a linked step depends on is on no files already.
+        let on_files = match work.is_linked() {
+            true => inputs.clone(),
+            false => inputs.clone().on(self.state.known()?.clone()),
+        };
+        let key = on_files.fingerprint().key();
         if key == definition.key {
             // It was asked for before.
             return None;
@@ -288,12 +295,20 @@ impl<'a> StageBuilder<'a> {
 
     /// Returns which files a step is executed on, and with.
     fn made_of(&self, work: &Work) -> Vec<FilesState> {
-        let mut made_of = vec![self.state.clone()];
+        let caching = self.workshop.caching.as_ref();
+        let on = match (work.is_linked(), caching) {
+            (true, Some(caching)) => {
+                FilesState::Known(caching.key_of_nothing(&self.stage.platform))
+            }
+            (true, None) => FilesState::Unknown,
+            (false, _) => self.state.clone(),
+        };
+        let mut made_of = vec![on];
         for source in work.elsewhere() {
             made_of.push(match source {
                 FileSource::Context | FileSource::Directory(_) => continue,
                 FileSource::Stage(index) => self.built[index].state.clone(),
-                FileSource::Image(image) => match &self.workshop.caching {
+                FileSource::Image(image) => match caching {
                     Some(caching) => FilesState::Known(caching.key_of_image(image)),
                     None => FilesState::Unknown,
                 },
@@ -307,6 +322,7 @@ impl<'a> StageBuilder<'a> {
         let start = Instant::now();
         let layer = match &work.action {
             Action::Run(run) => self.run(run, work, step.span)?,
+            Action::Transfer(transfer) if transfer.is_linked => self.link(transfer, step.span)?,
             Action::Transfer(transfer) => self.transfer(transfer, step.span)?,
             Action::Workdir => self.workdir(work, step.span)?,
         };

@@ -11,6 +11,8 @@ use crate::cache::inputs::{ResultInputs, StepInputs};
 
 use crate::image::DiffId;
 
+use super::action::Work;
+use super::keys::after_link;
 use super::layers::PendingLayer;
 
 /// The files of a stage at some point.
@@ -65,12 +67,24 @@ impl FilesState {
     }
 
     /// Returns the files after a step that makes the same of the same. `inputs` are by content.
-    pub(super) fn after(&self, inputs: &StepInputs) -> Self {
+    pub(super) fn after(&self, inputs: &StepInputs, work: &Work) -> Self {
+        if work.is_linked() {
+            return self.after_link(inputs.fingerprint().key());
+        }
         if let Some(key) = self.known() {
             return Self::Known(inputs.clone().on(key.clone()).fingerprint().key());
         }
         let (before, inputs) = (self.clone(), inputs.clone());
         Self::pending(async move { Some(inputs.on(before.wait().await?).fingerprint().key()) })
+    }
+
+    /// Returns the files after a step that made a layer without a look at them: `linked` is its key by content.
+    pub(super) fn after_link(&self, linked: CacheKey) -> Self {
+        if let Some(before) = self.known() {
+            return Self::Known(after_link(before.clone(), &linked));
+        }
+        let before = self.clone();
+        Self::pending(async move { Some(after_link(before.wait().await?, &linked)) })
     }
 
     fn pending(key: impl Future<Output = Option<CacheKey>> + Send + 'static) -> Self {

@@ -169,7 +169,7 @@ impl StepCaching {
                     let guard = Arc::clone(blob) as _;
                     self.blobs.lend(&entry.layer.digest, path, guard);
                 }
-                LayerOrigin::Cache
+                LayerOrigin::Blobs
             }
         };
         StageLayer {

@@ -199,6 +199,17 @@ fn copy_inputs(
         destination: transfer.destination.clone(),
         chown: transfer.chown.clone(),
         chmod: transfer.chmod.clone(),
-        options: BTreeMap::new(),
+        options: copy_options(transfer),
     }
+}
+
+fn copy_options(transfer: &Transfer) -> BTreeMap<String, String> {
+    let flags = [
+        ("link", transfer.is_linked),
+        ("parents", transfer.keeps_parents),
+    ];
+    let given = flags.into_iter().filter(|(_, is_given)| *is_given);
+    given
+        .map(|(name, _)| (name.to_owned(), "true".to_owned()))
+        .collect()
 }

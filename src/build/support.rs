@@ -1,9 +1,7 @@
 //! What is understood but not executed: refused by name, so that nobody is told "ok" about something
 //! that was ignored.
 
-use crate::dockerfile::{
-    AddInstruction, CopyInstruction, Instruction, RunInstruction, SecurityMode,
-};
+use crate::dockerfile::{AddInstruction, Instruction, RunInstruction, SecurityMode};
 
 /// Returns what an instruction asks for that is not executed, as a sentence; `None` where all of it is.
 ///
@@ -11,10 +9,10 @@ use crate::dockerfile::{
 pub(super) fn refusal(instruction: &Instruction) -> Option<String> {
     match instruction {
         Instruction::Run(run) => refusal_of_run(run),
-        Instruction::Copy(copy) => refusal_of_copy(copy).map(not_yet),
         Instruction::Add(add) => refusal_of_add(add).map(not_yet),
         Instruction::Arg(_)
         | Instruction::Cmd(_)
+        | Instruction::Copy(_)
         | Instruction::Entrypoint(_)
         | Instruction::Env(_)
         | Instruction::Expose(_)
@@ -40,15 +38,8 @@ fn refusal_of_run(run: &RunInstruction) -> Option<String> {
     None
 }
 
-fn refusal_of_copy(copy: &CopyInstruction) -> Option<String> {
-    let flags = [("--link", copy.link), ("--parents", copy.parents)];
-    let missing = flags.iter().find(|(_, is_given)| *is_given);
-    missing.map(|(flag, _)| format!("COPY {flag}"))
-}
-
 fn refusal_of_add(add: &AddInstruction) -> Option<String> {
     let flags = [
-        ("--link", add.link),
         ("--checksum", add.checksum.is_some()),
         ("--keep-git-dir", add.keep_git_dir.is_some()),
     ];

@@ -15,14 +15,13 @@ use crate::cache::inputs::LayerForm;
 use crate::context::BuildContext;
 use crate::context::digest::ContentDigests;
 use crate::dockerfile::Span;
+use crate::fs::{Root, remove_tree};
 use crate::image::LayerCompression;
-use crate::image::blob_store::BlobStore;
 use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
-use crate::sandbox::{AgentSocket, FrozenStep, Sandbox, Secret};
+use crate::sandbox::{Agent, FrozenStep, Sandbox, Secret};
+use crate::snapshot::ScanDiff;
 use crate::snapshot::change::Excluded;
-use crate::snapshot::into_layer::append;
-use crate::snapshot::{Diff, OverlayDiff, ScanDiff};
 
 use super::base::BaseImages;
 use super::cache_dirs::CacheDirs;
@@ -30,6 +29,7 @@ use super::context_files::ContextFiles;
 use super::evaluate::EvaluatedStep;
 use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
+use super::layer_job::LayerJob;
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::mount_carrier::MountCarrier;
 use super::scope::GlobalScope;
@@ -67,7 +67,7 @@ pub(super) struct Workshop {
     /// `None` where cache mounts end with the build.
     pub(super) carrier: Option<MountCarrier>,
     pub(super) secrets: BTreeMap<String, Secret>,
-    pub(super) agents: BTreeMap<String, Arc<AgentSocket>>,
+    pub(super) agents: BTreeMap<String, Arc<Agent>>,
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
     /// `None` where nothing is cached.
@@ -229,9 +229,46 @@ impl Workshop {
         span: Span,
     ) -> StageLayer {
         match frozen {
-            Some(frozen) => self.layer(LayerContent::New(self.start_writing(frozen, name, span))),
+            Some(frozen) => {
+                let job = self.layer_job(name, span);
+                let excluded = Arc::clone(&self.excluded);
+                let write = move || job.write_step(&frozen, &excluded);
+                self.layer(LayerContent::New(self.start_writing(write)))
+            }
             None => self.no_layer(),
         }
+    }
+
+    /// Writes a layer of all `files` in the background; they are gone after that. One that no image needs is not
+    /// compressed.
+    pub(super) fn layer_of_files(
+        &self,
+        files: Root,
+        is_needed: bool,
+        name: &StepName,
+        span: Span,
+    ) -> StageLayer {
+        let mut job = self.layer_job(name, span);
+        if !is_needed {
+            job.options.compression = Compression::None;
+        }
+        let excluded = Arc::clone(&self.excluded);
+        let write = move || {
+            let layer = job.write_files(&files, &excluded)?;
+            for name in files.dir().names()? {
+                remove_tree(files.dir(), &name)?;
+            }
+            Ok(layer)
+        };
+        self.layer(LayerContent::New(self.start_writing(write)))
+    }
+
+    /// Writes a layer of all that is in the directory of one, which stays, in the background.
+    pub(super) fn layer_of_dir(&self, dir: Root, name: &StepName, span: Span) -> StageLayer {
+        let job = self.layer_job(name, span);
+        let excluded = Arc::clone(&self.excluded);
+        let write = move || job.write_files(&dir, &excluded);
+        self.layer(LayerContent::New(self.start_writing(write)))
     }
 
     /// Stands for a step whose layer no image needs.
@@ -275,19 +312,14 @@ impl Workshop {
         self.scratch_dir().join(format!("layer-{number}"))
     }
 
-    fn start_writing(&self, frozen: FrozenStep, name: &StepName, span: Span) -> PendingLayer {
+    fn start_writing(
+        &self,
+        write: impl FnOnce() -> Result<Layer> + Send + 'static,
+    ) -> PendingLayer {
         let writers = Arc::clone(&self.layer_writers);
         let failure = Arc::clone(&self.layer_failure);
-        let excluded = Arc::clone(&self.excluded);
-        let job = self.layer_job(name, span);
         let work = move || -> Result<Layer, SharedError> {
-            let diff = OverlayDiff {
-                upper: &frozen.upper,
-                lower: frozen.lower.root(),
-                xattrs: frozen.xattrs,
-                excluded: &excluded,
-            };
-            job.write(&Diff::Overlay(diff)).map_err(|error| {
+            write().map_err(|error| {
                 let error = SharedError::from(error);
                 *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
                 error
@@ -316,61 +348,6 @@ impl Workshop {
             span,
         }
     }
-}
-
-/// What writing one layer takes.
-struct LayerJob {
-    file: PathBuf,
-    blobs: Arc<BlobStore>,
-    options: LayerOptions,
-    halt: Halt,
-    progress: Progress,
-    name: StepName,
-    text: DockerfileText,
-    span: Span,
-}
-
-impl LayerJob {
-    /// Makes a layer of what a step changed, and puts it among the blobs.
-    fn write(&self, diff: &Diff<'_>) -> Result<Layer> {
-        let layer = self
-            .write_unlocated(diff)
-            .map_err(|error| cannot_write(&self.text, self.span, error))?;
-        (self.progress)(Event::Layer {
-            step: &self.name,
-            digest: layer.digest.as_str(),
-            size: layer.size,
-            entries: layer.entries,
-        });
-        Ok(layer)
-    }
-
-    fn write_unlocated(&self, diff: &Diff<'_>) -> Result<Layer> {
-        let mut writer = LayerWriter::create(&self.file, self.options)?;
-        diff.visit(|change| {
-            if self.halt.is_requested() {
-                return Err(anyhow::Error::new(Halted));
-            }
-            Ok(append(&mut writer, change)?)
-        })?;
-        let layer = writer.finish()?;
-        self.blobs.adopt(&layer.path, &layer.digest)?;
-        Ok(layer)
-    }
-}
-
-fn cannot_write(text: &DockerfileText, span: Span, error: anyhow::Error) -> anyhow::Error {
-    let is_full = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::StorageFull);
-    let located = text.error_at(span, "cannot write the layer").because(error);
-    if is_full {
-        return located
-            .hint("give a directory with more room with --state-dir")
-            .into();
-    }
-    located.into()
 }
 
 fn compression(options: &BuildOptions) -> Compression {

@@ -48,6 +48,15 @@ pub struct ResultInputs {
     pub layer: DiffId,
 }
 
+/// The files of a stage under a layer that was made without a look at them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkInputs {
+    /// Key of the files before it.
+    pub before: CacheKey,
+    /// Key of the step that made the layer, on no files.
+    pub linked: CacheKey,
+}
+
 /// What a step depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepInputs {
@@ -162,6 +171,15 @@ impl ResultInputs {
         Fingerprint::new("RESULT")
             .part("the files before", |value| value.text(self.before.as_str()))
             .part("layer", |value| value.text(self.layer.as_digest().as_str()))
+    }
+}
+
+impl LinkInputs {
+    /// Returns what the key of the files is taken over.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new("LINK")
+            .part("the files before", |value| value.text(self.before.as_str()))
+            .part("linked step", |value| value.text(self.linked.as_str()))
     }
 }
 

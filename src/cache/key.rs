@@ -7,7 +7,7 @@
 //! |---|---|---|---|---|---|
 //! | key version | ✓ | ✓ | ✓ | ✓ | ✓ |
 //! | the instruction's kind | ✓ | ✓ | ✓ | ✓ | ✓ |
-//! | key of the step before, or of the base | | ✓ | ✓ | ✓ | ✓ |
+//! | key of the step before, or of the base | | ✓ | ✓[^7] | ✓[^7] | ✓ |
 //! | platform | ✓ | by the base | by the base | by the base | by the base |
 //! | diff IDs of the base's layers[^1] | ✓ | by the base | by the base | by the base | by the base |
 //! | how layers are written: compression, level, latest time[^2] | ✓ | by the base | by the base | by the base | by the base |
@@ -36,6 +36,8 @@
 //! [^6]: By content: path, kind, mode, size, bytes, link target, capability, hard links among them; neither time, nor owner
 //!   where it is reset (see `context::digest`). By definition, for `--from`: key of the stage or image, path, excludes. From
 //!   the network: by what the name stands for now. Here documents: name and text.
+//! [^7]: With `--link`, of no files: the layer is made without a look at the stage's. What comes behind it goes back to
+//!   the step before and to the layer, both.
 //!
 //! A step has two keys. The one by definition stands on the key of the step before, and is known before anything has run.
 //! The one by content stands on the files that are there before the step, and on the files that it copies: if nothing is
@@ -53,7 +55,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::image::Digest;
 
 /// Goes up whenever the same inputs would give another layer than before: the inputs' encoding, or what a step does.
-pub(super) const KEY_VERSION: i64 = 1;
+pub(super) const KEY_VERSION: i64 = 2;
 
 /// Digits of a key.
 const KEY_DIGITS: usize = 64;

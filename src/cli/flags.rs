@@ -116,7 +116,7 @@ pub(super) struct InputFlags {
     /// Secret for RUN --mount=type=secret: id=ID[,src=FILE][,env=VARIABLE][,type=file|env]; repeatable
     #[arg(long, value_name = "SECRET")]
     pub(super) secret: Vec<String>,
-    /// SSH agent for RUN --mount=type=ssh: ID with the agent of SSH_AUTH_SOCK, or ID=SOCKET; repeatable
+    /// SSH agent for RUN --mount=type=ssh: ID with the agent of SSH_AUTH_SOCK, ID=SOCKET, or ID=KEY[,KEY] with key files; repeatable
     #[arg(long, value_name = "ID[=SOCKET]")]
     pub(super) ssh: Vec<String>,
     /// Label NAME=VALUE of the image; repeatable

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::dockerfile::csv_fields;
-use crate::sandbox::{AgentError, AgentSocket, Secret};
+use crate::sandbox::{Agent, Secret};
 
 use super::environment::{self, absolute};
 
@@ -47,29 +47,28 @@ pub(super) fn secrets(
     Ok(secrets)
 }
 
-/// Finds each agent of `--ssh`.
+/// Opens each agent of `--ssh`.
 pub(super) fn agents(
     arguments: &[String],
     current_dir: &Path,
-) -> Result<BTreeMap<String, Arc<AgentSocket>>> {
+) -> Result<BTreeMap<String, Arc<Agent>>> {
     let mut agents = BTreeMap::new();
     for argument in arguments {
-        let (id, path) = agent_request(argument)?;
-        let path = match path {
-            Some(path) => absolute(&path, current_dir),
-            None => environment::path_variable("SSH_AUTH_SOCK").with_context(|| {
+        let (id, paths) = agent_request(argument)?;
+        let paths = if paths.is_empty() {
+            let socket = environment::path_variable("SSH_AUTH_SOCK").with_context(|| {
                 format!("--ssh {argument} means the agent of SSH_AUTH_SOCK, which is not set")
-            })?,
+            })?;
+            vec![socket]
+        } else {
+            paths
+                .iter()
+                .map(|path| absolute(path, current_dir))
+                .collect()
         };
-        let socket = AgentSocket::open(&path).map_err(|error| match error {
-            AgentError::NoSocket(path) => anyhow::anyhow!(
-                "not yet supported: the key file `{}` in --ssh, only the socket of an agent",
-                path.display()
-            ),
-            AgentError::Path(error) => anyhow::Error::new(error)
-                .context(format!("cannot use the agent of --ssh {argument}")),
-        })?;
-        if agents.insert(id.clone(), Arc::new(socket)).is_some() {
+        let agent = Agent::open(&paths)
+            .with_context(|| format!("cannot use the agent of --ssh {argument}"))?;
+        if agents.insert(id.clone(), Arc::new(agent)).is_some() {
             bail!("the agent `{id}` is given twice with --ssh");
         }
     }
@@ -141,21 +140,22 @@ fn read_secret(path: &Path) -> Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Reads `ID[=SOCKET]`.
-fn agent_request(argument: &str) -> Result<(String, Option<PathBuf>)> {
-    let (id, path) = match argument.split_once('=') {
-        Some((id, path)) => (id, Some(path)),
-        None => (argument, None),
-    };
+/// Reads `ID[=SOCKET|KEY[,KEY…]]`: the id, and the paths, none for the user's agent.
+fn agent_request(argument: &str) -> Result<(String, Vec<PathBuf>)> {
+    let (id, paths) = argument.split_once('=').unwrap_or((argument, ""));
     ensure!(
         !id.is_empty(),
-        "--ssh is `{argument}`, expected ID[=SOCKET]"
+        "--ssh is `{argument}`, expected ID, ID=SOCKET or ID=KEY[,KEY…]"
     );
-    if path.is_some_and(|path| path.contains(',')) {
-        bail!("not yet supported: several keys in --ssh {argument}, only the socket of an agent");
+    if paths.is_empty() {
+        return Ok((id.to_owned(), Vec::new()));
     }
-    let path = path.filter(|path| !path.is_empty()).map(PathBuf::from);
-    Ok((id.to_owned(), path))
+    let paths: Vec<PathBuf> = paths.split(',').map(PathBuf::from).collect();
+    ensure!(
+        paths.iter().all(|path| !path.as_os_str().is_empty()),
+        "--ssh {argument} has an empty path"
+    );
+    Ok((id.to_owned(), paths))
 }
 
 #[cfg(test)]
@@ -211,24 +211,26 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_has_an_id_and_perhaps_a_socket() {
+    fn an_agent_has_an_id_and_perhaps_a_socket_or_keys() {
         let request = |argument| agent_request(argument).unwrap();
-        assert_eq!(request("default"), ("default".to_owned(), None));
-        let path = Some(PathBuf::from("/s"));
-        assert_eq!(request("git=/s"), ("git".to_owned(), path));
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(request("default"), ("default".to_owned(), Vec::new()));
+        assert_eq!(request("git="), ("git".to_owned(), Vec::new()));
+        assert_eq!(request("git=/s"), ("git".to_owned(), paths(&["/s"])));
+        assert_eq!(request("git=a,b"), ("git".to_owned(), paths(&["a", "b"])));
         assert!(agent_request("=/s").is_err());
-        assert!(agent_request("git=a,b").is_err());
+        assert!(agent_request("git=a,").is_err());
     }
 
     #[test]
-    fn a_key_file_is_refused_by_name() {
+    fn what_is_no_key_is_an_error_with_its_path() {
         let temp = tempfile::tempdir().unwrap();
         std::fs::write(temp.path().join("id_ed25519"), "x").unwrap();
         let error = agents(&["default=id_ed25519".to_owned()], temp.path()).unwrap_err();
+        let error = format!("{error:#}");
         assert!(
-            error
-                .to_string()
-                .starts_with("not yet supported: the key file")
+            error.contains("id_ed25519`: it is no private key"),
+            "{error}"
         );
     }
 }

@@ -116,8 +116,8 @@ impl Walk<'_> {
             let (path, relative) = (path.join(&name), relative.join(&name));
             let takes_part = match (self.rules.choose)(&path, &metadata) {
                 Choice::Skip => continue,
-                Choice::Descend if !metadata.is_dir() => continue,
-                Choice::Descend => false,
+                Choice::Descend | Choice::Pass if !metadata.is_dir() => continue,
+                Choice::Descend | Choice::Pass => false,
                 Choice::Take => true,
             };
             if takes_part {

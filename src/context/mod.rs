@@ -7,5 +7,6 @@ mod dir;
 pub mod dockerignore;
 pub mod glob;
 pub mod select;
+pub mod with_parents;
 
 pub use dir::{BuildContext, choose_by};

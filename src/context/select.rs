@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::fs::{Choice, Dir, Metadata, PathError, Root};
 
+use super::dockerignore::IgnoreError;
 use super::glob::{BadPattern, Glob};
 
 /// Says of a path, relative to the root, whether it takes part.
@@ -23,6 +24,14 @@ pub enum SelectError {
     /// Something has that path, but it does not take part.
     #[error("`/{}`: not found", .0.display())]
     LeftOut(PathBuf),
+    /// The path leads through a link, and links are not followed here.
+    #[error("`/{}`: not found: `/{}` is a symbolic link", path.display(), link.display())]
+    BehindLink {
+        /// The path.
+        path: PathBuf,
+        /// The link on its way.
+        link: PathBuf,
+    },
     /// The wildcards cannot be read.
     #[error("cannot read the wildcards of `{pattern}`")]
     BadPattern {
@@ -31,6 +40,15 @@ pub enum SelectError {
         /// What is wrong with it.
         #[source]
         source: BadPattern,
+    },
+    /// The wildcards of a path that keeps its parents cannot be read.
+    #[error("cannot read the wildcards of `{pattern}`")]
+    BadParentsPattern {
+        /// The source as written.
+        pattern: String,
+        /// What is wrong with it.
+        #[source]
+        source: IgnoreError,
     },
     /// The files could not be looked at.
     #[error(transparent)]
@@ -109,7 +127,7 @@ fn select_plain(root: &Root, path: PathBuf, choose: &Chooser<'_>) -> Result<Path
 }
 
 /// Says whether a path, or for a directory anything below it, takes part.
-fn takes_part(
+pub(super) fn takes_part(
     root: &Root,
     path: &Path,
     metadata: &Metadata,
@@ -121,8 +139,8 @@ fn takes_part(
     match choose(path, metadata) {
         Choice::Take => Ok(true),
         Choice::Skip => Ok(false),
-        Choice::Descend if !metadata.is_dir() => Ok(false),
-        Choice::Descend => {
+        Choice::Descend | Choice::Pass if !metadata.is_dir() => Ok(false),
+        Choice::Descend | Choice::Pass => {
             let dir = root.open_dir(path)?;
             for name in dir.names()? {
                 let Some(metadata) = dir.metadata_of(&name)? else {
@@ -191,8 +209,8 @@ impl Matches<'_> {
     }
 }
 
-/// Says whether a name has an unescaped `*`, `?` or `[`.
-fn has_wildcards(name: &OsStr) -> bool {
+/// Says whether a name or a path has an unescaped `*`, `?` or `[`.
+pub fn has_wildcards(name: &OsStr) -> bool {
     let mut bytes = name.as_bytes().iter();
     while let Some(byte) = bytes.next() {
         match byte {

@@ -128,8 +128,9 @@ pub(super) fn detect(text: &str, escape: char) -> Directives {
 }
 
 fn split_directive(line: &str) -> Option<(Key, &str)> {
+    // The blanks are those of Go's expressions, without the vertical tab.
     static KEY_AND_VALUE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^([a-zA-Z][a-zA-Z0-9]*)(?-u:\s)*=(?-u:\s)*(.+?)(?-u:\s)*$")
+        Regex::new(r"^([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*$")
             .expect("the expression is valid")
     });
     let text = line.strip_prefix('#')?.trim_start();

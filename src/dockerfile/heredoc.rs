@@ -99,7 +99,7 @@ impl Heredoc {
 /// this is something else, such as `<<<`.
 fn split_sign(word: &str) -> Option<(u64, bool, &str)> {
     static SIGN: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^([0-9]*)<<(-?)(?-u:\s)*([^<]*)$").expect("the expression is valid")
+        Regex::new(r"^([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)$").expect("the expression is valid")
     });
     let (_, [fd, dash, name]) = SIGN.captures(word)?.extract();
     let fd = if fd.is_empty() {

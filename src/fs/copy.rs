@@ -36,6 +36,21 @@ pub enum Choice {
     Skip,
     /// The directory is copied only where something below it is.
     Descend,
+    /// As `Descend`, but the directory is only the way to what is copied: one that is there already keeps all but its
+    /// mode.
+    Pass,
+}
+
+impl Choice {
+    /// Joins what two filters say of one path.
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Skip, _) | (_, Self::Skip) => Self::Skip,
+            (Self::Pass, _) | (_, Self::Pass) => Self::Pass,
+            (Self::Descend, _) | (_, Self::Descend) => Self::Descend,
+            (Self::Take, Self::Take) => Self::Take,
+        }
+    }
 }
 
 /// Where a copy goes.
@@ -194,13 +209,17 @@ impl Copier<'_> {
                 continue;
             };
             let path = below.source_path.join(&name);
-            match (self.rules.choose)(&path, &metadata) {
-                Choice::Skip => {}
-                Choice::Descend if !metadata.is_dir() => {}
-                Choice::Descend if !self.takes_any_below(below.source, &name, &path)? => {}
-                Choice::Descend | Choice::Take => {
-                    self.copy_entry(below, &name, &metadata, target)?
+            let choice = (self.rules.choose)(&path, &metadata);
+            let is_copied = match choice {
+                Choice::Skip => false,
+                Choice::Descend | Choice::Pass if !metadata.is_dir() => false,
+                Choice::Descend | Choice::Pass => {
+                    self.takes_any_below(below.source, &name, &path)?
                 }
+                Choice::Take => true,
+            };
+            if is_copied {
+                self.copy_entry(below, &name, &metadata, target, choice)?;
             }
         }
         Ok(())
@@ -212,12 +231,14 @@ impl Copier<'_> {
         name: &OsStr,
         metadata: &Metadata,
         target: &Dir,
+        choice: Choice,
     ) -> Result<(), PathError> {
         let target_path = below.target_path.join(name);
         if !metadata.is_dir() {
             return self.copy_leaf(below.source, name, metadata, target, name, &target_path);
         }
-        match target.metadata_of(name)? {
+        let found = target.metadata_of(name)?;
+        match &found {
             None => target.create_dir(name, 0o700)?,
             Some(found) if found.is_dir() => {}
             Some(_) => {
@@ -233,6 +254,10 @@ impl Copier<'_> {
         };
         let dir = target.open_dir(name)?;
         self.copy_entries(&next, &dir)?;
+        if choice == Choice::Pass && found.is_some() {
+            // BuildKit's copier (`fsutil/copy`, "createParentDirs").
+            return dir.set_own_mode(self.mode(metadata));
+        }
         let (uid, gid) = self.owner(metadata);
         dir.set_own_owner(uid, gid)?;
         dir.set_own_mode(self.mode(metadata))?;
@@ -253,12 +278,12 @@ impl Copier<'_> {
             let path = path.join(&name);
             match (self.rules.choose)(&path, &metadata) {
                 Choice::Take => return Ok(true),
-                Choice::Descend if metadata.is_dir() => {
+                Choice::Descend | Choice::Pass if metadata.is_dir() => {
                     if self.takes_any_below(&dir, &name, &path)? {
                         return Ok(true);
                     }
                 }
-                Choice::Descend | Choice::Skip => {}
+                Choice::Descend | Choice::Pass | Choice::Skip => {}
             }
         }
         Ok(false)
@@ -294,6 +319,11 @@ impl Copier<'_> {
         match metadata.kind {
             FileKind::File => return self.copy_file(source, name, metadata, target, leaf),
             FileKind::Symlink => target.create_symlink(&source.read_link(name)?, leaf)?,
+            // The mark of a deletion in overlays, where it cannot be made; so it cannot anywhere.
+            FileKind::CharDevice(0) => {
+                let path = target.path_of(leaf);
+                return Err(PathError::new("create device", path, Errno::PERM));
+            }
             FileKind::Fifo | FileKind::CharDevice(_) | FileKind::BlockDevice(_) => {
                 target.create_node(leaf, metadata.kind, 0o600)?;
             }

@@ -63,7 +63,7 @@ use self::probe::Facts;
 use self::storage::Storage;
 use self::work_dir::WorkDir;
 
-pub use self::agent::{AgentError, AgentSocket, RelayError};
+pub use self::agent::{Agent, AgentError, KeyError, RelayError};
 pub use self::attempt::Attempt;
 pub use self::command::{Command, Exit, Network, ShownFile, Stream};
 pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, enter_holding, recover_root};

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use crate::fs::{Dir, PathError, Root};
+use crate::fs::{PathError, Root};
 use crate::image::OverlayXattrs;
 
 use super::command::{Command, Exit, Stream};
 use super::mounts;
 use super::overlay::{self, Overlay};
 use super::places::{MissingPoint, Places};
-use super::rootfs::{LayerDir, Rootfs, RootfsError};
+use super::rootfs::{LayerDir, Rootfs, RootfsError, copy_root};
 use super::run::{self, RunError};
 use super::staging::Staging;
 use super::stop::Stop;
@@ -214,11 +214,4 @@ impl Drop for Merged {
             tracing::warn!(%error, source = %error.source, "a step stays mounted");
         }
     }
-}
-
-fn copy_root(from: &Dir, to: &Dir) -> Result<(), PathError> {
-    let metadata = from.metadata()?;
-    to.set_own_owner(metadata.uid, metadata.gid)?;
-    to.set_own_mode(metadata.mode)?;
-    to.set_own_mtime(metadata.mtime)
 }

@@ -86,6 +86,14 @@ pub enum RootfsError {
     },
 }
 
+/// Makes a directory look as another.
+pub(super) fn copy_root(from: &Dir, to: &Dir) -> Result<(), PathError> {
+    let metadata = from.metadata()?;
+    to.set_own_owner(metadata.uid, metadata.gid)?;
+    to.set_own_mode(metadata.mode)?;
+    to.set_own_mtime(metadata.mtime)
+}
+
 /// The root directory of a stage. A clone is another stage that starts with the same layers.
 #[derive(Debug, Clone)]
 pub struct Rootfs {
@@ -109,6 +117,16 @@ impl Rootfs {
     pub fn push_layer(&mut self, layer: LayerDir) {
         self.layers.push(layer);
         self.view = None;
+    }
+
+    /// Puts a directory of files on top, as [`Self::push_layer`] does; the root directory itself looks as before.
+    pub fn push_files(&mut self, files: LayerDir) -> Result<(), PathError> {
+        if let Some(top) = self.layers.last() {
+            // The merged root directory looks as the topmost layer's.
+            copy_root(&top.open()?, &files.open()?)?;
+        }
+        self.push_layer(files);
+        Ok(())
     }
 
     /// Returns the number of layers, steps included.

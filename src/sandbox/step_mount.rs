@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::fs::{PathError, Root};
 
-use super::agent::AgentSocket;
+use super::agent::Agent;
 use super::secret::Secret;
 
 /// Something to show, and where.
@@ -42,8 +42,8 @@ pub enum Shown {
     },
     /// A socket behind which the agent is.
     Agent {
-        /// The agent's own socket.
-        socket: Arc<AgentSocket>,
+        /// Whoever signs.
+        agent: Arc<Agent>,
         /// Who may use it.
         access: Access,
     },

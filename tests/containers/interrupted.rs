@@ -39,6 +39,10 @@ fn run(site: &Site, script: &str) -> Ended {
             "RUN echo in the $((1+1))nd; touch /usr /new; sleep 1000\n",
         ),
         (
+            "lending",
+            "RUN --mount=type=secret,id=key,target=/etc/key echo in the $((1+1))nd; cat /etc/key; sleep 1000\n",
+        ),
+        (
             "switching",
             "RUN echo a >/a\nRUN echo b >/b\nRUN rm /a\nRUN mkdir /c\nRUN touch /c/d\n",
         ),
@@ -98,6 +102,28 @@ kill -KILL $pid
 wait $pid && exit 7
 build whole --destination "$APP"
 wait $pid || { cat /builds/out/log; exit 6; }
+same 'after the next build'
+"#,
+    );
+    assert_next_build_is_whole(&site);
+}
+
+#[test]
+fn a_secret_of_a_killed_build_goes_with_the_next_one() {
+    let site = Site::busybox();
+    run(
+        &site,
+        r#"
+found() { find / /kaniko -xdev -type f -exec grep -ls very-secret {} +; }
+printf very-secret >/dev/shm/given
+build lending --no-push --secret id=key,src=/dev/shm/given
+until_it_runs
+kill -KILL $pid
+wait $pid && exit 7
+found | grep -q . || { echo 'the secret was nowhere: this proves nothing'; exit 4; }
+build whole --destination "$APP"
+wait $pid || { cat /builds/out/log; exit 6; }
+found && { echo 'the secret is still there'; exit 3; }
 same 'after the next build'
 "#,
     );

@@ -11,6 +11,7 @@
 mod support;
 
 mod add;
+mod agents;
 mod arguments;
 mod bad_input;
 mod base_cache;
@@ -19,6 +20,11 @@ mod caching;
 mod config;
 mod contexts;
 mod copy;
+mod copy_link;
+mod copy_metadata;
+mod copy_parents;
+mod copy_reads;
+mod copy_rules;
 mod delivery;
 mod dockerfile_places;
 mod dockerignore;

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixListener;
 const VALUE: &str = "correct-horse-battery-staple";
 
 /// The modes of this machine that keep files in different ways.
-const WAYS: [(Who, &[&str]); 5] = [
+pub(crate) const WAYS: [(Who, &[&str]); 5] = [
     (Who::Root, &["--isolation=ns"]),
     (Who::Root, &["--isolation=ns", "--storage=tree"]),
     (Who::Root, &["--isolation=chroot"]),
@@ -47,6 +47,62 @@ RUN --mount=type=secret,id=TOKEN test \"$(wc -c < /run/secrets/TOKEN)\" -eq 28",
     }
 }
 
+/// The files below `dir` that have `text` in them.
+fn files_with(text: &str, dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let files = walkdir::WalkDir::new(dir)
+        .into_iter()
+        .filter_map(Result::ok);
+    let files = files.filter(|entry| entry.file_type().is_file());
+    let holds = |entry: &walkdir::DirEntry| {
+        let bytes = fs::read(entry.path()).unwrap_or_default();
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    files
+        .filter(holds)
+        .map(walkdir::DirEntry::into_path)
+        .collect()
+}
+
+#[test]
+fn a_killed_build_takes_its_secret_with_it_or_the_next_one_does() {
+    let site = Site::busybox();
+    for (who, flags) in WAYS {
+        let state = TestDir::new();
+        let state_dir = state.join("state");
+        fs::create_dir(&state_dir).expect("make a state directory");
+        let value = format!("secret-of-{}", state.token());
+        let context = site.context(
+            "RUN --mount=type=secret,id=s test -s /run/secrets/s && echo working-$((40+2)) && sleep 600",
+        );
+        let mut running = site
+            .executor(who, &context)
+            .args(flags)
+            .args(["--secret=id=s,env=S"])
+            .env("S", &value)
+            .state_dir(&state_dir)
+            .start();
+        running.wait_for_output("working-42");
+        running.signal(rustix::process::Signal::KILL);
+        running.wait();
+        // With mounts it was in memory that nobody else can see. Without, nobody could take it away.
+        let has_mounts = flags != ["--isolation=chroot"];
+        let left = files_with(&value, &state_dir);
+        assert!(left.is_empty() == has_mounts, "{who:?} {flags:?}: {left:?}");
+        let next = site.context("RUN true");
+        let next = site.executor(who, &next).args(flags).state_dir(&state_dir);
+        next.run().assert_success();
+        for dir in [&*state_dir, std::path::Path::new("/dev/shm")] {
+            assert_eq!(
+                files_with(&value, dir),
+                [""; 0].map(std::path::PathBuf::from),
+                "{who:?} {flags:?}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_secret_that_is_missing_is_told_with_its_line_and_the_flag_to_give() {
     let site = Site::busybox();
@@ -81,7 +137,7 @@ fn flags_that_make_no_sense_are_refused_before_the_build() {
         (&["--secret=id=a,src=/nowhere"], "/nowhere"),
         (&["--secret=id=a,env=A", "--secret=id=a,env=B"], "twice"),
         (&["--ssh=default"], "SSH_AUTH_SOCK"),
-        (&[&key_flag], "not yet supported: the key file"),
+        (&[&key_flag], "no private key"),
     ];
     for (flags, part) in refused {
         let build = site.executor(Who::Root, &context).args(flags).run();

@@ -78,6 +78,7 @@ fn package_of(name: &str) -> &str {
         "busybox" => "busybox-static",
         "docker" | "dockerd" => "docker.io",
         "setcap" | "getcap" => "libcap2-bin",
+        "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",
         "useradd" | "usermod" => "passwd",
         "newuidmap" | "newgidmap" => "uidmap",
         "xz" => "xz-utils",

@@ -53,17 +53,17 @@ impl StageBuilder<'_> {
         span: Span,
     ) -> Result<()> {
         let id = &ssh.id;
-        let Some(socket) = self.workshop.agents.get(id) else {
+        let Some(agent) = self.workshop.agents.get(id) else {
             if !ssh.required {
                 return Ok(());
             }
             let message = format!("the SSH agent `{id}` is required and was not given");
-            let hint = format!("give it with `--ssh {id}` or `--ssh {id}=SOCKET`");
+            let hint = format!("give it with `--ssh {id}` or `--ssh {id}=SOCKET|KEY[,KEY…]`");
             return Err(self.error(span, message).hint(hint).into());
         };
         found.agent.get_or_insert_with(|| ssh.target.clone());
         let shows = Shown::Agent {
-            socket: socket.clone(),
+            agent: agent.clone(),
             access: ssh.access,
         };
         found.show(&ssh.target, shows, false);

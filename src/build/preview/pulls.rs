@@ -38,7 +38,7 @@ impl Needed<'_> {
         for layer in layers.values() {
             let is_remote = match &layer.origin {
                 LayerOrigin::Registry(_) => !here.contains(&layer.descriptor.digest),
-                LayerOrigin::Cache | LayerOrigin::Layout(_) => false,
+                LayerOrigin::Blobs | LayerOrigin::Layout(_) => false,
             };
             if is_remote {
                 let pull = pulls.entry(layer.place()).or_insert_with(|| Pull {

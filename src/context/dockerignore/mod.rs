@@ -126,6 +126,14 @@ impl Ignore {
         !exceptions.any(|rule| rule.pattern.may_match_below(&names))
     }
 
+    /// Says whether a pattern without `!` can match anything below a directory. May say yes too often, never no.
+    #[must_use]
+    pub fn may_match_below(&self, path: impl AsRef<Path>) -> bool {
+        let names = components(path.as_ref());
+        let mut rules = self.rules.iter().filter(|rule| !rule.keeps);
+        rules.any(|rule| rule.pattern.may_match_below(&names))
+    }
+
     fn verdict(&self, names: &[Cow<'_, str>]) -> Option<&Rule> {
         let path = names.join("/");
         let mut deciding: Option<&Rule> = None;
@@ -211,5 +219,7 @@ fn clean(path: &str) -> String {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,8 @@ impl OnbuildInstruction {
         };
         Flags::read(&node.flags, &[])?;
         check(inner.known_keyword())?;
-        let text = node.original.trim();
+        // Blanks at the end stay, as in BuildKit: an image's config has them too.
+        let text = node.original.trim_start();
         let mut trigger = text[node.keyword.len()..].trim_start().to_owned();
         for heredoc in &node.heredocs {
             trigger.push('\n');

@@ -69,15 +69,16 @@ const FLAGS: &[FlagSpec] = &[
 impl RunInstruction {
     pub(super) fn of(node: &Node) -> Result<Self, InstructionError> {
         let flags = Flags::read(&node.flags, FLAGS)?;
-        let mounts: Result<_, _> = flags
-            .values("mount")
-            .iter()
-            .map(|v| MountRequest::of(v))
-            .collect();
         let devices: Result<_, _> = flags
             .values("device")
             .iter()
             .map(|v| DeviceRequest::of(v))
+            .collect();
+        let devices = devices?;
+        let mounts: Result<_, _> = flags
+            .values("mount")
+            .iter()
+            .map(|v| MountRequest::of(v))
             .collect();
         Ok(Self {
             command: CommandLine::of(&node.args, node.json),
@@ -85,7 +86,7 @@ impl RunInstruction {
             mounts: mounts?,
             network: network(&flags)?,
             security: security(&flags)?,
-            devices: devices?,
+            devices,
         })
     }
 

@@ -182,6 +182,9 @@ fn a_trigger_is_kept_as_text_with_its_documents() {
             "COPY <<-A <<B /d/\n\ta\nA\nb\nB",
         ),
         ("ONBUILD NONSENSE x", "NONSENSE x"),
+        ("ONBUILD RUN a  ", "RUN a  "),
+        ("ONBUILD RUN a \\\n", "RUN a "),
+        ("ONBUILD COPY <<E /b \na\nE", "COPY <<E /b \na\nE"),
     ] {
         let Instruction::Onbuild(onbuild) = one(line) else {
             panic!("{line}");

@@ -97,7 +97,7 @@ impl Lexer<'_, '_> {
         if all {
             pattern.replace_all(&value, &replacement)
         } else {
-            Ok(pattern.replace_first(&value, &replacement))
+            pattern.replace_first(&value, &replacement)
         }
     }
 
@@ -194,7 +194,7 @@ fn cut(operator: char, word: &str, value: &str) -> Result<String, Fault> {
         None => (word, Greed::Shortest),
     };
     if operator == '#' {
-        Ok(Pattern::at_start(pattern, greed)?.cut(value))
+        Pattern::at_start(pattern, greed)?.cut(value)
     } else {
         cut_end(pattern, greed, value)
     }
@@ -204,7 +204,7 @@ fn cut(operator: char, word: &str, value: &str) -> Result<String, Fault> {
 /// not that one: so pattern and value are reversed.
 fn cut_end(pattern: &str, greed: Greed, value: &str) -> Result<String, Fault> {
     let reversed: String = value.chars().rev().collect();
-    let rest = Pattern::at_start_reversed(pattern, greed)?.cut(&reversed);
+    let rest = Pattern::at_start_reversed(pattern, greed)?.cut(&reversed)?;
     Ok(rest.chars().rev().collect())
 }
 

@@ -12,8 +12,18 @@ pub(super) enum Greed {
     Longest,
 }
 
+/// The most that the elements of a pattern, times the bytes of a value, may be. Matching
+/// takes up to 100 ns for each; what real files ask for is a thousandth of it.
+const MAX_COMPARISONS: usize = 4 * 1024 * 1024;
+
 /// A pattern, ready to be applied.
-pub(super) struct Pattern(Regex);
+pub(super) struct Pattern {
+    expression: Regex,
+    /// How many elements it has.
+    elements: usize,
+    /// As written; a long one is cut.
+    shown: String,
+}
 
 impl Pattern {
     /// Makes a pattern that matches the longest text anywhere.
@@ -35,27 +45,36 @@ impl Pattern {
     }
 
     /// Removes the match from the value.
-    pub(super) fn cut(&self, value: &str) -> String {
-        let end = self.0.find(value).map_or(0, |found| found.end());
-        value[end..].to_owned()
+    pub(super) fn cut(&self, value: &str) -> Result<String, Fault> {
+        self.check_cost(value)?;
+        let end = self.expression.find(value).map_or(0, |found| found.end());
+        Ok(value[end..].to_owned())
     }
 
     /// Puts the replacement in place of the first match, literally.
-    pub(super) fn replace_first(&self, value: &str, replacement: &str) -> String {
-        self.0
-            .replacen(value, 1, regex::NoExpand(replacement))
-            .into_owned()
+    pub(super) fn replace_first(&self, value: &str, replacement: &str) -> Result<String, Fault> {
+        self.check_cost(value)?;
+        let replacement = regex::NoExpand(replacement);
+        Ok(self.expression.replacen(value, 1, replacement).into_owned())
     }
 
     /// Puts the replacement in place of every match. BuildKit hands it to Go's regexp
     /// package here, which reads `$0`, `${name}` and `$$` in it: so do we.
     pub(super) fn replace_all(&self, value: &str, replacement: &str) -> Result<String, Fault> {
-        let matches = self.0.find_iter(value).count();
+        self.check_cost(value)?;
+        let matches = self.expression.find_iter(value).count();
         if matches.saturating_mul(replacement.len()) > MAX_WORD_BYTES {
             return Err(Fault::TooLong);
         }
         let whole = |captures: &Captures<'_>| expand_template(replacement, &captures[0]);
-        Ok(self.0.replace_all(value, whole).into_owned())
+        Ok(self.expression.replace_all(value, whole).into_owned())
+    }
+
+    fn check_cost(&self, value: &str) -> Result<(), Fault> {
+        if self.elements.saturating_mul(value.len()) > MAX_COMPARISONS {
+            return Err(too_large(&self.shown));
+        }
+        Ok(())
     }
 }
 
@@ -100,12 +119,20 @@ fn invalid_escape(pattern: &str, escaped: Option<char>) -> Fault {
 }
 
 fn compile(pattern: &str, anchor: &str, parts: &[String]) -> Result<Pattern, Fault> {
-    Regex::new(&format!("{anchor}{}", parts.concat()))
-        .map(Pattern)
-        .map_err(|_| Fault::InvalidPattern {
-            pattern: pattern.chars().take(80).collect(),
-            reason: "it is too large".to_owned(),
-        })
+    let expression = Regex::new(&format!("{anchor}{}", parts.concat()));
+    let shown: String = pattern.chars().take(80).collect();
+    Ok(Pattern {
+        expression: expression.map_err(|_| too_large(&shown))?,
+        elements: parts.len(),
+        shown,
+    })
+}
+
+fn too_large(pattern: &str) -> Fault {
+    Fault::InvalidPattern {
+        pattern: pattern.to_owned(),
+        reason: "it is too large".to_owned(),
+    }
 }
 
 /// Fills a template as Go's `Regexp.Expand` does for an expression without groups.

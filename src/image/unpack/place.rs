@@ -148,7 +148,7 @@ impl Unpacker<'_> {
         kind: FileKind,
     ) -> Result<(), EntryError> {
         let is_whiteout = kind == FileKind::CharDevice(device_number(0, 0));
-        if is_whiteout && matches!(self.options.form, Form::OverlayLayer(_)) {
+        if is_whiteout && !matches!(self.options.form, Form::Tree) {
             // In an overlay this would not be a device but a deletion.
             self.clear(at.parent, at.name, at.real_path)?;
             self.unpacked.skipped_devices.note(at.real_path);

@@ -146,9 +146,9 @@ impl<'a> Staging<'a> {
                 file.set_mode(access.mode)?;
                 staged(store.dir().path_of(name.as_ref()), None)
             }
-            Shown::Agent { socket, access } => {
+            Shown::Agent { agent, access } => {
                 let (store, name) = self.store()?;
-                let relay = Relay::start(socket.clone(), store.dir(), &name)?;
+                let relay = Relay::start(agent.clone(), store.dir(), &name)?;
                 self.relays.push(relay);
                 give(&store, &name, *access)?;
                 staged(store.dir().path_of(name.as_ref()), None)

@@ -92,11 +92,11 @@ impl<'a> Requested<'a> {
                 contents: contents.clone(),
                 access: *access,
             },
-            Shown::Agent { socket, access } => {
+            Shown::Agent { agent, access } => {
                 let dir = CopyDir::new(inner)?;
                 let made = dir.open()?;
                 self.relays
-                    .push(Relay::start(socket.clone(), made.dir(), NAME)?);
+                    .push(Relay::start(agent.clone(), made.dir(), NAME)?);
                 give(&made, *access)?;
                 self.own(dir, made)
             }

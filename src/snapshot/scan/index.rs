@@ -42,6 +42,20 @@ pub(super) struct IndexedDir {
 }
 
 impl Index {
+    /// Returns the index of a tree without files: held against it, all of another tree is new.
+    pub fn of_nothing() -> Self {
+        let root = IndexedDir {
+            listing: Arc::default(),
+            first_child: 1,
+        };
+        Self {
+            dirs: vec![root],
+            skipped: Arc::default(),
+            key: RandomState::new(),
+            latest: LatestChange::until_now(),
+        }
+    }
+
     /// Walks the tree of `root` for the first time, with all processors. Stats every file, reads none: what `known`
     /// does not have of their contents stays unknown.
     ///

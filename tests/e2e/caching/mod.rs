@@ -5,6 +5,7 @@ mod contexts;
 mod damaged;
 mod directory;
 mod explained;
+mod linked;
 pub(crate) mod log;
 mod mixed;
 mod mounts;

@@ -338,18 +338,18 @@ fn the_deepest_tree_that_names_allow_is_made_replaced_and_whited_out() {
 }
 
 #[test]
-fn devices_that_overlayfs_would_take_for_deletions_are_left_out_of_overlay_layers() {
+fn devices_that_overlayfs_would_take_for_deletions_are_in_nothing_but_trees_of_layers() {
     for form in FORMS {
         let tree = Tree::new();
         let archive = TestArchive::new().char_device("zero", 0, 0);
         let unpacked = tree.unpack(form, archive).unwrap();
         match form {
-            Form::OverlayLayer(_) => {
+            Form::OverlayLayer(_) | Form::Archive => {
                 assert!(!tree.exists("zero"));
                 assert_eq!(unpacked.skipped_devices.count, 1);
                 assert_eq!(unpacked.skipped_devices.first, [Path::new("zero")]);
             }
-            Form::Tree | Form::Archive => {
+            Form::Tree => {
                 assert!(tree.is_whiteout("zero"));
                 assert_eq!(unpacked.skipped_devices.count, 0);
             }

@@ -8,6 +8,7 @@ mod check;
 mod dockerfile;
 mod files;
 mod flags;
+mod linked;
 mod stages;
 
 use case::{BaseImages, Change, Edit};
@@ -38,6 +39,11 @@ fn changes_of_flags_execute_what_they_reach() {
 }
 
 #[test]
+fn changes_below_a_linked_copy_execute_all_but_it() {
+    check::all(linked::CHANGES);
+}
+
+#[test]
 fn there_are_enough_changes() {
     let tables = [
         files::CHANGES,
@@ -45,6 +51,7 @@ fn there_are_enough_changes() {
         stages::CHANGES,
         bases::CHANGES,
         flags::CHANGES,
+        linked::CHANGES,
     ];
     let changes: usize = tables.iter().map(|table| table.len()).sum();
     assert!(changes >= 30, "{changes}");
