@@ -127,7 +127,6 @@ impl BaseImages {
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;
-        self.warn_of_platform(reference, &image.config.platform(), platform);
         let origin = LayerOrigin::Registry(image.origin.clone());
         let layers = stored_layers(&image.manifest, &image.config, &origin);
         self.want_unpacked(&layers)?;
@@ -164,8 +163,8 @@ impl BaseImages {
         let _ = self.halt.or_halt(finish).await;
     }
 
-    /// A name that stands for one image gives that image, whatever it was made for.
-    fn warn_of_platform(&self, name: &dyn Display, found: &Platform, wanted: &Platform) {
+    /// A name that stands for one image gives that image, whatever it was made for. Of a FROM, lint warns.
+    pub(super) fn warn_of_platform(&self, name: &dyn Display, found: &Platform, wanted: &Platform) {
         let found = found.normalised();
         if wanted.preference_of(&found).is_none() {
             let text = format!("`{name}` is for {found}, not for {wanted}");

@@ -17,6 +17,7 @@ use super::control_args::{self, unknown_args};
 use super::evaluate::{EvaluatedStage, evaluate};
 use super::forecast::{Forecast, forecast};
 use super::halt::Halted;
+use super::lint;
 use super::mount_action::MountAction;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase, plan};
 use super::stage::{StageJob, build_stage};
@@ -57,7 +58,7 @@ pub async fn build(
     result
 }
 
-/// Says what the control arguments come to, and plans the build.
+/// Says what the control arguments come to, plans the build, and warns of its Dockerfile.
 pub(super) async fn begin(
     input: &BuildInput,
     options: &BuildOptions,
@@ -72,9 +73,10 @@ pub(super) async fn begin(
         (tools.progress)(Event::Note(&note));
     }
     let plan = plan(dockerfile, text, options, &tools.images).await?;
-    for warning in unknown_args(dockerfile, &plan, options) {
+    for warning in unknown_args(dockerfile, Some(&plan), options) {
         (tools.progress)(Event::Warning(&warning));
     }
+    lint::report(input, &plan, options, &tools.progress)?;
     Ok(plan)
 }
 

@@ -147,15 +147,17 @@ pub(super) fn source_date_epoch(
     None.with_context(|| format!("{EPOCH} is `{text}`, expected seconds since 1970-01-01"))
 }
 
-/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself.
+/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without a plan, what
+/// base images ask for is not known.
 pub(super) fn unknown_args(
     dockerfile: &Dockerfile,
-    plan: &Plan,
+    plan: Option<&Plan>,
     options: &BuildOptions,
 ) -> Vec<String> {
     let of_stages = dockerfile.stages.iter();
     let of_stages = of_stages.flat_map(|stage| &stage.statements);
-    let triggers = plan.stages.values().flat_map(|stage| &stage.steps);
+    let triggers = plan.iter().flat_map(|plan| plan.stages.values());
+    let triggers = triggers.flat_map(|stage| &stage.steps);
     let triggers = triggers.map(|step| &step.statement);
     let in_stages = of_stages.chain(triggers).flat_map(arg_names);
     let global = dockerfile.meta_args.iter().flat_map(|list| &list.args);

@@ -22,7 +22,18 @@ impl DockerfileText {
         }
     }
 
-    fn lines_of(&self, span: Span) -> impl Iterator<Item = (usize, &str)> {
+    /// Returns the name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the whole text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the lines of `span` with their numbers from 1: the first few of many.
+    pub fn lines_of(&self, span: Span) -> impl Iterator<Item = (usize, &str)> {
         let lines = self.text.lines().enumerate();
         lines
             .map(|(index, line)| (index + 1, line))
@@ -84,6 +95,21 @@ impl LocatedError {
     pub fn exit_code(mut self, code: i32) -> Self {
         self.exit_code = Some(code);
         self
+    }
+
+    /// Returns the Dockerfile that it is about.
+    pub fn file(&self) -> &DockerfileText {
+        &self.file
+    }
+
+    /// Returns the lines that it is about first.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Returns what is wrong, without the place and the cause.
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// Returns the exit code that the program should have; `None` for the usual one.

@@ -26,6 +26,8 @@ pub struct BuildOptions {
     pub current_dir: PathBuf,
     /// Values of `--build-arg` by name.
     pub build_args: BTreeMap<String, String>,
+    /// Whether a Dockerfile that breaks a rule of lint is not built.
+    pub check_is_error: bool,
     /// Secrets that a RUN may ask for, by id.
     pub secrets: BTreeMap<String, Secret>,
     /// SSH agents that a RUN may ask for, by id.

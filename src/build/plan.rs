@@ -333,7 +333,12 @@ impl Planner<'_> {
             .await
             .map_err(|error| {
                 let message = format!("cannot get the image `{name}`");
-                self.text.error_at(span, message).because(error).into()
+                let error = self.text.error_at(span, message).because(error);
+                match self.dockerfile.similar_stage(name, span) {
+                    Some(stage) => error.hint(format!("did you mean the stage `{stage}`?")),
+                    None => error,
+                }
+                .into()
             })
     }
 
@@ -429,9 +434,19 @@ impl Planner<'_> {
             return Ok(FileSource::Image(Arc::new(self.nothing())));
         }
         if let Some(replacement) = self.replacement(name, platform, span).await? {
+            if let Replacement::Image(image) = &replacement {
+                self.warn_of_platform(name, image);
+            }
             return Ok(self.source_of(replacement));
         }
-        Ok(FileSource::Image(self.image(name, platform, span).await?))
+        let image = self.image(name, platform, span).await?;
+        self.warn_of_platform(name, &image);
+        Ok(FileSource::Image(image))
+    }
+
+    fn warn_of_platform(&self, name: &str, image: &BaseImage) {
+        let (found, wanted) = (image.config.platform(), &self.options.platform);
+        self.images.warn_of_platform(&name, &found, wanted);
     }
 
     async fn file_source(&self, from: &str, stage: usize, span: Span) -> Result<FileSource> {

@@ -132,6 +132,11 @@ impl GlobalScope {
         self.variables.get(name)
     }
 
+    /// Returns all global ARGs with their values.
+    pub(super) fn all(&self) -> &[(String, String)] {
+        &self.variables.0
+    }
+
     /// Returns the value that `--build-arg` gives `name`.
     pub(super) fn build_arg(&self, name: &str) -> Option<&str> {
         self.build_args.get(name).map(String::as_str)

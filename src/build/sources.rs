@@ -22,6 +22,7 @@ use super::built::BuiltStages;
 use super::mount_action::BindMount;
 use super::plan::FileSource;
 use super::remotes::{RemoteSource, cannot_fetch};
+use super::similar_file::similar_file;
 use super::workshop::Workshop;
 
 /// Where files come from, and which of them take part.
@@ -118,13 +119,18 @@ impl Workshop {
         let hint = match (&error, origin.context) {
             (SelectError::LeftOut(path), Some(context)) => context.why_ignored(path),
             (SelectError::NotFound(path), Some(context)) => {
+                let similar = similar_file(origin.root, path, origin.choose);
                 let root = context.root().outside_path(path);
-                Some(format!("there is no `{}`", root.display()))
+                Some(format!("there is no `{}`{similar}", root.display()))
+            }
+            (SelectError::NotFound(path), None) => {
+                let similar = similar_file(origin.root, path, origin.choose);
+                (!similar.is_empty()).then(|| format!("there is no `{}`{similar}", path.display()))
             }
             (SelectError::BehindLink { .. }, _) => {
                 Some("with --parents, links are not followed".to_owned())
             }
-            (SelectError::LeftOut(_) | SelectError::NotFound(_), None)
+            (SelectError::LeftOut(_), None)
             | (
                 SelectError::BadPattern { .. }
                 | SelectError::BadParentsPattern { .. }

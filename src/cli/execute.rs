@@ -24,7 +24,7 @@ use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::{EXIT_FAILURE, Interrupted, report};
 use super::step_cache_options::StepCacheOptions;
-use super::{debug, dry_run, environment, log, options, upkeep};
+use super::{debug, dry_run, environment, lint, log, options, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -39,6 +39,7 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     log::start(style);
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
+        Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),

@@ -9,6 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
+use super::lint_flags::LintFlags;
 use super::no_effect::NoEffectFlags;
 use super::registry_flags::RegistryFlags;
 use super::upkeep_flags::UpkeepCommand;
@@ -46,6 +47,8 @@ pub(super) struct ExecutorFlags {
 pub(super) enum ExecutorCommand {
     /// Print the version
     Version,
+    /// Say what could be better in a Dockerfile, without building it or asking a registry
+    Lint(LintFlags),
     /// Look after a cache directory
     #[command(subcommand)]
     Cache(UpkeepCommand),
@@ -105,6 +108,9 @@ pub(super) struct InputFlags {
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(super) build_arg: Vec<String>,
+    /// Do not build a Dockerfile that lint warns of
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(super) check_error: bool,
     /// Stage to build; with several, the first is the one that is pushed
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(super) target: Vec<String>,

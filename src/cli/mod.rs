@@ -9,6 +9,8 @@ mod dry_run;
 mod environment;
 mod execute;
 mod flags;
+mod lint;
+mod lint_flags;
 mod log;
 mod mount_options;
 mod no_effect;

@@ -72,7 +72,7 @@ impl ExecutorOptions {
     }
 }
 
-fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
+pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
     let context = match remote_context(&flags.input)? {
         Some(context) => PathBuf::from(context.shown()),
@@ -86,6 +86,7 @@ fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptio
         named_contexts: named_contexts(&flags.input.build_context, current_dir)?,
         current_dir: current_dir.to_path_buf(),
         build_args: build_args(&flags.input.build_arg),
+        check_is_error: flags.input.check_error,
         secrets: secrets(&flags.input.secret, current_dir)?,
         agents: agents(&flags.input.ssh, current_dir)?,
         labels: labels(&flags.input.label)?,

@@ -68,6 +68,11 @@ impl BuildContext {
         ))
     }
 
+    /// Says whether the ignore file excludes a path, and has no exceptions that could bring back any.
+    pub fn is_surely_ignored(&self, path: &Path) -> bool {
+        !self.ignore.has_exceptions() && self.ignore.is_ignored(path)
+    }
+
     fn is_left_out(&self, path: &Path) -> bool {
         self.left_out.iter().any(|out| path.starts_with(out))
     }

@@ -22,6 +22,7 @@ mod instruction;
 mod json;
 mod keyword;
 mod lines;
+pub mod lint;
 mod mount;
 mod span;
 mod stage;

@@ -1,7 +1,7 @@
 //! Stages: what each FROM starts, and how one is found by name or number.
 
 use super::instruction::{From, Source, Statement};
-use super::{Dockerfile, suggest};
+use super::{Dockerfile, Span, suggest};
 
 /// One FROM and the instructions below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,17 @@ impl Dockerfile {
                 suggestion: suggest::nearest_any_case(name, &known),
             }
         })
+    }
+
+    /// Returns the stage that somebody may have meant who wrote `name` at `span`, where it is no
+    /// stage: one above, of almost that name.
+    #[must_use]
+    pub fn similar_stage(&self, name: &str, span: Span) -> Option<&str> {
+        let above = |stage: &&Stage| stage.source.span.start < span.start;
+        let above = self.stages.iter().filter(above);
+        let known: Vec<&str> = above.filter_map(Stage::name).collect();
+        let found = suggest::nearest(&name.to_lowercase(), &known)?;
+        known.into_iter().find(|known| *known == found)
     }
 
     /// Reads a stage's number; `None` if the text is no number.

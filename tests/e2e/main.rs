@@ -36,6 +36,7 @@ mod file_zoo;
 mod harness;
 mod hostile;
 mod interrupted;
+mod lint;
 mod main_job;
 mod mounts;
 mod oracle;

@@ -39,7 +39,6 @@ impl BaseImages {
                 let (digest, manifest, config) =
                     reading.await.context("reading the layout stopped")??;
                 config.check_layer_count(manifest.layers.len())?;
-                self.warn_of_platform(&image.dir.display(), &config.platform(), platform);
                 let origin = LayerOrigin::Layout(image.dir.clone());
                 let layers = stored_layers(&manifest, &config, &origin);
                 self.want_unpacked(&layers)?;

@@ -60,7 +60,11 @@ impl Lexer<'_, '_> {
             return Err(Fault::UnsupportedModifier(format!("{colon}{operator}")));
         }
         let word = self.part('}', cuts, &Fault::MissingBrace)?;
-        let value = self.value(name);
+        let value = match cuts {
+            true => self.value(name),
+            // The word says what is meant where there is no value.
+            false => self.value_if_set(name),
+        };
         if value.is_none() && self.mode.keep_unset {
             return Ok(format!("${{{name}{colon}{operator}{word}}}"));
         }
@@ -140,15 +144,19 @@ impl Lexer<'_, '_> {
             .unwrap_or(self.rest.len())
     }
 
+    /// Looks a variable up that should have a value.
     fn value(&mut self, name: &str) -> Option<String> {
+        let value = self.value_if_set(name);
+        if value.is_none() && !self.names.unset.contains(name) {
+            self.names.unset.insert(name.to_owned());
+        }
+        value
+    }
+
+    fn value_if_set(&mut self, name: &str) -> Option<String> {
         let value = (self.lookup)(name);
-        let names = if value.is_some() {
-            &mut self.names.used
-        } else {
-            &mut self.names.unset
-        };
-        if !names.contains(name) {
-            names.insert(name.to_owned());
+        if value.is_some() && !self.names.used.contains(name) {
+            self.names.used.insert(name.to_owned());
         }
         value
     }

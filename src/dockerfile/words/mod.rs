@@ -86,7 +86,8 @@ impl<'v> Expander<'v> {
         &self.names.used
     }
 
-    /// Returns the names that were looked up and are unset.
+    /// Returns the names that were looked up and are unset, where the word does not say what
+    /// is meant then: `${name:-a}`, `${name:+a}` and `${name:?a}` do.
     #[must_use]
     pub fn unset(&self) -> &BTreeSet<String> {
         &self.names.unset

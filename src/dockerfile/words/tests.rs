@@ -281,10 +281,11 @@ fn a_body_keeps_its_quotes_and_escapes_with_backslash_only() {
 fn used_and_unset_names_are_remembered() {
     let mut expander = Expander::new('\\', &lookup);
     expander.word("$FOO ${NONE:-$BAR} '$FILE'").unwrap();
-    expander.word("${EMPTY:-x}").unwrap();
+    expander.word("${EMPTY:-x} ${LONE} ${CUT%x}").unwrap();
+    expander.word("${WITH-x} ${PLUS:+x}${PLUS+x}").unwrap();
     let names = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
     assert_eq!(names(expander.used()), ["BAR", "EMPTY", "FOO"]);
-    assert_eq!(names(expander.unset()), ["NONE"]);
+    assert_eq!(names(expander.unset()), ["CUT", "LONE"]);
 }
 
 #[test]
