@@ -16,6 +16,7 @@ pub(crate) mod context;
 pub(crate) mod crafted;
 pub(crate) mod entry;
 pub(crate) mod executor;
+pub(crate) mod harness;
 pub(crate) mod image;
 pub(crate) mod layer_rules;
 pub(crate) mod leaks;
