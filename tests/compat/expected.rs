@@ -37,8 +37,15 @@ pub(crate) struct ExpectedImage {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ExpectedEntry {
     pub(crate) has_layer: bool,
+    pub(crate) comment: &'static str,
     pub(crate) created_by: String,
 }
+
+/// BuildKit's mark on what its Dockerfile frontend did (reference, 2.1).
+const FRONTEND: &str = "buildkit.dockerfile.v0";
+
+/// And on layers that no instruction made.
+const EXPORTER: &str = "buildkit.exporter.image.v0";
 
 impl Expected {
     pub(crate) fn of(text: &str) -> Self {
@@ -114,15 +121,18 @@ impl ExpectedImage {
 }
 
 impl ExpectedEntry {
-    /// `layer TEXT` or `empty TEXT`.
+    /// `layer TEXT` or `empty TEXT`; `unsaid` for a layer that no instruction made.
     fn of(line: &str) -> Self {
         let (kind, text) = line.split_once(' ').unwrap_or((line, ""));
+        let (has_layer, comment) = match kind {
+            "layer" => (true, FRONTEND),
+            "empty" => (false, FRONTEND),
+            "unsaid" => (true, EXPORTER),
+            other => panic!("`layer`, `empty` or `unsaid`, not `{other}`"),
+        };
         Self {
-            has_layer: match kind {
-                "layer" => true,
-                "empty" => false,
-                other => panic!("`layer` or `empty`, not `{other}`"),
-            },
+            has_layer,
+            comment,
             created_by: text_of(text),
         }
     }

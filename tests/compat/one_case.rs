@@ -42,7 +42,10 @@ fn run(bases: &Bases, case: &Case, here: &TestDir) -> Build {
     setup.make(here.path(), &case.committed_context());
     let path = |flag: &str, name: &str| format!("--{flag}={}", here.join(name).display());
     let executor = Executor::new(Who::Root)
-        .args([path("context", "context"), path("dockerfile", "Dockerfile")])
+        .args([
+            path("context", "context"),
+            path("dockerfile", setup.dockerfile()),
+        ])
         .args([path("oci-layout-path", "layout"), "--no-push".to_owned()])
         .args(bases.flags())
         .args(setup.flags(here.path()));

@@ -15,6 +15,8 @@ const HERE: &str = "$HERE";
 #[derive(Debug, Default)]
 pub(crate) struct Setup {
     flags: Vec<String>,
+    /// Where the Dockerfile is, relative to the directory that holds the context. `None` for the case's own.
+    dockerfile: Option<String>,
     variables: Vec<(String, String)>,
     context: Vec<FileLine>,
     archives: Vec<Archive>,
@@ -42,6 +44,7 @@ impl Setup {
             };
             match section.name.as_str() {
                 "flag" => setup.flags.push(text_of(section.only_value())),
+                "dockerfile" => setup.dockerfile = Some(section.only_value().to_owned()),
                 "variable" => {
                     let (name, value) = section.only_value().split_once('=').expect("NAME=VALUE");
                     setup.variables.push((name.to_owned(), text_of(value)));
@@ -72,6 +75,10 @@ impl Setup {
         let here = here.to_str().expect("an ASCII path");
         let flags = self.flags.iter();
         flags.map(|flag| flag.replace(HERE, here)).collect()
+    }
+
+    pub(crate) fn dockerfile(&self) -> &str {
+        self.dockerfile.as_deref().unwrap_or("Dockerfile")
     }
 
     pub(crate) fn variables(&self) -> &[(String, String)] {
