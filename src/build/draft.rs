@@ -99,7 +99,6 @@ impl ImageDraft {
     pub(super) fn set_entrypoint(&mut self, words: Vec<String>) {
         self.add_history(format!("ENTRYPOINT {}", go_format::quoted_list(&words)));
         self.config.config.entrypoint = words;
-        self.config.config.args_escaped = true;
         if !self.cmd_is_own {
             self.config.config.cmd.clear();
         }
