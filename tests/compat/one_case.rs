@@ -11,6 +11,8 @@ use crate::tree_check;
 use std::ops::RangeInclusive;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+
 /// What is wrong with the case; empty where all is as it says.
 pub(crate) fn complaints(bases: &Bases, case: &Case) -> Vec<String> {
     let expected = case.expected();
@@ -64,6 +66,10 @@ fn about_image(
     build: &RangeInclusive<i64>,
 ) -> Vec<String> {
     let mut complaints = oracle::complaints_about(image, &base.diff_ids);
+    // The default, and the oracle holds config and layers against it.
+    if image.manifest["mediaType"] != MEDIA_TYPE {
+        complaints.push(format!("the manifest is {}", image.manifest["mediaType"]));
+    }
     complaints.extend(tree_check::complaints(
         &expected.files,
         &base.tree,
