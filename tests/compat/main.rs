@@ -22,6 +22,7 @@ mod files;
 mod one_case;
 mod sections;
 mod setup;
+mod table;
 mod tree_check;
 
 use bases::Bases;
@@ -43,6 +44,8 @@ fn main() {
         return;
     }
     let start = Instant::now();
+    let wrong_names = table::complaints();
+    assert!(wrong_names.is_empty(), "{}", wrong_names.join("\n"));
     // Opened where there is something to build, by the thread that lives longest: the registry ends with it.
     let bases = (!cases.is_empty()).then(Bases::open);
     let failed = bases.map_or(0, |bases| {
