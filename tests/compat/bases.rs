@@ -3,6 +3,7 @@
 use crate::archive;
 use crate::expected::architecture;
 use crate::sections::Section;
+use crate::server::Server;
 use crate::support::{CraftedImage, Encoding, Family, Image, Registry, Tree};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::path::Path;
 
 pub(crate) struct Bases {
     registry: Registry,
+    pub(crate) server: Server,
     bases: BTreeMap<String, Base>,
 }
 
@@ -41,7 +43,11 @@ impl Bases {
             image_of(&text).push_to(&registry, &pushed);
             bases.insert(name.to_owned(), Base::of(&Image::pull(&registry, &pushed)));
         }
-        Self { registry, bases }
+        Self {
+            registry,
+            server: Server::start(),
+            bases,
+        }
     }
 
     pub(crate) fn get(&self, name: &str) -> &Base {

@@ -40,13 +40,15 @@ impl Case {
         }
     }
 
-    pub(crate) fn expected(&self) -> Expected {
+    /// `url` is that of what the case serves.
+    pub(crate) fn expected(&self, url: &str) -> Expected {
         for entry in fs::read_dir(&self.dir).expect("read a case") {
             let found = entry.expect("read a case").file_name();
             let is_known = FILES.iter().any(|known| found == *known);
             assert!(is_known, "`{}` means nothing in a case", found.display());
         }
-        Expected::of(&fs::read_to_string(self.dir.join("expected")).expect("read `expected`"))
+        let text = fs::read_to_string(self.dir.join("expected")).expect("read `expected`");
+        Expected::of(&text, url)
     }
 
     pub(crate) fn setup(&self) -> Setup {

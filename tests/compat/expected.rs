@@ -5,6 +5,9 @@ use crate::file_line::FileLine;
 use crate::sections::Section;
 use serde_json::Value;
 
+/// Stands for the URL above what the case serves.
+const SERVER: &str = "{server}";
+
 /// Stands for the machine's architecture, as images name it.
 const ARCHITECTURE: &str = "{arch}";
 
@@ -48,8 +51,10 @@ const FRONTEND: &str = "buildkit.dockerfile.v0";
 const EXPORTER: &str = "buildkit.exporter.image.v0";
 
 impl Expected {
-    pub(crate) fn of(text: &str) -> Self {
-        let text = text.replace(ARCHITECTURE, architecture());
+    pub(crate) fn of(text: &str, url: &str) -> Self {
+        let text = text
+            .replace(ARCHITECTURE, architecture())
+            .replace(SERVER, url);
         let sections = Section::all_of(&text);
         match &sections[..] {
             [error] if error.name == "error" => Self::Error {

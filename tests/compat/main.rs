@@ -21,6 +21,7 @@ mod file_line;
 mod files;
 mod one_case;
 mod sections;
+mod server;
 mod setup;
 mod table;
 mod tree_check;

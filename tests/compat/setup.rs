@@ -1,15 +1,19 @@
 //! What a case has besides its Dockerfile, and git cannot store: the file `setup`.
 
 use crate::archive;
-use crate::escapes::text_of;
+use crate::escapes::{bytes_of, text_of};
 use crate::file_line::FileLine;
 use crate::files;
 use crate::sections::Section;
+use crate::server::{Answer, Server};
 use std::fs;
 use std::path::Path;
 
 /// Stands for the directory that holds the context and what lies beside it.
 const HERE: &str = "$HERE";
+
+/// Stands for the URL above what the case serves.
+const SERVER: &str = "$SERVER";
 
 /// How a case is built, beyond its Dockerfile.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub(crate) struct Setup {
     archives: Vec<Archive>,
     /// Name and files of each directory beside the context.
     beside: Vec<(String, Vec<FileLine>)>,
+    /// What can be had by HTTP, by path.
+    served: Vec<(String, Answer)>,
 }
 
 #[derive(Debug)]
@@ -64,17 +70,20 @@ impl Setup {
                     });
                 }
                 "beside" => setup.beside.push((section.value.clone(), as_files())),
+                "served" => setup.served.push(served(&section)),
                 other => panic!("`{other}:` means nothing in a setup"),
             }
         }
         setup
     }
 
-    /// Flags with the place of the case in them.
-    pub(crate) fn flags(&self, here: &Path) -> Vec<String> {
+    /// Flags with the place of the case, and the URL of what it serves, in them.
+    pub(crate) fn flags(&self, here: &Path, url: &str) -> Vec<String> {
         let here = here.to_str().expect("an ASCII path");
         let flags = self.flags.iter();
-        flags.map(|flag| flag.replace(HERE, here)).collect()
+        flags
+            .map(|flag| flag.replace(HERE, here).replace(SERVER, url))
+            .collect()
     }
 
     pub(crate) fn dockerfile(&self) -> &str {
@@ -83,6 +92,12 @@ impl Setup {
 
     pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
+    }
+
+    pub(crate) fn serve(&self, server: &Server, case: &str) {
+        for (path, answer) in &self.served {
+            server.serve(case, path, answer.clone());
+        }
     }
 
     /// Makes the context, over what `committed` has of it, and the directories beside it.
@@ -106,4 +121,20 @@ impl Setup {
             files::set_times(&dir, lines);
         }
     }
+}
+
+/// `PATH [ENCODING] [@SECONDS]` with the lines of an archive, or one line of contents; or `PATH -> OTHER`.
+fn served(section: &Section) -> (String, Answer) {
+    if let Some((path, other)) = section.value.split_once(" -> ") {
+        return (path.to_owned(), Answer::Redirect(other.to_owned()));
+    }
+    let mut words: Vec<&str> = section.value.split(' ').collect();
+    let time = words.pop_if(|word| word.starts_with('@'));
+    let time = time.map(|time| time[1..].parse().expect("seconds"));
+    let (path, body) = match (&words[..], &section.lines[..]) {
+        ([path], [content]) => (path, bytes_of(content)),
+        ([path, encoding], lines) => (path, archive::stored_as(&archive::tar_of(lines), encoding)),
+        _ => panic!("a path with its contents: {section:?}"),
+    };
+    ((*path).to_owned(), Answer::File(body, time))
 }
