@@ -42,7 +42,8 @@ pub(super) async fn assemble(
         let layer = workshop.write_empty_layer()?;
         told.push(FinishedLayer {
             diff_id: layer.diff_id.clone(),
-            created: None,
+            // Of its own: entries of instructions without files take the time of a layer, and so does the image.
+            created: Some(Timestamp::now()),
         });
         layers.push(own_layer(&layer, options));
     }

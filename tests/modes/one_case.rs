@@ -2,21 +2,8 @@
 
 use crate::suite::{Case, Mode, Outcome, Place, compare, place, reference};
 use crate::support::executor::Build;
+use crate::support::harness;
 use crate::support::{Executor, Image, check_image, oracle};
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-thread_local! {
-    /// What the last panic of this thread said: an assertion of `support` is a complaint here, not the end.
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Makes panics of cases complaints.
-pub(crate) fn catch_panics() {
-    std::panic::set_hook(Box::new(|info| {
-        PANIC.with_borrow_mut(|said| *said = info.to_string());
-    }));
-}
 
 /// What is wrong with the case, a paragraph for each mode; empty where all is well.
 pub(crate) fn complaints(place: &Place, case: &Case, modes: &[Mode]) -> Vec<String> {
@@ -53,7 +40,7 @@ fn guarded<T>(
     work: impl FnOnce() -> (T, Vec<String>),
 ) -> Option<T> {
     let name = mode.name();
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match harness::guarded(work) {
         Ok((value, complaints)) => {
             found.extend(
                 complaints
@@ -62,8 +49,8 @@ fn guarded<T>(
             );
             Some(value)
         }
-        Err(_) => {
-            found.push(format!("{name}: {}", PANIC.with_borrow(String::clone)));
+        Err(panic) => {
+            found.push(format!("{name}: {panic}"));
             None
         }
     }

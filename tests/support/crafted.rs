@@ -172,6 +172,8 @@ pub(crate) struct CraftedImage {
     family: Family,
     architecture: String,
     container_config: Value,
+    /// Fields beside `config`, as they come into the config's JSON.
+    fields: Vec<(String, Value)>,
     layers: Vec<(Vec<u8>, Encoding)>,
 }
 
@@ -189,6 +191,7 @@ impl CraftedImage {
             family,
             architecture: architecture.to_owned(),
             container_config,
+            fields: Vec::new(),
             layers: Vec::new(),
         }
     }
@@ -201,6 +204,12 @@ impl CraftedImage {
     /// Sets a field of the config's `config` object, such as `OnBuild`.
     pub(crate) fn config(mut self, field: &str, value: Value) -> Self {
         self.container_config[field] = value;
+        self
+    }
+
+    /// Sets a field beside the config's `config` object, known or not.
+    pub(crate) fn field(mut self, field: &str, value: Value) -> Self {
+        self.fields.push((field.to_owned(), value));
         self
     }
 
@@ -236,13 +245,16 @@ impl CraftedImage {
             .iter()
             .map(|_| json!({ "created_by": "crafted" }))
             .collect();
-        let config = json!({
+        let mut config = json!({
             "architecture": self.architecture,
             "os": "linux",
             "config": self.container_config,
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
             "history": history,
         });
+        for (field, value) in &self.fields {
+            config[field] = value.clone();
+        }
         let (manifest_type, config_type) = match self.family {
             Family::Docker => (
                 "application/vnd.docker.distribution.manifest.v2+json",

@@ -298,12 +298,10 @@ impl Build {
             "one line starts with `error: `\n{}",
             self.report()
         );
-        let from_error = self
-            .stderr()
-            .split("error: ")
-            .last()
-            .unwrap_or_default()
-            .to_lowercase();
+        let (_, from_error) = format!("\n{}", self.stderr())
+            .split_once("\nerror: ")
+            .map(|(before, after)| (before.len(), after.to_lowercase()))
+            .expect("counted above");
         for part in parts {
             assert!(
                 from_error.contains(&part.to_lowercase()),

@@ -50,6 +50,21 @@ impl Image {
         Self::open(dir)
     }
 
+    /// Takes the one image out of an OCI layout, which is no layout afterwards.
+    pub(crate) fn taken_from_layout(layout: &Path) -> Self {
+        let dir = TestDir::new();
+        let index = fs::read(layout.join("index.json")).expect("read the index");
+        let index: Value = serde_json::from_slice(&index).expect("an index is JSON");
+        let [manifest] = array(&index["manifests"]) else {
+            panic!("one image was expected: {index}");
+        };
+        let blobs = dir.join("image");
+        fs::rename(layout.join("blobs/sha256"), &blobs).expect("take the blobs");
+        let manifest = blobs.join(hex_of(text(&manifest["digest"])));
+        fs::rename(manifest, blobs.join("manifest.json")).expect("name the manifest");
+        Self::open(dir)
+    }
+
     fn open(dir: TestDir) -> Self {
         let blobs = dir.join("image");
         let manifest_bytes = fs::read(blobs.join("manifest.json")).expect("read the manifest");

@@ -18,6 +18,7 @@ pub(crate) mod entry;
 pub(crate) mod executor;
 pub(crate) mod file_server;
 pub(crate) mod git_repository;
+pub(crate) mod harness;
 pub(crate) mod image;
 pub(crate) mod layer_rules;
 pub(crate) mod leaks;

@@ -111,6 +111,14 @@ impl Tree {
         self.get(one).inode == self.get(other).inode
     }
 
+    /// The first path, by name, of the file that `path` is a name of: `path` itself but for hard links.
+    pub(crate) fn first_name_of(&self, path: &str) -> &str {
+        let inode = self.get(path).inode;
+        let mut names = self.entries.iter();
+        let first = names.find(|(_, entry)| entry.inode == inode);
+        first.expect("at least this one").0
+    }
+
     /// What differs, a line for each path; empty for equal trees.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
