@@ -8,7 +8,7 @@ use crate::sandbox::ShownFile;
 
 use super::mount_action::MountAction;
 use super::plan::FileSource;
-use super::remotes::{RemoteSource, without_user};
+use super::remote_source::{RemoteSource, without_user};
 
 /// Where a here document that is a script appears to the command (BuildKit's choice).
 const SCRIPT_DIR: &str = "/dev/pipes";

@@ -13,7 +13,8 @@ use crate::image::unpack::{Form, UnpackOptions, unpack};
 
 use super::action::Transfer;
 use super::copy::{Looks, Target};
-use super::remotes::{RemoteSource, cannot_fetch};
+use super::remote_source::RemoteSource;
+use super::remotes::cannot_fetch;
 use super::sources::Origin;
 use super::stage::StageBuilder;
 

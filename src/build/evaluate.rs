@@ -22,7 +22,7 @@ use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
 use super::owner::has_names;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
-use super::remotes::remote_sources;
+use super::remote_source::remote_sources;
 use super::scope::StageScope;
 use super::support::refusal;
 use super::workshop::Workshop;

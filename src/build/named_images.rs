@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement};
+use crate::dockerfile::{Dockerfile, Expander, Span, Stage, Statement};
 use crate::image::Platform;
 
 use super::DockerfileText;
-use super::plan::declare_meta_args;
+use super::planner::declare_meta_args;
 use super::scope::GlobalScope;
 
 /// An image as a Dockerfile names it.
@@ -74,46 +74,21 @@ impl Reader<'_> {
 
     /// Returns the images that an instruction takes files from.
     fn sources(&self, statement: &Statement, stage: usize) -> Result<Vec<NamedImage>> {
-        let image = |name: &str| NamedImage {
-            name: name.to_owned(),
-            platform: self.platform.clone(),
-        };
-        match &statement.instruction {
-            Instruction::Copy(copy) => {
-                let Some(from) = copy.from.as_deref() else {
-                    return Ok(Vec::new());
-                };
-                let found = self.dockerfile.copy_source(from, stage).map_err(|error| {
-                    let span = statement.source.span;
-                    let located = self.text.error_at(span, "cannot find the source of COPY");
-                    located.because(error)
-                })?;
-                let is_image = found.is_none() && from != "scratch";
-                Ok(is_image.then(|| image(from)).into_iter().collect())
-            }
-            Instruction::Run(run) => {
-                let names = run.mounts.iter().filter_map(|mount| mount.from());
-                let names = names.filter(|name| {
-                    *name != "scratch" && self.dockerfile.stage_named(name, stage).is_none()
+        let mut images = Vec::new();
+        for from in statement.instruction.from_names() {
+            let found = self.dockerfile.source_stage(from, stage).map_err(|error| {
+                let span = statement.source.span;
+                let located = self.text.error_at(span, "cannot find the source of COPY");
+                located.because(error)
+            })?;
+            if found.is_none() && from.name() != "scratch" {
+                images.push(NamedImage {
+                    name: from.name().to_owned(),
+                    platform: self.platform.clone(),
                 });
-                Ok(names.map(image).collect())
             }
-            Instruction::Add(_)
-            | Instruction::Arg(_)
-            | Instruction::Cmd(_)
-            | Instruction::Entrypoint(_)
-            | Instruction::Env(_)
-            | Instruction::Expose(_)
-            | Instruction::Healthcheck(_)
-            | Instruction::Label(_)
-            | Instruction::Maintainer(_)
-            | Instruction::Onbuild(_)
-            | Instruction::Shell(_)
-            | Instruction::Stopsignal(_)
-            | Instruction::User(_)
-            | Instruction::Volume(_)
-            | Instruction::Workdir(_) => Ok(Vec::new()),
         }
+        Ok(images)
     }
 
     fn parse_platform(&self, text: &str, span: Span) -> Result<Platform> {

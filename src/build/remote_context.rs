@@ -12,7 +12,7 @@ use crate::sandbox::Sandbox;
 
 use super::add::{is_archive, unpack_into};
 use super::halt::Halt;
-use super::remotes::redacted;
+use super::remote_source::redacted;
 use super::{BuildInput, BuildOptions, DockerfileSource};
 
 /// What a fetched file is called that is no archive (BuildKit frontend, `dockerui`).

@@ -1,9 +1,7 @@
-//! Sources of ADD that are somewhere in the network: what they are at present, and their files. Each is asked for and
+//! What the sources of ADD in the network are at present, and their files. Each is asked for and
 //! fetched once in a build, whichever stages want it.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,10 +9,9 @@ use anyhow::{Context, Result};
 use futures_util::future::try_join_all;
 
 use crate::cache::inputs::{NetworkIdentity, SourceInputs};
-use crate::dockerfile::{AddInstruction, Span};
+use crate::dockerfile::Span;
 use crate::fs::Root;
 use crate::image::Digest;
-use crate::image::digest::DigestAlgorithm;
 use crate::remote::{
     Commit, Credentials, Downloaded, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions,
     Version,
@@ -25,22 +22,11 @@ use super::action::{Action, Transfer};
 use super::evaluate::EvaluatedStage;
 use super::halt::Halt;
 use super::once::Once;
+use super::remote_source::RemoteSource;
 use super::{BuildOptions, DockerfileText, LocatedError};
 
 /// Mode of a file from an HTTP server (Dockerfile reference, "ADD").
 const FILE_MODE: u32 = 0o600;
-
-/// A source of ADD that is somewhere in the network.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum RemoteSource {
-    /// A file on an HTTP server.
-    File(HttpSource),
-    /// A git repository, or a directory of one.
-    Repository {
-        source: GitSource,
-        keeps_git_dir: bool,
-    },
-}
 
 /// What a source is at present.
 #[derive(Clone, Debug)]
@@ -67,126 +53,6 @@ pub(super) struct Remotes {
     sandbox: Sandbox,
     present: Once<RemoteSource, Present>,
     fetched: Once<RemoteSource, Arc<Fetched>>,
-}
-
-/// Reads the sources of an ADD, and returns those that are in the network, by their words.
-pub(super) fn remote_sources(
-    add: &AddInstruction,
-) -> Result<BTreeMap<String, RemoteSource>, anyhow::Error> {
-    let mut found = BTreeMap::new();
-    for word in &add.sources.paths {
-        let source = RemoteSource::parse(word, add);
-        if let Some(source) = source.with_context(|| format!("cannot use `{}`", redacted(word)))? {
-            found.insert(word.clone(), source);
-        }
-    }
-    if add.checksum.is_some() {
-        let all = add.sources.paths.len() + add.sources.files.len();
-        anyhow::ensure!(all == 1, "--checksum can be about one source only");
-        anyhow::ensure!(
-            !found.is_empty(),
-            "--checksum can be about a source from http, https or git only"
-        );
-    }
-    Ok(found)
-}
-
-impl RemoteSource {
-    /// Reads a word of an ADD; `None` for a path of the context.
-    fn parse(word: &str, add: &AddInstruction) -> Result<Option<Self>> {
-        if let Some(source) = GitSource::parse(word)? {
-            let source = match &add.checksum {
-                Some(checksum) => source.demand(checksum)?,
-                None => source,
-            };
-            let keeps_git_dir = match (add.keep_git_dir, source.keep_git_dir) {
-                (Some(flag), Some(query)) if flag != query => {
-                    anyhow::bail!("--keep-git-dir conflicts with `keep-git-dir` in the URL")
-                }
-                (flag, query) => flag.or(query).unwrap_or(false),
-            };
-            return Ok(Some(Self::Repository {
-                source,
-                keeps_git_dir,
-            }));
-        }
-        let lower = word.to_ascii_lowercase();
-        if !lower.starts_with("http://") && !lower.starts_with("https://") {
-            return Ok(None);
-        }
-        let checksum = add.checksum.as_deref().map(checksum).transpose()?;
-        let url = url::Url::parse(word).context("it is no URL")?;
-        Ok(Some(Self::File(HttpSource { url, checksum })))
-    }
-
-    /// Returns what a copy is called in a directory. Empty for a repository, whose files are copied.
-    fn name(&self) -> OsString {
-        match self {
-            Self::File(file) => file.name(),
-            Self::Repository { .. } => OsString::new(),
-        }
-    }
-
-    /// Says which secret would open its server.
-    fn hint(&self) -> String {
-        match self {
-            Self::File(file) => {
-                let host = file.url.host_str().unwrap_or_default();
-                format!("if the file is private, give `--secret id=HTTP_AUTH_TOKEN_{host},env=…`")
-            }
-            Self::Repository { .. } => {
-                "if the repository is private, give `--secret id=GIT_AUTH_TOKEN,env=…`".to_owned()
-            }
-        }
-    }
-}
-
-/// Without user, password and query.
-impl fmt::Display for RemoteSource {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(file) => formatter.write_str(&redacted(file.url.as_str())),
-            Self::Repository { source, .. } => source.repository.fmt(formatter),
-        }
-    }
-}
-
-/// Returns a source as the history has it: as it was written, without a password.
-pub(super) fn without_user(word: &str) -> String {
-    match url::Url::parse(word) {
-        Ok(mut url) if url.password().is_some() => {
-            // This fails for URLs that cannot have a password.
-            let _ = url.set_password(None);
-            let _ = url.set_username("");
-            url.into()
-        }
-        Ok(_) | Err(_) => word.to_owned(),
-    }
-}
-
-/// Takes away what may be secret of a word that may be a URL.
-pub(super) fn redacted(word: &str) -> String {
-    let Ok(mut url) = url::Url::parse(word) else {
-        return word.to_owned();
-    };
-    if !url.has_host() {
-        return word.to_owned();
-    }
-    // These fail for URLs that cannot have a user, and then there is nothing to take away.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    if url.query().is_some() {
-        url.set_query(Some(".."));
-    }
-    url.into()
-}
-
-fn checksum(text: &str) -> Result<Digest> {
-    let digest = Digest::parse(text).with_context(|| format!("--checksum is `{text}`"))?;
-    match digest.algorithm() {
-        DigestAlgorithm::Sha256 => Ok(digest),
-        other => anyhow::bail!("not supported: {} in --checksum of a file", other.name()),
-    }
 }
 
 impl Remotes {
@@ -409,59 +275,5 @@ pub(super) fn cannot_fetch(
     match asks_for_credentials {
         true => located.hint(source.hint()),
         false => located,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dockerfile::{self, Instruction};
-
-    fn sources(line: &str) -> Result<BTreeMap<String, RemoteSource>> {
-        let text = format!("FROM scratch\n{line}\n");
-        let dockerfile = dockerfile::parse(&text).unwrap();
-        let Instruction::Add(add) = &dockerfile.stages[0].statements[0].instruction else {
-            panic!("no ADD");
-        };
-        remote_sources(add)
-    }
-
-    #[test]
-    fn urls_and_repositories_are_told_from_paths() {
-        let found =
-            sources("ADD https://h/f HTTP://h/g.git git@h:r https-is-a-name a/b.git /x/").unwrap();
-        let kinds: Vec<_> = found
-            .values()
-            .map(|source| match source {
-                RemoteSource::File(_) => "file",
-                RemoteSource::Repository { .. } => "repository",
-            })
-            .collect();
-        assert_eq!(kinds, ["repository", "repository", "file"]);
-    }
-
-    #[test]
-    fn a_checksum_is_about_one_source_of_the_network() {
-        let sum = format!("sha256:{}", "0".repeat(64));
-        assert!(sources(&format!("ADD --checksum={sum} https://h/f /x/")).is_ok());
-        assert!(sources("ADD --checksum=1234567 https://h/f.git /x/").is_ok());
-        for wrong in [
-            format!("ADD --checksum={sum} https://h/f https://h/g /x/"),
-            format!("ADD --checksum={sum} f /x/"),
-            "ADD --checksum=1234567 https://h/f /x/".to_owned(),
-            format!("ADD --checksum={sum} https://h/f.git /x/"),
-            format!("ADD --checksum=sha512:{} https://h/f /x/", "0".repeat(128)),
-            "ADD --checksum=7654321 https://h/r.git?commit=1234567 /x/".to_owned(),
-            "ADD --keep-git-dir=false https://h/r.git?keep-git-dir=1 /x/".to_owned(),
-        ] {
-            assert!(sources(&wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn messages_hold_no_secrets() {
-        let found = sources("ADD https://u:p@h/f?token=t#x /x/").unwrap();
-        let shown: Vec<_> = found.values().map(ToString::to_string).collect();
-        assert_eq!(shown, ["https://h/f?..#x"]);
     }
 }

@@ -13,7 +13,8 @@ use crate::image::Platform;
 use super::base::BaseImage;
 use super::named_contexts::NamedContext;
 use super::named_dir::NamedDir;
-use super::plan::{FileSource, PlannedStage, PlannedStep, Planner, StageBase};
+use super::plan::{FileSource, PlannedStage, PlannedStep, StageBase};
+use super::planner::Planner;
 
 /// What stands in for an image or a stage.
 pub(super) enum Replacement {

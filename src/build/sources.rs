@@ -21,7 +21,8 @@ use super::action::Transfer;
 use super::built::BuiltStages;
 use super::mount_action::BindMount;
 use super::plan::FileSource;
-use super::remotes::{RemoteSource, cannot_fetch};
+use super::remote_source::RemoteSource;
+use super::remotes::cannot_fetch;
 use super::similar_file::similar_file;
 use super::workshop::Workshop;
 

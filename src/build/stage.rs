@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use crate::cache::inputs::{SourceInputs, StepInputs};
-use crate::cache::{CacheKey, FoundLayer, Lookup};
+use crate::cache::inputs::StepInputs;
+use crate::cache::{CacheKey, FoundLayer};
 use crate::dockerfile::Span;
 use crate::sandbox::{Rootfs, Step};
 
-use super::action::{Action, Transfer, Work};
+use super::action::{Action, Work};
 use super::built::{Above, BuiltStage, BuiltStages, Parent, StageStack};
 use super::evaluate::{EvaluatedStage, EvaluatedStep};
 use super::explain::Outcome;
@@ -19,11 +19,9 @@ use super::files::{StageFiles, StageTree};
 use super::forecast::{After, Answer, StageForecast, StepForecast};
 use super::keys::StepKey;
 use super::layers::{LayerContent, StageLayer};
-use super::mount_action::BindMount;
-use super::plan::{FileSource, PlannedStage, StageBase};
+use super::plan::{PlannedStage, StageBase};
 use super::state::FilesState;
 use super::step_cache::{Kept, StepCaching};
-use super::step_inputs::Sources;
 use super::workshop::Workshop;
 use super::{Event, LocatedError, StepName};
 
@@ -72,7 +70,7 @@ pub(super) struct StageBuilder<'a> {
     layers: Vec<StageLayer>,
     pub(super) stack: StageStack,
     /// Which files there are.
-    state: FilesState,
+    pub(super) state: FilesState,
     /// The step that is being executed.
     pub(super) name: &'a StepName,
 }
@@ -253,89 +251,6 @@ impl<'a> StageBuilder<'a> {
         }
     }
 
-    /// Looks for a step by what it takes and not by how that came to be; only where the files before it are known.
-    fn find_by_content(
-        &self,
-        caching: &StepCaching,
-        definition: &StepKey,
-        inputs: &StepInputs,
-        work: &Work,
-    ) -> Option<FoundLayer> {
-        // What a linked step depends on is on no files already.
-        let on_files = match work.is_linked() {
-            true => inputs.clone(),
-            false => inputs.clone().on(self.state.known()?.clone()),
-        };
-        let key = on_files.fingerprint().key();
-        if key == definition.key {
-            // It was asked for before.
-            return None;
-        }
-        let wanted = caching.wanted(work, &key)?;
-        let mut found = self.workshop.wait(caching.look_up(&[wanted]));
-        found.pop().and_then(Lookup::hit)
-    }
-
-    /// Returns what a step depends on by content: of what it takes from other stages and from images the files are here
-    /// by now.
-    fn content_inputs(
-        &self,
-        by_definition: &StepInputs,
-        work: &Work,
-        span: Span,
-    ) -> Result<StepInputs> {
-        if work.elsewhere().is_empty() && !work.has_remotes() {
-            return Ok(by_definition.clone());
-        }
-        let sources = ByContent {
-            builder: self,
-            span,
-        };
-        work.inputs(by_definition.parent().clone(), &sources)
-    }
-
-    /// Returns the key under which the step is kept. A file that has changed on its server since the build began is not
-    /// what the key by definition stands for; its bytes are.
-    fn key_now(&self, key: StepKey, inputs: &StepInputs, work: &Work) -> Result<StepKey> {
-        let remotes = &self.workshop.remotes;
-        let is_as_found = match &work.action {
-            Action::Transfer(transfer) => self.workshop.wait(remotes.are_as_found(transfer))?,
-            Action::Run(_) | Action::Workdir => true,
-        };
-        if is_as_found {
-            return Ok(key);
-        }
-        let inputs = inputs.clone().on(key.inputs.parent().clone());
-        Ok(StepKey {
-            key: inputs.fingerprint().key(),
-            inputs,
-        })
-    }
-
-    /// Returns which files a step is executed on, and with.
-    fn made_of(&self, work: &Work) -> Vec<FilesState> {
-        let caching = self.workshop.caching.as_ref();
-        let on = match (work.is_linked(), caching) {
-            (true, Some(caching)) => {
-                FilesState::Known(caching.key_of_nothing(&self.stage.platform))
-            }
-            (true, None) => FilesState::Unknown,
-            (false, _) => self.state.clone(),
-        };
-        let mut made_of = vec![on];
-        for source in work.elsewhere() {
-            made_of.push(match source {
-                FileSource::Context | FileSource::Directory(_) => continue,
-                FileSource::Stage(index) => self.built[index].state.clone(),
-                FileSource::Image(image) => match caching {
-                    Some(caching) => FilesState::Known(caching.key_of_image(image)),
-                    None => FilesState::Unknown,
-                },
-            });
-        }
-        made_of
-    }
-
     /// Executes a step, and returns the layer that it makes.
     fn execute(&mut self, step: &EvaluatedStep, work: &Work) -> Result<StageLayer> {
         let start = Instant::now();
@@ -422,26 +337,5 @@ impl<'a> StageBuilder<'a> {
             let text = self.error(span, warning.as_str()).to_string();
             self.workshop.report(Event::Warning(&text));
         }
-    }
-}
-
-/// Files by what they are: all are here.
-struct ByContent<'a> {
-    builder: &'a StageBuilder<'a>,
-    span: Span,
-}
-
-impl Sources for ByContent<'_> {
-    fn of_transfer(&self, transfer: &Transfer) -> Result<Vec<SourceInputs>> {
-        let workshop = self.builder.workshop;
-        workshop.with_origin(self.builder.built, &transfer.from, |origin| {
-            let remote = |source: &_| workshop.wait(workshop.remotes.by_content(source));
-            workshop.content_of(origin, transfer, self.span, &remote)
-        })
-    }
-
-    fn of_bind(&self, bind: &BindMount) -> Result<SourceInputs> {
-        let workshop = self.builder.workshop;
-        workshop.content_of_bind(self.builder.built, bind)
     }
 }

@@ -6,7 +6,8 @@ use clap::{Args, Parser, ValueEnum};
 use crate::build::BuildOptions;
 
 use super::environment;
-use super::flags::{ExecutorFlags, go_bool};
+use super::flag_values::go_bool;
+use super::flags::ExecutorFlags;
 use super::options::build_options;
 
 #[derive(Debug, Args)]

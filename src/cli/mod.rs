@@ -8,6 +8,7 @@ pub mod debug;
 mod dry_run;
 mod environment;
 mod execute;
+mod flag_values;
 mod flags;
 mod lint;
 mod lint_flags;

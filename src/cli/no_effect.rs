@@ -122,7 +122,7 @@ fn argument(flag: &NoEffect) -> Arg {
         _ => argument,
     };
     argument
-        .value_parser(super::flags::go_bool)
+        .value_parser(super::flag_values::go_bool)
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::flags::go_bool;
+use super::flag_values::go_bool;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registries")]

@@ -11,7 +11,8 @@ use crate::remote::GitSource;
 use crate::remote::git::RepositoryUrl;
 
 use super::environment;
-use super::flags::{InputFlags, go_bool};
+use super::flag_values::go_bool;
+use super::flags::InputFlags;
 
 /// What kaniko's `git://` begins with.
 const KANIKO: &str = "git://";

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 
 use super::cache_options::DEFAULT_DIR;
-use super::flags::{go_duration, path_or_empty, size};
+use super::flag_values::{go_duration, path_or_empty, size};
 
 /// What is done with a cache directory. All of it is safe while builds use the directory.
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
 use super::cache_options::DEFAULT_DIR;
-use super::flags::{LogFlags, go_bool, go_duration, path_or_empty};
+use super::flag_values::{go_bool, go_duration, path_or_empty};
+use super::flags::LogFlags;
 use super::registry_flags::PullFlags;
 
 /// Pulls images into a directory, from which the executor takes them.

@@ -37,10 +37,10 @@ pub use error::{ParseError, ParseErrorKind, SyntaxError};
 pub use flags::FlagError;
 pub use heredoc::Heredoc;
 pub use instruction::{
-    AddInstruction, ArgDeclaration, CommandLine, CopyInstruction, DeviceRequest, From, HealthProbe,
-    Healthcheck, InlineFile, Instruction, InstructionError, Invocation, NameValues, NetworkMode,
-    OnbuildInstruction, RunInstruction, SecurityMode, Source, Sources, StageName, Statement,
-    parse_trigger,
+    AddInstruction, ArgDeclaration, CommandLine, CopyInstruction, DeviceRequest, From, FromName,
+    HealthProbe, Healthcheck, InlineFile, Instruction, InstructionError, Invocation, NameValues,
+    NetworkMode, OnbuildInstruction, RunInstruction, SecurityMode, Source, Sources, StageName,
+    Statement, parse_trigger,
 };
 use instruction::{Converted, convert};
 pub use keyword::Keyword;

@@ -1,6 +1,6 @@
 //! Stages: what each FROM starts, and how one is found by name or number.
 
-use super::instruction::{From, Source, Statement};
+use super::instruction::{From, FromName, Source, Statement};
 use super::{Dockerfile, Span, suggest};
 
 /// One FROM and the instructions below it.
@@ -71,6 +71,22 @@ impl Dockerfile {
             return Err(StageError::NotYet(from.to_owned()));
         }
         Ok(Some(index))
+    }
+
+    /// Finds the stage that an instruction of stage `current` takes files from. `None` means that the name is no stage.
+    /// For a mount a number is a name like others.
+    ///
+    /// # Errors
+    /// If the number in a COPY is not that of a stage above.
+    pub fn source_stage(
+        &self,
+        from: FromName<'_>,
+        current: usize,
+    ) -> Result<Option<usize>, StageError> {
+        match from {
+            FromName::Copy(name) => self.copy_source(name, current),
+            FromName::Mount(name) => Ok(self.stage_named(name, current)),
+        }
     }
 
     /// Finds the stage to build: the last, or the last that has the name, in any letter

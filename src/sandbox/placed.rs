@@ -12,6 +12,9 @@
 //! way to a file, nothing outside of the tree is reached, and a file of ours in a directory that was
 //! moved is found there. A file that was itself moved or linked elsewhere is emptied.
 
+mod taking_back;
+mod wanted;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -20,104 +23,14 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use crate::fs::{
-    Dir, FileKind, PathError, Root, Timestamp, device_number, empty_if_named, remove_tree,
-};
+use crate::fs::{Dir, FileKind, PathError, Root, Timestamp, empty_if_named, remove_tree};
 
 use super::rootfs::RootfsError;
-use super::secret::Secret;
 use super::step_mount::Access;
 
-/// Something that a command needs, and where.
-#[derive(Debug, Clone)]
-pub(super) struct Wanted {
-    /// Inside the root; links are followed.
-    pub(super) path: PathBuf,
-    pub(super) thing: Thing,
-}
-
-/// What it is.
-#[derive(Debug, Clone)]
-pub(super) enum Thing {
-    /// A directory to mount something on. One of the image is used; what is in one of ours afterwards
-    /// goes with it.
-    Directory,
-    /// A file to mount something on. One of the image is used.
-    FilePoint,
-    /// A file in place of the image's.
-    File {
-        /// All of it.
-        contents: Vec<u8>,
-        /// Mode bits, 0o7777 only. The owner is root.
-        mode: u32,
-    },
-    /// As `File`, with an owner, and contents that nobody may print.
-    Secret { contents: Secret, access: Access },
-    /// Whatever has this name in a directory on the tree's file system, in place of the image's. Afterwards it is
-    /// there again, with what the command did to it.
-    Moved { home: Arc<Root>, name: OsString },
-    /// A device that everybody may use, in place of anything else of that name in the image.
-    Device(FileKind),
-    /// A symbolic link with this text, where the image has nothing.
-    Link(OsString),
-}
-
-/// Returns the devices that every container has, and the links beside them. `dev` is the directory.
-pub(super) fn devices(dev: &Path) -> Vec<Wanted> {
-    let device = |(name, major, minor): &(&str, u32, u32)| Wanted {
-        path: dev.join(name),
-        thing: Thing::Device(FileKind::CharDevice(device_number(*major, *minor))),
-    };
-    let link = |(name, target): &(&str, &str)| Wanted {
-        path: dev.join(name),
-        thing: Thing::Link(OsString::from(target)),
-    };
-    let devices = DEVICES.iter().map(device);
-    devices.chain(LINKS.iter().map(link)).collect()
-}
-
-/// What a mount point that is a file looks like.
-const ROOTS_FILE: Access = Access {
-    uid: 0,
-    gid: 0,
-    mode: 0o644,
-};
-
-/// Name, major and minor number (kernel, admin-guide/devices.txt).
-const DEVICES: [(&str, u32, u32); 6] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-];
-/// They lead nowhere without `/proc`, but programs find them, and say so.
-const LINKS: [(&str, &str); 4] = [
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-];
-
-/// Returns where it is to be in `tree`, without links on the way.
-fn place_of(tree: &Root, wanted: &Wanted) -> Result<PathBuf, PathError> {
-    match (&wanted.thing, wanted.path.parent(), wanted.path.file_name()) {
-        // Where the image has a link, that is the link: what it leads to is not there without `/proc`.
-        (Thing::Link(_), Some(above), Some(name)) => Ok(tree.resolve(above)?.join(name)),
-        (
-            Thing::Directory
-            | Thing::FilePoint
-            | Thing::File { .. }
-            | Thing::Secret { .. }
-            | Thing::Moved { .. }
-            | Thing::Device(_)
-            | Thing::Link(_),
-            _,
-            _,
-        ) => tree.resolve(&wanted.path),
-    }
-}
+use self::taking_back::{Home, drop_entry, remove_way};
+use self::wanted::{ROOTS_FILE, place_of};
+pub(super) use self::wanted::{Thing, Wanted, devices};
 
 /// Things that are in a tree for the time of one command.
 #[must_use = "they are in the tree until they are taken back"]
@@ -153,17 +66,6 @@ struct Made {
     home: Option<Home>,
     /// What the image has there, by its name in `aside`.
     instead_of: Option<OsString>,
-}
-
-/// Where something comes from.
-#[derive(Debug)]
-struct Home {
-    dir: Arc<Root>,
-    name: OsString,
-    /// Device and inode of what it is.
-    identity: (u64, u64),
-    /// Open, so that it is found wherever the command has moved it.
-    tree: Option<Dir>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -487,54 +389,6 @@ impl Placed {
             strays.push(path);
         }
         Ok(())
-    }
-}
-
-impl Home {
-    /// Moves it back from `name` in `dir`. One that the command has moved elsewhere loses what is in it.
-    fn bring_back(
-        &self,
-        dir: &Dir,
-        name: &OsStr,
-        strays: &mut Vec<PathBuf>,
-    ) -> Result<(), PathError> {
-        let found = dir.metadata_of(name)?;
-        if found.is_some_and(|found| (found.dev, found.ino) == self.identity) {
-            return dir.rename(name, self.dir.dir(), &self.name);
-        }
-        drop_entry(dir, name)?;
-        if let Some(tree) = &self.tree {
-            for name in tree.names()? {
-                remove_tree(tree, &name)?;
-            }
-            strays.push(dir.path_of(name));
-        }
-        Ok(())
-    }
-}
-
-/// Removes a directory that was made on the way, if it is still the same and empty.
-fn remove_way(dir: &Dir, name: &OsStr, ino: u64) -> Result<(), PathError> {
-    let found = dir.metadata_of(name)?;
-    if !found.is_some_and(|found| found.is_dir() && found.ino == ino) {
-        return Ok(());
-    }
-    match dir.remove_dir(name) {
-        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
-        other => other,
-    }
-}
-
-/// Removes whatever has the name now. A mount point is an error, and nothing below one is removed: the
-/// kernel refuses it before it looks what is in the directory.
-fn drop_entry(dir: &Dir, name: &OsStr) -> Result<(), PathError> {
-    match dir.metadata_of(name)? {
-        None => Ok(()),
-        Some(found) if !found.is_dir() => dir.remove_file(name),
-        Some(_) => match dir.remove_dir(name) {
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => remove_tree(dir, name),
-            other => other,
-        },
     }
 }
 

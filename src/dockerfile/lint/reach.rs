@@ -31,35 +31,9 @@ fn needs(file: &Dockerfile, index: usize, globals: &Globals) -> BTreeSet<usize> 
     let stage = &file.stages[index];
     let base = globals.expand(&stage.from.base).ok();
     let base = base.and_then(|base| file.stage_named(&base.text, index));
-    let sources = stage.statements.iter().flat_map(|statement| {
-        let found: Vec<usize> = match &statement.instruction {
-            Instruction::Copy(copy) => {
-                let from = copy.from.as_deref();
-                let stage = from.and_then(|from| file.copy_source(from, index).ok()?);
-                stage.into_iter().collect()
-            }
-            Instruction::Run(run) => {
-                let from = run.mounts.iter().filter_map(|mount| mount.from());
-                let stages = from.filter_map(|from| file.stage_named(from, index));
-                stages.collect()
-            }
-            Instruction::Add(_)
-            | Instruction::Arg(_)
-            | Instruction::Cmd(_)
-            | Instruction::Entrypoint(_)
-            | Instruction::Env(_)
-            | Instruction::Expose(_)
-            | Instruction::Healthcheck(_)
-            | Instruction::Label(_)
-            | Instruction::Maintainer(_)
-            | Instruction::Onbuild(_)
-            | Instruction::Shell(_)
-            | Instruction::Stopsignal(_)
-            | Instruction::User(_)
-            | Instruction::Volume(_)
-            | Instruction::Workdir(_) => Vec::new(),
-        };
-        found
-    });
+    let instructions = stage.statements.iter().map(|it| &it.instruction);
+    let names = instructions.flat_map(Instruction::from_names);
+    // A number of no stage is an error of the build, and no stage.
+    let sources = names.filter_map(|from| file.source_stage(from, index).ok()?);
     base.into_iter().chain(sources).collect()
 }

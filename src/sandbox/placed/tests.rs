@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
+use super::wanted::{DEVICES, LINKS};
 use super::*;
+use crate::fs::device_number;
+use crate::sandbox::secret::Secret;
 
 /// Everything that a listing says of a path, but for the time of its last change.
 type Line = (u32, u32, u32, u64, (i64, i64), u64, Vec<u8>);

@@ -1,0 +1,380 @@
+//! Finds out what a build has to do: looks at the stages that the target needs, from the last to the first.
+//!
+//! A stage that nothing needs is neither looked at nor are its images resolved. Triggers (ONBUILD)
+//! are steps of the stage that they run in, so the configs of base images are fetched here; nothing
+//! else is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+
+use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger};
+use crate::image::{ImageConfig, Platform, Reference};
+
+use super::base::{BaseImage, BaseImages};
+use super::control_args::source_date_epoch;
+use super::named_dir::NamedDir;
+use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
+use super::replacement::Replacement;
+use super::scope::GlobalScope;
+use super::support::refusal;
+use super::{BuildOptions, DockerfileText};
+
+/// Plans the build of what `options` ask for.
+pub(super) async fn plan(
+    dockerfile: &Dockerfile,
+    text: &DockerfileText,
+    options: &BuildOptions,
+    images: &BaseImages,
+) -> Result<Plan> {
+    let targets = targets(dockerfile, options)?;
+    let planner = Planner {
+        dockerfile,
+        text,
+        options,
+        images,
+        named_dirs: Mutex::default(),
+        global: global_scope(dockerfile, text, options, targets[0])?,
+    };
+    let mut stages = BTreeMap::new();
+    let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
+    // From the back: a stage needs only stages above it.
+    while let Some(index) = wanted.pop_last() {
+        let stage = planner.stage(index).await?;
+        wanted.extend(stage.needs.iter().copied());
+        stages.insert(index, stage);
+    }
+    mark_layer_makers(&mut stages, targets[0]);
+    Ok(Plan {
+        epoch: source_date_epoch(dockerfile, options, &planner.global)?,
+        stages,
+        targets,
+        global: planner.global,
+    })
+}
+
+/// Returns the numbers of the stages to build, the image first.
+fn targets(dockerfile: &Dockerfile, options: &BuildOptions) -> Result<Vec<usize>> {
+    if options.targets.is_empty() {
+        return Ok(vec![dockerfile.target(None)?]);
+    }
+    let find = |name: &String| {
+        let found = dockerfile.target(Some(name));
+        found.with_context(|| format!("cannot build the target stage `{name}`"))
+    };
+    options.targets.iter().map(find).collect()
+}
+
+/// Declares the ARGs before the first FROM.
+fn global_scope(
+    dockerfile: &Dockerfile,
+    text: &DockerfileText,
+    options: &BuildOptions,
+    target: usize,
+) -> Result<GlobalScope> {
+    let asked = options.targets.first().map(|name| name.to_lowercase());
+    let last = dockerfile.stages[target].name().map(str::to_owned);
+    let target_stage = asked.or(last).unwrap_or_else(|| "default".to_owned());
+    let host = Platform::host();
+    let mut global = GlobalScope::new(&options.build_args, &host, &options.platform, &target_stage);
+    declare_meta_args(&mut global, dockerfile, text)?;
+    Ok(global)
+}
+
+/// Declares the ARGs before the first FROM, each of which sees those before it.
+pub(super) fn declare_meta_args(
+    global: &mut GlobalScope,
+    dockerfile: &Dockerfile,
+    text: &DockerfileText,
+) -> Result<()> {
+    for meta_arg in &dockerfile.meta_args {
+        for arg in &meta_arg.args {
+            let lookup = |name: &str| global.get(name).map(str::to_owned);
+            let mut expander = Expander::new(dockerfile.directives.escape, &lookup);
+            let is_given = global.build_arg(&arg.name).is_some();
+            let default = arg.default.as_deref().filter(|_| !is_given);
+            let default = default.map(|word| expander.word(word));
+            let default = default.transpose().map_err(|error| {
+                text.error_at(meta_arg.source.span, "cannot expand the default")
+                    .because(error)
+            })?;
+            global.declare(&arg.name, default.as_deref());
+        }
+    }
+    Ok(())
+}
+
+/// Marks the stages whose layers end up in the image: the target and what it is built on.
+fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) {
+    let mut next = Some(target);
+    while let Some(stage) = next.and_then(|index| stages.get_mut(&index)) {
+        stage.makes_layers = true;
+        next = stage.base.stage();
+    }
+}
+
+/// Plans one build.
+pub(super) struct Planner<'a> {
+    pub(super) dockerfile: &'a Dockerfile,
+    pub(super) text: &'a DockerfileText,
+    pub(super) options: &'a BuildOptions,
+    pub(super) images: &'a BaseImages,
+    /// Directories of `--build-context` that are opened.
+    pub(super) named_dirs: Mutex<BTreeMap<PathBuf, Arc<NamedDir>>>,
+    global: GlobalScope,
+}
+
+impl Planner<'_> {
+    async fn stage(&self, index: usize) -> Result<PlannedStage> {
+        let stage = &self.dockerfile.stages[index];
+        if let Some(replacement) = self.stand_in(index).await? {
+            return self.replaced_stage(stage, index, replacement);
+        }
+        let platform = self.platform(stage)?;
+        let (base, load) = self.base(stage, index, &platform).await?;
+        let mut steps = Vec::from_iter(load);
+        for statement in self.triggers(stage, &base).await? {
+            steps.push(self.step(statement, index, Some(stage.source.span)).await?);
+        }
+        for statement in &stage.statements {
+            steps.push(self.step(statement.clone(), index, None).await?);
+        }
+        self.planned(stage, index, base, steps)
+    }
+
+    /// Puts a stage together.
+    pub(super) fn planned(
+        &self,
+        stage: &Stage,
+        index: usize,
+        base: StageBase,
+        steps: Vec<PlannedStep>,
+    ) -> Result<PlannedStage> {
+        Ok(PlannedStage {
+            name: stage
+                .name()
+                .map_or_else(|| format!("stage-{index}"), str::to_owned),
+            text: stage.source.text.clone(),
+            span: stage.source.span,
+            needs: needs(&base, &steps),
+            base,
+            platform: self.platform(stage)?,
+            is_replaced: false,
+            steps,
+            makes_layers: false,
+        })
+    }
+
+    pub(super) fn platform(&self, stage: &Stage) -> Result<Platform> {
+        let Some(word) = &stage.from.platform else {
+            return Ok(self.options.platform.clone());
+        };
+        let text = self.expand(word, stage.source.span)?;
+        let platform = Platform::parse(&text).map_err(|error| {
+            let message = format!("cannot read the platform `{text}`");
+            self.text
+                .error_at(stage.source.span, message)
+                .because(error)
+        })?;
+        Ok(platform.normalised())
+    }
+
+    /// Returns what a stage starts from, and its first step, if it starts from a directory.
+    async fn base(
+        &self,
+        stage: &Stage,
+        index: usize,
+        platform: &Platform,
+    ) -> Result<(StageBase, Option<PlannedStep>)> {
+        let span = stage.source.span;
+        let name = self.expand(&stage.from.base, span)?;
+        if name.is_empty() {
+            let message = format!("base name ({}) should not be blank", stage.from.base);
+            return Err(self.text.error_at(span, message).into());
+        }
+        if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
+            return Ok((StageBase::Stage(earlier), None));
+        }
+        if name == "scratch" {
+            return Ok((StageBase::Scratch, None));
+        }
+        if let Some(replacement) = self.replacement(&name, platform, span).await? {
+            return self.base_of(replacement, span);
+        }
+        let image = self.image(&name, platform, span).await?;
+        Ok((StageBase::Image(image), None))
+    }
+
+    /// Finds an image in its registry: its manifest and config, not its layers.
+    async fn image(&self, name: &str, platform: &Platform, span: Span) -> Result<Arc<BaseImage>> {
+        let reference = Reference::parse(name).map_err(|error| {
+            self.text
+                .error_at(span, format!("cannot use the image `{name}`"))
+                .because(error)
+        })?;
+        self.images
+            .resolve(&reference, platform)
+            .await
+            .map_err(|error| {
+                let message = format!("cannot get the image `{name}`");
+                let error = self.text.error_at(span, message).because(error);
+                match self.dockerfile.similar_stage(name, span) {
+                    Some(stage) => error.hint(format!("did you mean the stage `{stage}`?")),
+                    None => error,
+                }
+                .into()
+            })
+    }
+
+    /// Returns the instructions that the base asks every stage built on it to begin with.
+    async fn triggers(&self, stage: &Stage, base: &StageBase) -> Result<Vec<Statement>> {
+        let texts: Vec<String> = match base {
+            StageBase::Scratch => Vec::new(),
+            StageBase::Image(image) => image.config.config.on_build.clone(),
+            StageBase::Stage(index) => match self.stand_in(*index).await? {
+                Some(Replacement::Image(image)) => image.config.config.on_build.clone(),
+                Some(Replacement::Scratch | Replacement::Directory { .. }) => Vec::new(),
+                None => {
+                    let statements = &self.dockerfile.stages[*index].statements;
+                    statements.iter().filter_map(trigger_text).collect()
+                }
+            },
+        };
+        let parse = |text: &String| {
+            parse_trigger(text).map_err(|error| {
+                let message = format!("cannot run the trigger `ONBUILD {text}` of the base");
+                self.text
+                    .error_at(stage.source.span, message)
+                    .because(error)
+                    .into()
+            })
+        };
+        texts.iter().map(parse).collect()
+    }
+
+    async fn step(
+        &self,
+        statement: Statement,
+        stage: usize,
+        trigger_of: Option<Span>,
+    ) -> Result<PlannedStep> {
+        let span = trigger_of.unwrap_or(statement.source.span);
+        if let Some(refusal) = refusal(&statement.instruction) {
+            return Err(self.text.error_at(span, refusal).into());
+        }
+        let source = match copied_from(&statement.instruction) {
+            Some(from) => self.file_source(from, stage, span).await?,
+            None => FileSource::Context,
+        };
+        let mount_sources = self
+            .mount_sources(&statement.instruction, stage, span)
+            .await?;
+        Ok(PlannedStep {
+            is_trigger: trigger_of.is_some(),
+            shown: None,
+            statement,
+            span,
+            source,
+            mount_sources,
+        })
+    }
+
+    /// Returns where the mounts of a RUN take files from. A number is no stage here, unlike in COPY (Dockerfile
+    /// reference, "RUN --mount").
+    async fn mount_sources(
+        &self,
+        instruction: &Instruction,
+        stage: usize,
+        span: Span,
+    ) -> Result<Vec<FileSource>> {
+        let Instruction::Run(run) = instruction else {
+            return Ok(Vec::new());
+        };
+        let mut sources = Vec::new();
+        for mount in &run.mounts {
+            let stage_named = |from| self.dockerfile.stage_named(from, stage);
+            sources.push(match (mount.from(), mount.from().and_then(stage_named)) {
+                (None, _) => FileSource::Context,
+                (Some(_), Some(index)) => FileSource::Stage(index),
+                (Some(from), None) => self.image_source(from, span).await?,
+            });
+        }
+        Ok(sources)
+    }
+
+    /// An image without files.
+    pub(super) fn nothing(&self) -> BaseImage {
+        BaseImage {
+            digest: None,
+            config: ImageConfig::scratch(&self.options.platform),
+            layers: Vec::new(),
+        }
+    }
+
+    /// The image for the platform of the target, whatever the stage's own is, or what stands in for it.
+    async fn image_source(&self, name: &str, span: Span) -> Result<FileSource> {
+        let platform = &self.options.platform;
+        if name == "scratch" {
+            return Ok(FileSource::Image(Arc::new(self.nothing())));
+        }
+        if let Some(replacement) = self.replacement(name, platform, span).await? {
+            if let Replacement::Image(image) = &replacement {
+                self.warn_of_platform(name, image);
+            }
+            return Ok(self.source_of(replacement));
+        }
+        let image = self.image(name, platform, span).await?;
+        self.warn_of_platform(name, &image);
+        Ok(FileSource::Image(image))
+    }
+
+    fn warn_of_platform(&self, name: &str, image: &BaseImage) {
+        let (found, wanted) = (image.config.platform(), &self.options.platform);
+        self.images.warn_of_platform(&name, &found, wanted);
+    }
+
+    async fn file_source(&self, from: &str, stage: usize, span: Span) -> Result<FileSource> {
+        let index = self.dockerfile.copy_source(from, stage);
+        let index = index.map_err(|error| {
+            self.text
+                .error_at(span, "cannot find the source of COPY")
+                .because(error)
+        })?;
+        match index {
+            Some(index) => Ok(FileSource::Stage(index)),
+            None => self.image_source(from, span).await,
+        }
+    }
+
+    fn expand(&self, word: &str, span: Span) -> Result<String> {
+        let lookup = |name: &str| self.global.get(name).map(str::to_owned);
+        let mut expander = Expander::new(self.dockerfile.directives.escape, &lookup);
+        expander.word(word).map_err(|error| {
+            self.text
+                .error_at(span, "cannot expand a variable")
+                .because(error)
+                .into()
+        })
+    }
+}
+
+fn copied_from(instruction: &Instruction) -> Option<&str> {
+    let Instruction::Copy(copy) = instruction else {
+        return None;
+    };
+    copy.from.as_deref()
+}
+
+fn trigger_text(statement: &Statement) -> Option<String> {
+    let Instruction::Onbuild(onbuild) = &statement.instruction else {
+        return None;
+    };
+    Some(onbuild.trigger.clone())
+}
+
+fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {
+    let sources = steps.iter().flat_map(PlannedStep::source_stages);
+    base.stage().into_iter().chain(sources).collect()
+}
