@@ -22,18 +22,16 @@ const HOSTNAME: &str = "BUILDKIT_SANDBOX_HOSTNAME";
 const SYNTAX: &str = "BUILDKIT_SYNTAX";
 /// What asks for an index around one image.
 const MULTI_PLATFORM: &str = "BUILDKIT_MULTI_PLATFORM";
+/// What keeps `.git` in a context that is a git repository.
+pub(super) const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 /// What says the latest time in an image.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Those that change nothing here, and why.
-const WITHOUT_EFFECT: [(&str, &str); 5] = [
+const WITHOUT_EFFECT: [(&str, &str); 4] = [
     (
         "BUILDKIT_BUILD_NAME",
         "nothing is shown or kept under a build's name",
-    ),
-    (
-        "BUILDKIT_CONTEXT_KEEP_GIT_DIR",
-        "the build context is a directory, all of which is kept",
     ),
     (
         "BUILDKIT_INLINE_CACHE",
@@ -44,7 +42,8 @@ const WITHOUT_EFFECT: [(&str, &str); 5] = [
 ];
 
 /// Those with an effect that needs no ARG.
-const WITH_EFFECT: [&str; 6] = [
+const WITH_EFFECT: [&str; 7] = [
+    KEEP_GIT_DIR,
     CACHE_NAMESPACE,
     HOSTNAME,
     SYNTAX,
@@ -107,6 +106,10 @@ pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<S
     let mut notes: Vec<String> = without_effect
         .map(|(name, why)| format!("--build-arg {name} has no effect: {why}"))
         .collect();
+    if given(KEEP_GIT_DIR).is_some() && !options.context_is_fetched {
+        let why = "the build context is a directory, all of which is kept";
+        notes.push(format!("--build-arg {KEEP_GIT_DIR} has no effect: {why}"));
+    }
     if given(HOSTNAME).is_some() && !has_hostnames {
         let why = "here RUN sees the machine's own name";
         notes.push(format!("--build-arg {HOSTNAME} has no effect: {why}"));
@@ -134,6 +137,9 @@ pub(super) fn source_date_epoch(
     }
     // A directory has no time of its own; only git and what is fetched have (BuildKit frontend).
     if text == "context" {
+        if options.context_is_fetched {
+            bail!("not yet supported: {EPOCH}=context, the time of a context from the network");
+        }
         return Ok(None);
     }
     match options.named_contexts.find(text, &options.platform) {

@@ -35,12 +35,12 @@ impl BuildInput {
         let dockerfile = dockerfile::parse(&content)
             .map_err(|error| text.error_at(error.span, error.to_string()))?;
         let own_ignore = match &beside {
-            Some(path) if options.has_ignore_files => read_own_ignore(path)?,
+            Some(path) if !options.context_is_fetched => read_own_ignore(path)?,
             Some(_) | None => None,
         };
         let (ignore_path, ignore) = match own_ignore {
             Some(own) => own,
-            None if options.has_ignore_files => read_ignore(&root)?,
+            None if !options.context_is_fetched => read_ignore(&root)?,
             None => nothing_ignored()?,
         };
         let left_out = left_out(&options.context, options);

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::context::select::clean;
 use crate::dockerfile::Stage;
 use crate::dockerfile::lint::{self, BaseFacts, CheckConfig, Facts, Linted, Warning};
 use crate::image::{Platform, Reference};
@@ -131,7 +132,8 @@ impl Look<'_> {
     }
 
     fn is_ignored(&self, path: &str) -> bool {
-        self.input.context.is_surely_ignored(Path::new(path))
+        let path = clean(Path::new(path));
+        self.input.context.is_surely_ignored(&path)
     }
 
     /// Returns which rules apply: `--build-arg BUILDKIT_DOCKERFILE_CHECK` replaces the directive.

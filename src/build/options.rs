@@ -15,7 +15,7 @@ pub struct BuildOptions {
     /// Directory of the build context. For one that is yet to be fetched, a name that stays the same.
     pub context: PathBuf,
     /// Whether ignore files say what is left out of the context: not so for one that was fetched.
-    pub has_ignore_files: bool,
+    pub context_is_fetched: bool,
     /// Directories of the builder's own that are no part of the context, should they lie in it.
     pub left_out: Vec<PathBuf>,
     /// Where the Dockerfile is.

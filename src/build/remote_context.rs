@@ -11,6 +11,7 @@ use crate::remote::{Credentials, Fetcher, GitSource, HttpSource, RemoteError, Re
 use crate::sandbox::Sandbox;
 
 use super::add::{is_archive, unpack_into};
+use super::control_args::KEEP_GIT_DIR;
 use super::halt::Halt;
 use super::remote_source::redacted;
 use super::{BuildInput, BuildOptions, DockerfileSource};
@@ -21,8 +22,8 @@ const FILE: &str = "context";
 /// Mode of such a file, as of every one that ADD fetches.
 const FILE_MODE: u32 = 0o600;
 
-/// The build argument that keeps `.git` (BuildKit, "Build contexts": "Keep `.git` directory").
-const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+/// As Go reads a boolean that is true (`strconv.ParseBool`).
+const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
 
 /// A context that is somewhere in the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl BuildInput {
         let keeps_git_dir = options
             .build_args
             .get(KEEP_GIT_DIR)
-            .is_some_and(|value| ["1", "true"].contains(&value.as_str()));
+            .is_some_and(|value| TRUE.contains(&value.as_str()));
         let (sandbox, is_file) = (sandbox.clone(), matches!(context, RemoteContext::File(_)));
         let fetch = move || -> Result<(Root, bool)> {
             let root = context.fetch(&fetcher, keeps_git_dir, &sandbox)?;
@@ -140,7 +141,7 @@ impl BuildInput {
         options.context = root.outside_path(&sub_path);
         // A Dockerfile is looked for in the context; an absolute path may lead to one that is here.
         options.current_dir.clone_from(&options.context);
-        options.has_ignore_files = false;
+        options.context_is_fetched = true;
         let input = Self::read(options)?;
         let root = Root::from_dir(root.open_dir(&sub_path)?);
         Ok(Self {

@@ -105,34 +105,38 @@ impl fmt::Display for RemoteSource {
     }
 }
 
-/// Returns a source as the history has it: as it was written, without a password.
+/// Returns a source as the history has it: as it was written, without a user or a password. A token is often the user.
 pub(super) fn without_user(word: &str) -> String {
-    match url::Url::parse(word) {
-        Ok(mut url) if url.password().is_some() => {
-            // This fails for URLs that cannot have a password.
-            let _ = url.set_password(None);
-            let _ = url.set_username("");
-            url.into()
-        }
-        Ok(_) | Err(_) => word.to_owned(),
+    let lower = word.to_ascii_lowercase();
+    if !lower.starts_with("http://") && !lower.starts_with("https://") {
+        return word.to_owned();
+    }
+    let (start, end) = user_info(word);
+    format!("{}{}", &word[..start], &word[end..])
+}
+
+/// Takes away what may be secret of a word that may be a URL, also of one that cannot be read.
+pub(super) fn redacted(word: &str) -> String {
+    if !word.contains("://") {
+        return word.to_owned();
+    }
+    let (start, end) = user_info(word);
+    let (front, rest) = (&word[..start], &word[end..]);
+    let fragment = rest.find('#').unwrap_or(rest.len());
+    let (rest, fragment) = rest.split_at(fragment);
+    match rest.split_once('?') {
+        Some((rest, _)) => format!("{front}{rest}?..{fragment}"),
+        None => format!("{front}{rest}{fragment}"),
     }
 }
 
-/// Takes away what may be secret of a word that may be a URL.
-pub(super) fn redacted(word: &str) -> String {
-    let Ok(mut url) = url::Url::parse(word) else {
-        return word.to_owned();
-    };
-    if !url.has_host() {
-        return word.to_owned();
-    }
-    // These fail for URLs that cannot have a user, and then there is nothing to take away.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    if url.query().is_some() {
-        url.set_query(Some(".."));
-    }
-    url.into()
+/// Returns where `user:password@` begins and ends. It is empty where there is none.
+fn user_info(url: &str) -> (usize, usize) {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let authority = url[start..].find(['/', '?', '#']);
+    let end = authority.map_or(url.len(), |length| start + length);
+    let at = url[start..end].rfind('@');
+    (start, at.map_or(start, |at| start + at + 1))
 }
 
 fn checksum(text: &str) -> Result<Digest> {
@@ -194,5 +198,24 @@ mod tests {
         let found = sources("ADD https://u:p@h/f?token=t#x /x/").unwrap();
         let shown: Vec<_> = found.values().map(ToString::to_string).collect();
         assert_eq!(shown, ["https://h/f?..#x"]);
+        // A port that is none: nobody can read this.
+        let error = sources("ADD https://u:secret@h:99999/f?sig=secret /x/").unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("https://h:99999/f?.."), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn the_history_has_neither_user_nor_password() {
+        for (word, expected) in [
+            ("https://token@h/r.git#v1", "https://h/r.git#v1"),
+            ("https://u:p@h:1/f?a=b@c", "https://h:1/f?a=b@c"),
+            ("HTTP://h/u@x", "HTTP://h/u@x"),
+            ("ssh://git@h/r", "ssh://git@h/r"),
+            ("git@h:r", "git@h:r"),
+            ("a/b@c", "a/b@c"),
+        ] {
+            assert_eq!(without_user(word), expected);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use crate::cache::inputs::{NetworkIdentity, SourceInputs};
 use crate::dockerfile::Span;
@@ -24,6 +24,9 @@ use super::halt::Halt;
 use super::once::Once;
 use super::remote_source::RemoteSource;
 use super::{BuildOptions, DockerfileText, LocatedError};
+
+/// Servers that are asked at the same time: each may send a whole file where it says nothing of it.
+const ASKED_AT_ONCE: usize = 16;
 
 /// Mode of a file from an HTTP server (Dockerfile reference, "ADD").
 const FILE_MODE: u32 = 0o600;
@@ -91,12 +94,12 @@ impl Remotes {
         let find = |(source, span): (&RemoteSource, Span)| {
             let source = source.clone();
             async move {
-                let found = self.identity(&source).await;
+                let found = self.identity(&source).await.map(drop);
                 found.map_err(|error| cannot_fetch(text, span, &source, error))
             }
         };
-        try_join_all(sources.map(find)).await?;
-        Ok(())
+        let asked = stream::iter(sources.map(find)).buffer_unordered(ASKED_AT_ONCE);
+        Ok(asked.try_collect().await?)
     }
 
     /// Returns what a source is, by what its server says of it, without fetching it where that is enough.
@@ -217,7 +220,7 @@ fn commit_identity(
         url: url.context("the repository's URL cannot be written down")?,
         commit: commit.hash(),
         subdirectory: source.subdir.clone(),
-        keeps_git_dir,
+        git_dir: keeps_git_dir.then(|| commit.name()),
         submodules: source.submodules,
         has_commit_times: source.has_commit_times,
     })

@@ -213,7 +213,13 @@ fn copy_options(transfer: &Transfer) -> BTreeMap<String, String> {
         ),
     ];
     let given = flags.into_iter().filter(|(_, is_given)| *is_given);
-    given
+    let mut options: BTreeMap<String, String> = given
         .map(|(name, _)| (name.to_owned(), "true".to_owned()))
-        .collect()
+        .collect();
+    // The other sources count without what is excluded; of these nobody has the files yet.
+    if !transfer.remotes.is_empty() {
+        let patterns = transfer.exclude.iter().enumerate();
+        options.extend(patterns.map(|(at, pattern)| (format!("exclude {at}"), pattern.clone())));
+    }
+    options
 }

@@ -126,7 +126,7 @@ pub(super) struct InputFlags {
     #[arg(long, value_name = "SECRET")]
     pub(super) secret: Vec<String>,
     /// SSH agent for RUN --mount=type=ssh: ID with the agent of SSH_AUTH_SOCK, ID=SOCKET, or ID=KEY[,KEY] with key files; repeatable
-    #[arg(long, value_name = "ID[=SOCKET]")]
+    #[arg(long, value_name = "ID[=SOCKET|KEY[,KEY]]")]
     pub(super) ssh: Vec<String>,
     /// Label NAME=VALUE of the image; repeatable
     #[arg(long, value_name = "NAME=VALUE")]

@@ -1,6 +1,6 @@
 //! The words of `executor lint`: those of a build, as far as they change what a Dockerfile means.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, ValueEnum};
 
 use crate::build::BuildOptions;
@@ -9,6 +9,7 @@ use super::environment;
 use super::flag_values::go_bool;
 use super::flags::ExecutorFlags;
 use super::options::build_options;
+use super::remote_context::remote_context;
 
 #[derive(Debug, Args)]
 pub(super) struct LintFlags {
@@ -69,6 +70,9 @@ impl LintFlags {
             .custom_platform
             .clone_from(&self.custom_platform);
         flags.input.check_error = self.check_error;
+        if remote_context(&flags.input)?.is_some() {
+            bail!("not yet supported: lint with a context from the network");
+        }
         build_options(&flags, &environment::current_dir()?)
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
     };
     Ok(BuildOptions {
         context,
-        has_ignore_files: true,
+        context_is_fetched: false,
         left_out: Vec::new(),
         dockerfile: dockerfile_source(&flags.input.dockerfile)?,
         named_contexts: named_contexts(&flags.input.build_context, current_dir)?,

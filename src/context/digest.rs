@@ -114,7 +114,8 @@ impl Walk<'_> {
                 continue;
             };
             let (path, relative) = (path.join(&name), relative.join(&name));
-            let takes_part = match (self.rules.choose)(&path, &metadata) {
+            let choice = (self.rules.choose)(&path, &metadata);
+            let takes_part = match choice {
                 Choice::Skip => continue,
                 Choice::Descend | Choice::Pass if !metadata.is_dir() => continue,
                 Choice::Descend | Choice::Pass => false,
@@ -127,7 +128,11 @@ impl Walk<'_> {
                 self.entry(dir, &name, &path, &relative, &metadata)?;
                 continue;
             }
-            let record = self.record(dir, &name, &relative, &metadata)?;
+            let mut record = self.record(dir, &name, &relative, &metadata)?;
+            if choice == Choice::Pass {
+                // A directory that is there already keeps its owner and attributes then.
+                push_field(&mut record, b"way");
+            }
             let waiting = pending.len();
             if takes_part {
                 self.found(Found { record, file: None })?;

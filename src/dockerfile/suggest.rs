@@ -3,6 +3,9 @@
 /// A distance of this many edits or more is no longer a likely slip of the finger.
 const TOO_FAR: usize = 3;
 
+/// Longer names are compared with nothing: the cost grows with the square of their length.
+const NAME_BYTES_MAX: usize = 128;
+
 /// Returns the option that is fewer than three edits away from `value`, the first of
 /// equals, with letter case ignored and written in the case of `value`. `None` where
 /// nothing is near, or where `value` is one of the options: then the name is not what
@@ -46,9 +49,9 @@ pub(super) fn hint(suggestion: Option<&str>) -> String {
 
 /// Returns the edit distance if it is below `limit`; swapping two neighbours is one edit,
 /// for that is what fingers do. Costs nothing for words whose lengths alone keep them
-/// apart, so a hostile, huge word is cheap.
+/// apart, nor for huge ones, which nobody mistypes.
 fn distance_below(left: &str, right: &str, limit: usize) -> Option<usize> {
-    if left.len() > (right.len() + limit) * 4 {
+    if left.len().max(right.len()) > NAME_BYTES_MAX {
         return None;
     }
     let left: Vec<char> = left.chars().collect();
@@ -56,21 +59,22 @@ fn distance_below(left: &str, right: &str, limit: usize) -> Option<usize> {
     if left.len().abs_diff(right.len()) >= limit {
         return None;
     }
-    // rows[i][j] is the distance of the first i characters to the first j.
-    let mut rows: Vec<Vec<usize>> = vec![(0..=right.len()).collect()];
+    // Each row has the distances of the characters so far to the first 0, 1, 2, … of the other word.
+    let mut last_but_one = Vec::new();
+    let mut last: Vec<usize> = (0..=right.len()).collect();
     for (i, &from) in left.iter().enumerate() {
         let mut row = vec![i + 1];
         for (j, &to) in right.iter().enumerate() {
-            let replaced = rows[i][j] + usize::from(from != to);
-            let mut best = replaced.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            let replaced = last[j] + usize::from(from != to);
+            let mut best = replaced.min(last[j + 1] + 1).min(row[j] + 1);
             if i > 0 && j > 0 && from == right[j - 1] && left[i - 1] == to {
-                best = best.min(rows[i - 1][j - 1] + 1);
+                best = best.min(last_but_one[j - 1] + 1);
             }
             row.push(best);
         }
-        rows.push(row);
+        last_but_one = std::mem::replace(&mut last, row);
     }
-    let distance = rows[left.len()][right.len()];
+    let distance = last[right.len()];
     (distance < limit).then_some(distance)
 }
 
@@ -103,6 +107,14 @@ mod tests {
     #[test]
     fn a_known_name_gets_no_suggestion() {
         assert_eq!(nearest("chown", &["chmod", "chown"]), None);
+    }
+
+    #[test]
+    fn huge_names_are_compared_with_nothing() {
+        let (value, option) = ("a".repeat(1 << 20), "a".repeat((1 << 20) + 1));
+        assert_eq!(nearest(&value, &[&option]), None);
+        let (value, option) = ("a".repeat(100), "a".repeat(101));
+        assert_eq!(nearest(&value, &[&option]), Some(option.clone()));
     }
 
     #[test]

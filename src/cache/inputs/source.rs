@@ -66,8 +66,8 @@ pub enum NetworkIdentity {
         commit: String,
         /// Directory of the repository that is meant. Empty for all of it.
         subdirectory: String,
-        /// Whether `.git` is kept.
-        keeps_git_dir: bool,
+        /// What a kept `.git` says besides: the reference and the object that it is. `None` where it is not kept.
+        git_dir: Option<String>,
         /// Whether submodules are fetched as well.
         submodules: bool,
         /// Whether files have the time of the commit.
@@ -85,8 +85,9 @@ impl SourceInputs {
             Self::Inline { name, .. } => format!("<<{name}"),
             Self::Network { name, identity } => match identity {
                 NetworkIdentity::Checksum(_) => name.to_string_lossy().into_owned(),
+                // A query may be a signature.
                 NetworkIdentity::Validator { url, .. } | NetworkIdentity::Commit { url, .. } => {
-                    without_credentials(url)
+                    without_query(url)
                 }
             },
         }
@@ -131,7 +132,7 @@ impl NetworkIdentity {
                 url,
                 commit,
                 subdirectory,
-                keeps_git_dir,
+                git_dir,
                 submodules,
                 has_commit_times,
             } => value
@@ -139,11 +140,19 @@ impl NetworkIdentity {
                 .text(&without_credentials(url))
                 .text(commit)
                 .text(subdirectory)
-                .flag(*keeps_git_dir)
+                .optional(git_dir.as_deref())
                 .flag(*submodules)
                 .flag(*has_commit_times),
         }
     }
+}
+
+fn without_query(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.query().is_some() {
+        url.set_query(Some(".."));
+    }
+    without_credentials(&url)
 }
 
 /// A token in a URL is another one in every job, and is a secret besides.

@@ -41,18 +41,25 @@ fn source() -> impl Strategy<Value = SourceInputs> {
                 last_modified,
             }
         }),
-        (url(), text(), text(), any::<[bool; 3]>()).prop_map(
-            |(url, commit, subdirectory, [keeps_git_dir, submodules, has_commit_times])| {
-                NetworkIdentity::Commit {
-                    url,
-                    commit,
-                    subdirectory,
-                    keeps_git_dir,
-                    submodules,
-                    has_commit_times,
+        (
+            url(),
+            text(),
+            text(),
+            prop::option::of(text()),
+            any::<[bool; 2]>()
+        )
+            .prop_map(
+                |(url, commit, subdirectory, git_dir, [submodules, has_commit_times])| {
+                    NetworkIdentity::Commit {
+                        url,
+                        commit,
+                        subdirectory,
+                        git_dir,
+                        submodules,
+                        has_commit_times,
+                    }
                 }
-            }
-        ),
+            ),
     ];
     prop_oneof![
         (text(), digest()).prop_map(|(name, digest)| SourceInputs::Content {
@@ -295,7 +302,7 @@ fn credentials_in_a_url_do_not_count_and_are_not_shown() {
                 url: url.parse().unwrap(),
                 commit: "c".repeat(40),
                 subdirectory: String::new(),
-                keeps_git_dir: false,
+                git_dir: None,
                 submodules: true,
                 has_commit_times: false,
             },

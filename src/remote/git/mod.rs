@@ -63,6 +63,11 @@ impl Commit {
     pub fn hash(&self) -> String {
         self.id.to_string()
     }
+
+    /// Returns all that a kept `.git` says of how the commit was found: the reference, and the object that it is.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.reference, self.wanted)
+    }
 }
 
 /// What of a repository becomes files.

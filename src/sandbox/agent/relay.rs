@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, Scope};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 
@@ -16,6 +17,12 @@ use super::key_ring::KeyRing;
 use super::socket::AgentSocket;
 use super::stop::{Stop, StopError};
 use super::{Agent, Signer};
+
+/// Connections of one step at a time. Each takes two threads and six descriptors at most.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long is waited when no connection can be taken.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Why an agent could not be lent.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +84,19 @@ fn listen(listener: &UnixListener, agent: &Agent, stop: &Stop) {
     let open = Connections::default();
     std::thread::scope(|scope| {
         while wait(listener, stop) {
-            let Ok((step, _)) = listener.accept() else {
-                continue;
+            let step = match listener.accept() {
+                Ok((step, _)) => step,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(_) => {
+                    // Out of descriptors, perhaps: the connection still waits, and would be asked about at once.
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
             };
+            if open.count() >= CONNECTIONS_MAX {
+                // Hung up on: what a step does may not use up what the builder needs.
+                continue;
+            }
             let answered = match &agent.0 {
                 Signer::Socket(socket) => pass_on(scope, step, socket, &open),
                 Signer::Keys(keys) => answer(scope, step, keys, &open),
@@ -171,6 +188,10 @@ impl Connections {
         let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
         all.insert(number, streams.into());
         Connection { all: self, number }
+    }
+
+    fn count(&self) -> usize {
+        self.locked().len()
     }
 
     fn end_all(&self) {

@@ -217,3 +217,47 @@ fn nothing_secret_is_printed() {
     );
     assert!(shown.len() < 200, "{shown}");
 }
+
+#[test]
+fn a_step_has_a_limited_number_of_connections() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("key");
+    std::fs::write(&path, openssh(&ed25519(""))).unwrap();
+    let (_relay, mut first) = relay(Agent::open(&[path]).unwrap(), temp.path());
+    let connect = || UnixStream::connect(temp.path().join("step/0")).unwrap();
+    // One more than are taken, the first among them.
+    let mut others: Vec<_> = (0..64).map(|_| connect()).collect();
+    let mut hung_up_on = others.pop().unwrap();
+    assert_eq!(hung_up_on.read(&mut [0]).unwrap(), 0);
+    assert_ne!(
+        ask(&mut first, &Request::RequestIdentities),
+        Response::Failure
+    );
+    // One that has ended makes room.
+    drop(others);
+    let has_room = |_| {
+        let mut stream = connect();
+        let lists = [0, 0, 0, 1, 11];
+        stream.write_all(&lists).is_ok() && matches!(stream.read(&mut [0]), Ok(1))
+    };
+    assert!((0..1000).any(has_room));
+}
+
+#[test]
+fn an_agent_that_takes_no_connections_keeps_nobody_waiting() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("agent");
+    let _listener = UnixListener::bind(&path).unwrap();
+    let agent = Agent::open(std::slice::from_ref(&path)).unwrap();
+    // Until its queue is full: nobody takes them.
+    let mut waiting = Vec::new();
+    let Signer::Socket(socket) = &agent.0 else {
+        panic!("keys");
+    };
+    while let Ok(stream) = socket.connect() {
+        waiting.push(stream);
+    }
+    let (relay, mut step) = relay(agent, temp.path());
+    assert_eq!(step.read(&mut [0]).unwrap(), 0);
+    drop(relay);
+}

@@ -1,5 +1,6 @@
 //! Nothing is built twice, and nothing wrong is taken: the caches of steps, against the real registry server.
 
+mod alike;
 mod changes;
 mod contexts;
 mod damaged;
