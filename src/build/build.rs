@@ -73,7 +73,7 @@ pub(super) async fn begin(
     for note in control_args::check(options, has_hostnames)? {
         (tools.progress)(Event::Note(&note));
     }
-    let plan = plan(dockerfile, text, options, &tools.images).await?;
+    let plan = plan(dockerfile, text, options, tools).await?;
     for warning in unknown_args(dockerfile, Some(&plan), options) {
         (tools.progress)(Event::Warning(&warning));
     }

@@ -11,6 +11,7 @@ use crate::dockerfile::{self, Dockerfile};
 use crate::fs::Root;
 
 use super::options::DockerfileSource;
+use super::remote_source::redacted;
 use super::{BuildOptions, DockerfileText};
 
 /// A Dockerfile with the files that it may copy: what can be checked before anything is started.
@@ -29,7 +30,10 @@ impl BuildInput {
                 let (path, content) = read_dockerfile(options, name, &root)?;
                 (name.to_string_lossy(), content, Some(path))
             }
-            DockerfileSource::Text(content) => (STDIN_NAME.into(), content.clone(), None),
+            DockerfileSource::Text { name, content } => (name.into(), content.clone(), None),
+            DockerfileSource::Url(file) => {
+                bail!("`{}` has not been fetched", redacted(file.url.as_str()))
+            }
         };
         let text = DockerfileText::new(&name, &content);
         let dockerfile = dockerfile::parse(&content)
@@ -76,9 +80,6 @@ fn left_out(directory: &Path, options: &BuildOptions) -> Vec<PathBuf> {
 
 /// Dockerfiles and ignore files are read into memory: a larger one is neither.
 pub const DOCKERFILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// How messages name a Dockerfile that came from standard input.
-const STDIN_NAME: &str = "<stdin>";
 
 /// Finds the Dockerfile, first from the current directory, then in the context, as kaniko does. What
 /// is below the context is not trusted: links in it lead nowhere outside.
@@ -159,7 +160,7 @@ fn read_ignore(context: &Root) -> Result<NamedIgnore> {
     }
 }
 
-fn nothing_ignored() -> Result<NamedIgnore> {
+pub(super) fn nothing_ignored() -> Result<NamedIgnore> {
     Ok((PathBuf::from(".dockerignore"), Ignore::parse("")?))
 }
 
@@ -174,7 +175,7 @@ fn ignore_file(root: &Root, path: &Path) -> Result<Option<NamedIgnore>> {
 }
 
 /// Reads a regular file below `root`; `None` where there is none.
-fn read_text(root: &Root, path: &Path) -> Result<Option<String>> {
+pub(super) fn read_text(root: &Root, path: &Path) -> Result<Option<String>> {
     if root.metadata(path)?.is_none() {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
-//! A directory of `--build-context`: opened because a stage needs it, read as far as steps ask.
+//! A directory of `--build-context`: opened or fetched because a stage needs it, read as far as steps ask.
 //!
-//! Its files are treated as those of the build context: its own ignore file counts, and all of it is root's.
+//! Its files are treated as those of the build context: its own ignore file counts where it was not fetched, and all of
+//! it is root's.
 
 use std::path::Path;
 
@@ -8,9 +9,13 @@ use anyhow::Result;
 
 use crate::context::BuildContext;
 
-use super::BuildOptions;
+use crate::remote::Fetcher;
+use crate::sandbox::Sandbox;
+
 use super::context_files::ContextFiles;
-use super::input::open_context;
+use super::input::{nothing_ignored, open_context};
+use super::remote_context::keeps_git_dir;
+use super::{BuildOptions, RemoteContext};
 
 /// A directory that stands in for an image or a stage.
 pub(super) struct NamedDir {
@@ -22,9 +27,26 @@ pub(super) struct NamedDir {
 impl NamedDir {
     /// Opens the directory and reads its ignore file, nothing else.
     pub(super) fn open(path: &Path, options: &BuildOptions) -> Result<Self> {
-        Ok(Self {
-            context: open_context(path, options)?,
+        Ok(Self::of(open_context(path, options)?))
+    }
+
+    /// Fetches a repository's files, or one file, which is called `context` and not unpacked. Ignore files do not count in
+    /// them (BuildKit frontend, "named contexts"). Blocks.
+    pub(super) fn fetch(
+        context: &RemoteContext,
+        fetcher: &Fetcher,
+        options: &BuildOptions,
+        sandbox: &Sandbox,
+    ) -> Result<Self> {
+        let root = context.fetch(fetcher, keeps_git_dir(options), sandbox)?;
+        let (ignore_path, ignore) = nothing_ignored()?;
+        Ok(Self::of(BuildContext::new(root, ignore_path, ignore)))
+    }
+
+    fn of(context: BuildContext) -> Self {
+        Self {
+            context,
             files: ContextFiles::default(),
-        })
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::image::{ImageFormat, LayerCompression, Platform};
+use crate::remote::HttpSource;
 use crate::sandbox::{Agent, Secret};
 
 use super::named_contexts::NamedContexts;
@@ -14,7 +15,7 @@ use super::named_contexts::NamedContexts;
 pub struct BuildOptions {
     /// Directory of the build context. For one that is yet to be fetched, a name that stays the same.
     pub context: PathBuf,
-    /// Whether ignore files say what is left out of the context: not so for one that was fetched.
+    /// Whether the context was fetched: ignore files do not count in it.
     pub context_is_fetched: bool,
     /// Directories of the builder's own that are no part of the context, should they lie in it.
     pub left_out: Vec<PathBuf>,
@@ -57,6 +58,13 @@ pub struct BuildOptions {
 pub enum DockerfileSource {
     /// A file as the user named it: looked up from the current directory, then from the context.
     Path(PathBuf),
-    /// The text itself, which came from standard input. It has no ignore file of its own.
-    Text(String),
+    /// The text itself, which was read or fetched before. It has no ignore file of its own.
+    Text {
+        /// How messages call it.
+        name: String,
+        /// All of it.
+        content: String,
+    },
+    /// A file on an HTTP server, which [`super::BuildInput::fetch_dockerfile`] makes a text of.
+    Url(HttpSource),
 }

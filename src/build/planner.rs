@@ -16,10 +16,12 @@ use crate::image::{ImageConfig, Platform, Reference};
 use super::base::{BaseImage, BaseImages};
 use super::control_args::source_date_epoch;
 use super::named_dir::NamedDir;
+use super::once::Once;
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
 use super::replacement::Replacement;
 use super::scope::GlobalScope;
 use super::support::refusal;
+use super::workshop::Tools;
 use super::{BuildOptions, DockerfileText};
 
 /// Plans the build of what `options` ask for.
@@ -27,15 +29,17 @@ pub(super) async fn plan(
     dockerfile: &Dockerfile,
     text: &DockerfileText,
     options: &BuildOptions,
-    images: &BaseImages,
+    tools: &Tools,
 ) -> Result<Plan> {
     let targets = targets(dockerfile, options)?;
     let planner = Planner {
         dockerfile,
         text,
         options,
-        images,
+        tools,
+        images: &tools.images,
         named_dirs: Mutex::default(),
+        fetched_dirs: Once::default(),
         global: global_scope(dockerfile, text, options, targets[0])?,
     };
     let mut stages = BTreeMap::new();
@@ -120,9 +124,12 @@ pub(super) struct Planner<'a> {
     pub(super) dockerfile: &'a Dockerfile,
     pub(super) text: &'a DockerfileText,
     pub(super) options: &'a BuildOptions,
+    pub(super) tools: &'a Tools,
     pub(super) images: &'a BaseImages,
     /// Directories of `--build-context` that are opened.
     pub(super) named_dirs: Mutex<BTreeMap<PathBuf, Arc<NamedDir>>>,
+    /// Those that were fetched, by their URLs.
+    pub(super) fetched_dirs: Once<String, Arc<NamedDir>>,
     global: GlobalScope,
 }
 

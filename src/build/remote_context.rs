@@ -13,6 +13,7 @@ use crate::sandbox::Sandbox;
 use super::add::{is_archive, unpack_into};
 use super::control_args::KEEP_GIT_DIR;
 use super::halt::Halt;
+use super::input::read_text;
 use super::remote_source::redacted;
 use super::{BuildInput, BuildOptions, DockerfileSource};
 
@@ -97,7 +98,37 @@ fn with_git_suffix(text: &str) -> String {
     }
 }
 
+/// What a fetched Dockerfile is called while it is read.
+const DOCKERFILE: &str = "Dockerfile";
+
 impl BuildInput {
+    /// Fetches the Dockerfile, if it is on a server: `options` then have its text. Must be called in the runtime.
+    pub async fn fetch_dockerfile(
+        options: &mut BuildOptions,
+        remote: RemoteOptions,
+        sandbox: &Sandbox,
+        halt: &Halt,
+    ) -> Result<()> {
+        let DockerfileSource::Url(file) = options.dockerfile.clone() else {
+            return Ok(());
+        };
+        let name = redacted(file.url.as_str());
+        let cannot = format!("cannot fetch the Dockerfile `{name}`");
+        let fetcher = fetcher(options, remote, halt);
+        let root = sandbox.new_files_dir()?;
+        let fetch = move || -> Result<Option<String>> {
+            fetcher.download(&file, root.dir(), DOCKERFILE.as_ref(), FILE_MODE)?;
+            read_text(&root, Path::new(DOCKERFILE))
+        };
+        let fetched = tokio::task::spawn_blocking(fetch).await;
+        let content = fetched.context("fetching stopped")?.context(cannot)?;
+        options.dockerfile = DockerfileSource::Text {
+            name,
+            content: content.unwrap_or_default(),
+        };
+        Ok(())
+    }
+
     /// Fetches a context, then reads as [`Self::read`] does. `options` then say where the context is; `sub_path` is the
     /// directory of it that is meant. Must be called in the runtime.
     pub async fn fetch(
@@ -108,13 +139,8 @@ impl BuildInput {
         sandbox: &Sandbox,
         halt: &Halt,
     ) -> Result<Self> {
-        let secrets = options.secrets.iter();
-        let credentials = Credentials::new(secrets.map(|(id, secret)| (id, secret.reveal())));
-        let fetcher = Fetcher::new(remote, credentials, halt.token());
-        let keeps_git_dir = options
-            .build_args
-            .get(KEEP_GIT_DIR)
-            .is_some_and(|value| TRUE.contains(&value.as_str()));
+        let fetcher = fetcher(options, remote, halt);
+        let keeps_git_dir = keeps_git_dir(options);
         let (sandbox, is_file) = (sandbox.clone(), matches!(context, RemoteContext::File(_)));
         let fetch = move || -> Result<(Root, bool)> {
             let root = context.fetch(&fetcher, keeps_git_dir, &sandbox)?;
@@ -149,6 +175,19 @@ impl BuildInput {
             ..input
         })
     }
+}
+
+/// Makes what fetches files for a build, with its secrets.
+pub(super) fn fetcher(options: &BuildOptions, remote: RemoteOptions, halt: &Halt) -> Fetcher {
+    let secrets = options.secrets.iter();
+    let credentials = Credentials::new(secrets.map(|(id, secret)| (id, secret.reveal())));
+    Fetcher::new(remote, credentials, halt.token())
+}
+
+/// Says whether contexts that are git repositories keep `.git`.
+pub(super) fn keeps_git_dir(options: &BuildOptions) -> bool {
+    let value = options.build_args.get(KEEP_GIT_DIR);
+    value.is_some_and(|value| TRUE.contains(&value.as_str()))
 }
 
 /// Unpacks the archive that was fetched. All of it is root's, as in every context.

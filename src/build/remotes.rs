@@ -13,8 +13,7 @@ use crate::dockerfile::Span;
 use crate::fs::Root;
 use crate::image::Digest;
 use crate::remote::{
-    Commit, Credentials, Downloaded, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions,
-    Version,
+    Commit, Downloaded, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions, Version,
 };
 use crate::sandbox::Sandbox;
 
@@ -22,6 +21,7 @@ use super::action::{Action, Transfer};
 use super::evaluate::EvaluatedStage;
 use super::halt::Halt;
 use super::once::Once;
+use super::remote_context::fetcher;
 use super::remote_source::RemoteSource;
 use super::{BuildOptions, DockerfileText, LocatedError};
 
@@ -66,10 +66,8 @@ impl Remotes {
         sandbox: Sandbox,
         halt: &Halt,
     ) -> Self {
-        let secrets = build.secrets.iter();
-        let credentials = Credentials::new(secrets.map(|(id, secret)| (id, secret.reveal())));
         Self {
-            fetcher: Arc::new(Fetcher::new(options, credentials, halt.token())),
+            fetcher: Arc::new(fetcher(build, options, halt)),
             sandbox,
             present: Once::default(),
             fetched: Once::default(),

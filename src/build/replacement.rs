@@ -5,16 +5,18 @@
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use crate::dockerfile::{Span, Stage, parse_trigger};
 use crate::image::Platform;
 
 use super::base::BaseImage;
-use super::named_contexts::NamedContext;
+use super::named_contexts::{NamedContext, RemoteUrl};
 use super::named_dir::NamedDir;
 use super::plan::{FileSource, PlannedStage, PlannedStep, StageBase};
 use super::planner::Planner;
+use super::remote_context::fetcher;
+use super::{Event, RemoteContext};
 
 /// What stands in for an image or a stage.
 pub(super) enum Replacement {
@@ -67,10 +69,10 @@ impl Planner<'_> {
                 name: name.to_owned(),
                 dir: self.named_dir(path)?,
             },
-            // Whoever fetches it makes a directory of it, or of git its checkout.
-            NamedContext::Remote(url) => {
-                bail!("not yet supported: a build context from {}", url.kind())
-            }
+            NamedContext::Remote(url) => Replacement::Directory {
+                name: name.to_owned(),
+                dir: self.fetched_dir(url).await?,
+            },
         })
     }
 
@@ -86,6 +88,23 @@ impl Planner<'_> {
         let dir = Arc::new(NamedDir::open(path, self.options)?);
         opened.insert(path.clone(), Arc::clone(&dir));
         Ok(dir)
+    }
+
+    /// Fetches a directory, once.
+    async fn fetched_dir(&self, url: &RemoteUrl) -> Result<Arc<NamedDir>> {
+        let fetch = || async {
+            let context = RemoteContext::parse(url.reveal())?;
+            let context =
+                context.context("it is neither a git repository nor a file on a server")?;
+            let tools = self.tools;
+            (tools.progress)(Event::Note(&format!("fetching {}", context.shown())));
+            let fetcher = fetcher(self.options, tools.remote.clone(), &tools.halt);
+            let (options, sandbox) = (self.options.clone(), tools.sandbox.clone());
+            let task = move || NamedDir::fetch(&context, &fetcher, &options, &sandbox);
+            let fetched = tokio::task::spawn_blocking(task).await;
+            Ok(Arc::new(fetched.context("fetching stopped")??))
+        };
+        self.fetched_dirs.get(url.reveal().to_owned(), fetch).await
     }
 
     /// Finds what stands in for a stage of the Dockerfile, if anything does.

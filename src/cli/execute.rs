@@ -12,7 +12,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{self, BaseImages, BuildInput, BuildOptions, DockerfileText, Halt, Tools};
+use crate::build::{
+    self, BaseImages, BuildInput, BuildOptions, DockerfileSource, DockerfileText, Halt, Tools,
+};
 use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
@@ -147,10 +149,12 @@ fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // A job may have nowhere else to put them: they must neither get into an image nor change what is copied.
     options.build.left_out = caches;
     // What is wrong with the files is said before anything is set up for them.
-    let input = match &options.remote_context {
-        None => Some(BuildInput::read(&options.build)?),
+    let is_remote = matches!(options.build.dockerfile, DockerfileSource::Url(_))
+        || options.remote_context.is_some();
+    let input = match is_remote {
+        false => Some(BuildInput::read(&options.build)?),
         // It is fetched into the sandbox.
-        Some(_) => None,
+        true => None,
     };
     // Enter before any thread exists: unshare(CLONE_NEWUSER) fails otherwise.
     let sandbox = crate::sandbox::enter_holding(&options.sandbox, lock)?;
@@ -233,6 +237,8 @@ async fn build_and_deliver(
     if options.checks_push_permission {
         output::check_push_access(&registries, &options.delivery.destinations).await?;
     }
+    let remote = options.remote.clone();
+    BuildInput::fetch_dockerfile(&mut options.build, remote, &sandbox, &halt).await?;
     let input = match (input, options.remote_context.take()) {
         (Some(input), _) => input,
         (None, Some(context)) => {

@@ -84,7 +84,7 @@ pub(super) enum DebugCommand {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub(super) struct InputFlags {
-    /// Dockerfile, relative to the current directory or else to the context; - for standard input
+    /// Dockerfile, relative to the current directory or else to the context; a URL, or - for standard input
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(super) dockerfile: String,
     /// Build context: a directory, dir://DIRECTORY, a git repository (git://, https://….git, ssh://, user@host:path), or

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use clap::{Args, Parser, ValueEnum};
 
-use crate::build::BuildOptions;
+use crate::build::{BuildOptions, DockerfileSource};
 
 use super::environment;
 use super::flag_values::go_bool;
@@ -73,6 +73,10 @@ impl LintFlags {
         if remote_context(&flags.input)?.is_some() {
             bail!("not yet supported: lint with a context from the network");
         }
-        build_options(&flags, &environment::current_dir()?)
+        let options = build_options(&flags, &environment::current_dir()?)?;
+        if matches!(options.dockerfile, DockerfileSource::Url(_)) {
+            bail!("not yet supported: lint of a Dockerfile from a URL");
+        }
+        Ok(options)
     }
 }

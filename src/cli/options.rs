@@ -9,7 +9,7 @@ use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteC
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
-use crate::remote::RemoteOptions;
+use crate::remote::{HttpSource, RemoteOptions};
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
@@ -120,10 +120,22 @@ fn dockerfile_source(text: &str) -> Result<DockerfileSource> {
     if text == "-" {
         let content = environment::standard_input(DOCKERFILE_BYTES_MAX)
             .context("cannot read the Dockerfile from standard input")?;
-        return Ok(DockerfileSource::Text(content));
+        return Ok(DockerfileSource::Text {
+            name: "<stdin>".to_owned(),
+            content,
+        });
     }
-    if let Some((scheme, _)) = text.split_once("://") {
-        bail!("not yet supported: a Dockerfile from {scheme}://");
+    match text.split_once("://") {
+        Some(("http" | "https", _)) => {
+            // What cannot be read may hold a password.
+            let url = url::Url::parse(text).context("cannot read the URL of the Dockerfile")?;
+            return Ok(DockerfileSource::Url(HttpSource {
+                url,
+                checksum: None,
+            }));
+        }
+        Some((scheme, _)) => bail!("not supported: a Dockerfile from {scheme}://"),
+        None => {}
     }
     Ok(DockerfileSource::Path(PathBuf::from(text)))
 }

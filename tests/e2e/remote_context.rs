@@ -2,8 +2,8 @@
 
 use crate::support::crafted::encode;
 use crate::support::{
-    Encoding, Executor, FileServer, GitDaemon, GitRepository, Kind, LayerTar, Site, TestDir, Tree,
-    Who,
+    Context, Encoding, Executor, FileServer, GitDaemon, GitRepository, Kind, LayerTar, Site,
+    TestDir, Tree, Who,
 };
 
 struct Servers {
@@ -189,4 +189,92 @@ fn a_context_cannot_lead_out_of_itself() {
         .executor(Who::Root, &servers.web.url("plain/no.tar"))
         .run();
     missing.assert_error(1, &["cannot fetch the build context", "404"]);
+}
+
+#[test]
+fn named_contexts_are_fetched_where_something_needs_them() {
+    let servers = Servers::start();
+    servers.repository();
+    servers
+        .web
+        .file("tool.tar", "no archive that anybody unpacks");
+    let lines = "COPY --from=source f ignored sub/s /copied/\n\
+         COPY --from=tool . /tool/\n\
+         RUN --mount=from=source,target=/m cat /m/f > /mounted\n\
+         FROM source AS unused";
+    let dockerfile = format!("FROM {} AS wanted\n{lines}\n", servers.site.base);
+    let context = Context::new(dockerfile);
+    for who in Who::BOTH {
+        let executor = Executor::new(who)
+            .context(&context)
+            .destination(&servers.site.app())
+            .arg("--target=wanted")
+            .arg(format!(
+                "--build-context=source={}#v1",
+                servers.web.url("git/app.git")
+            ))
+            .arg(format!(
+                "--build-context=tool={}",
+                servers.web.url("plain/tool.tar")
+            ))
+            .arg("--build-context=nobody=https://127.0.0.1:1/x.git");
+        let tree = servers.tree(executor);
+        assert_eq!(tree.names_in("copied"), ["f", "ignored", "s"], "{who:?}");
+        assert_eq!(tree.get("copied/f").kind, Kind::file("first"));
+        assert_eq!(tree.get("mounted").kind, Kind::file("first"));
+        assert_eq!(tree.names_in("tool"), ["context"], "{who:?}");
+    }
+}
+
+#[test]
+fn a_stage_is_replaced_by_a_repository_and_its_password_is_not_shown() {
+    let servers = Servers::start();
+    servers.repository();
+    let context = Context::new(
+        "FROM nowhere.invalid/x AS files\nRUN false\nFROM scratch\nCOPY --from=files f /\n",
+    );
+    let url = servers.web.url("git/app.git");
+    let build = |url: &str| {
+        Executor::new(Who::User)
+            .context(&context)
+            .arg("--no-push")
+            .arg("--verbosity=trace")
+            .arg(format!("--build-context=files={url}"))
+            .run()
+    };
+    let with_password = url.replace("http://", "http://me:hunter2@");
+    let built = build(&with_password);
+    built.assert_success();
+    assert!(!built.report().contains("hunter2"), "{}", built.report());
+    let failed = build(&with_password.replace("app.git", "none.git"));
+    failed.assert_error(1, &["Dockerfile:1", "build context `files`", "404"]);
+    assert!(!failed.report().contains("hunter2"), "{}", failed.report());
+}
+
+#[test]
+fn a_dockerfile_is_fetched_alone() {
+    let servers = Servers::start();
+    servers
+        .web
+        .file("Dockerfile.web", servers.dockerfile("COPY f /"));
+    let context = Context::new("no Dockerfile\n").file("f", "of the context");
+    let build = |url: String| {
+        Executor::new(Who::Root)
+            .destination(&servers.site.app())
+            .context_alone(&context)
+            .arg("--dockerfile")
+            .arg(url)
+    };
+    let tree = servers.tree(build(servers.web.url("plain/Dockerfile.web")));
+    assert_eq!(tree.get("f").kind, Kind::file("of the context"));
+    let missing = build(servers.web.url("plain/none?token=hunter2")).run();
+    missing.assert_error(1, &["cannot fetch the Dockerfile", "plain/none?..", "404"]);
+    assert!(
+        !missing.report().contains("hunter2"),
+        "{}",
+        missing.report()
+    );
+    servers.web.file("Wrong", servers.dockerfile("NONSENSE"));
+    let wrong = build(servers.web.url("plain/Wrong")).run();
+    wrong.assert_error(1, &["/plain/Wrong:2", "NONSENSE"]);
 }
