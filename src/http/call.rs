@@ -34,20 +34,32 @@ impl fmt::Display for Call {
 fn redacted(url: &Url) -> String {
     let mut text = url[..url::Position::BeforeUsername].to_owned();
     text.push_str(&url[url::Position::BeforeHost..url::Position::AfterPath]);
-    let shown: Vec<String> = url
-        .query_pairs()
-        .map(
-            |(name, value)| match PLAIN_PARAMETERS.contains(&name.as_ref()) {
-                true => format!("{name}={value}"),
-                false => format!("{name}=.."),
-            },
-        )
+    let pieces = url.query().unwrap_or_default().split('&');
+    let shown: Vec<String> = pieces
+        .filter(|piece| !piece.is_empty())
+        .map(shown)
         .collect();
     if !shown.is_empty() {
         text.push('?');
         text.push_str(&shown.join("&"));
     }
     text
+}
+
+/// Shows a parameter decoded, for people. One with control characters stays encoded: a server chose where it redirects to.
+fn shown(piece: &str) -> String {
+    let (raw_name, raw_value) = piece.split_once('=').unwrap_or((piece, ""));
+    let mut decoded = url::form_urlencoded::parse(piece.as_bytes());
+    let (name, value) = decoded.next().unwrap_or_default();
+    let plain = |decoded: &str, raw: &str| match decoded.contains(char::is_control) {
+        true => raw.to_owned(),
+        false => decoded.to_owned(),
+    };
+    let value = match PLAIN_PARAMETERS.contains(&name.as_ref()) {
+        true => plain(&value, raw_value),
+        false => "..".to_owned(),
+    };
+    format!("{}={value}", plain(&name, raw_name))
 }
 
 #[cfg(test)]
@@ -65,6 +77,10 @@ mod tests {
                 "https://u:p@reg.example:5000/v2/a/blobs/uploads/1?_state=abc&digest=sha256:1&X-Amz-Signature=f#x"
             ),
             "GET https://reg.example:5000/v2/a/blobs/uploads/1?_state=..&digest=sha256:1&X-Amz-Signature=.."
+        );
+        assert_eq!(
+            shown("http://h/?%1b[2J=x&scope=a%3Ab&from=%1b[2J&&last"),
+            "GET http://h/?%1b[2J=..&scope=a:b&from=%1b[2J&last="
         );
         assert_eq!(shown("http://[::1]:5000/v2/"), "GET http://[::1]:5000/v2/");
     }

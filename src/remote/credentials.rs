@@ -53,14 +53,17 @@ impl Credentials {
         sensitive(header.or_else(token).or_else(|| basic(url)))
     }
 
-    /// Returns what to show to the host of a repository. `is_named`: the user named the repository, so that secrets
-    /// without a host are meant for it, which they are not for a submodule of it.
-    pub(super) fn of_repository(&self, url: &Url, is_named: bool) -> Option<HeaderValue> {
-        let mut endings: Vec<String> = names_of(url)
-            .iter()
-            .map(|host| format!(".{host}"))
-            .collect();
-        if is_named {
+    /// Returns what to show to the host of a repository. `is_own`: it is where the repository is that the user named,
+    /// so that secrets without a host are meant for it. Where else a submodule is was chosen by a repository: only
+    /// secrets of exactly this host and port are for it, and not where everybody on the way could read them.
+    pub(super) fn of_repository(&self, url: &Url, is_own: bool) -> Option<HeaderValue> {
+        let names = match is_own {
+            true => names_of(url),
+            false if url.scheme() == "https" => vec![super::web::authority(url)],
+            false => Vec::new(),
+        };
+        let mut endings: Vec<String> = names.iter().map(|host| format!(".{host}")).collect();
+        if is_own {
             endings.push(String::new());
         }
         let found = endings.iter().find_map(|ending| {
@@ -153,13 +156,34 @@ mod tests {
             ("GIT_AUTH_TOKEN", "general"),
             ("GIT_AUTH_TOKEN.sub.lan", "own"),
         ]);
-        let of =
-            |url: &str, is_named| shown(all.of_repository(&Url::parse(url).unwrap(), is_named));
+        let of = |url: &str, is_own| shown(all.of_repository(&Url::parse(url).unwrap(), is_own));
         let general = format!("Basic {}", STANDARD.encode("x-access-token:general"));
         let own = format!("Basic {}", STANDARD.encode("x-access-token:own"));
         assert_eq!(of("https://main.lan/r.git", true), general);
         assert_eq!(of("https://elsewhere.lan/r.git", false), "");
         assert_eq!(of("https://sub.lan/r.git", false), own);
         assert_eq!(of("https://sub.lan/r.git", true), own);
+    }
+
+    #[test]
+    fn a_repository_cannot_choose_a_weaker_place_for_a_secret() {
+        let all = credentials(&[
+            ("GIT_AUTH_TOKEN.h.lan", "usual"),
+            ("GIT_AUTH_HEADER.h.lan:8443", "own"),
+        ]);
+        let of = |url: &str, is_own| shown(all.of_repository(&Url::parse(url).unwrap(), is_own));
+        let usual = format!("Basic {}", STANDARD.encode("x-access-token:usual"));
+        for (url, expected) in [
+            ("https://h.lan/r", usual.as_str()),
+            ("https://h.lan:443/r", &usual),
+            ("https://h.lan:8443/r", "own"),
+            ("https://h.lan:8444/r", ""),
+            ("http://h.lan/r", ""),
+            ("http://h.lan:8443/r", ""),
+        ] {
+            assert_eq!(of(url, false), expected, "{url}");
+        }
+        assert_eq!(of("https://h.lan:8444/r", true), usual);
+        assert_eq!(of("http://h.lan/r", true), usual);
     }
 }

@@ -274,22 +274,31 @@ fn a_token_opens_the_repository_and_no_other_server() {
     let sub = GitRepository::new(&elsewhere.files(), "sub");
     sub.file("s", "s");
     let commit = sub.commit("sub");
+    let beside = servers.repository("beside");
+    beside.file("b", "b");
+    let beside = beside.commit("beside");
     let main = servers.repository("main");
     let modules = format!(
-        "[submodule \"s\"]\n\tpath = s\n\turl = {}\n",
+        "[submodule \"s\"]\n\tpath = s\n\turl = {}\n\
+         [submodule \"b\"]\n\tpath = b\n\turl = ../beside.git\n",
         elsewhere.url("git/sub.git")
     );
-    main.file(".gitmodules", modules).submodule("s", &commit);
+    main.file(".gitmodules", modules)
+        .submodule("s", &commit)
+        .submodule("b", &beside);
     main.commit("main");
     let url = servers.web.url("private-git/main.git");
     servers.refuses(&url, &["401", "hint:", "GIT_AUTH_TOKEN"]);
     let with_token = |executor: Executor| {
         let executor = executor.arg("--secret=id=GIT_AUTH_TOKEN,env=TOKEN");
+        // For the same host, but neither for that port nor for plain HTTP.
+        let executor = executor.arg("--secret=id=GIT_AUTH_TOKEN.127.0.0.1,env=TOKEN");
         executor.env("TOKEN", "sesame-e2e\n")
     };
     let executor = servers.site.executor(Who::Root, &servers.add(&url));
     let tree = servers.site.build_with(with_token(executor)).tree();
     assert_eq!(text(&tree, "r/s/s"), Kind::file("s"));
+    assert_eq!(text(&tree, "r/b/b"), Kind::file("b"));
     let requests = elsewhere.requests();
     assert!(
         !requests.is_empty() && requests.iter().all(|it| it.ends_with(" -")),
@@ -368,6 +377,21 @@ fn ssh_is_spoken_through_its_program() {
         "{calls}"
     );
     assert!(calls.contains("-p 2222 -l git -- git.lan"), "{calls}");
+}
+
+#[test]
+fn what_ssh_says_is_passed_on_without_what_moves_the_cursor() {
+    let servers = Servers::start();
+    let bin = TestDir::new();
+    let script = "#!/bin/sh\nprintf 'Permission \\033[2Jdenied' >&2\nprintf '000cERR nope'\n";
+    let program = bin.join("ssh");
+    std::fs::write(&program, script).expect("write the program");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("mode");
+    let path = format!("{}:/usr/bin:/bin", bin.path().display());
+    let context = servers.add("git@git.lan:r.git");
+    let executor = servers.site.executor(Who::Root, &context);
+    let build = executor.env("PATH", &path).run();
+    build.assert_error(1, &["ssh: Permission [2Jdenied", "says: nope"]);
 }
 
 #[test]

@@ -104,6 +104,7 @@ fn submodules_are_neither_paths_nor_programs_of_this_machine() {
         "ssh://-oProxyCommand=touch%20x/r".to_owned(),
         "--upload-pack=touch x".to_owned(),
         "../../../../../../r.git".to_owned(),
+        "../r\u{1b}.git".to_owned(),
     ]
     .iter()
     .enumerate()
@@ -118,6 +119,59 @@ fn submodules_are_neither_paths_nor_programs_of_this_machine() {
         repository.branch_with_tree(&branch, &entries);
         hostile.refuses(&branch, &["cannot get the submodule `s`"]);
     }
+}
+
+#[test]
+fn what_git_reads_of_a_commit_has_a_limit() {
+    let hostile = Hostile::new();
+    let (blob, repository) = (hostile.blob.as_str(), &hostile.repository);
+    let commit = repository.git(&["rev-parse", "main"]);
+    let modules = "[submodule \"s\"]\n\tpath = s\n\turl = ./\n".repeat(40_000);
+    let modules = repository.object("blob", modules.as_bytes());
+    let entries = [
+        ("100644", &b".gitmodules"[..], modules.as_str()),
+        ("160000", b"s", commit.as_str()),
+    ];
+    repository.branch_with_tree("modules", &entries);
+    hostile.refuses("modules", &["bytes"]);
+    // No file can be called so; the tree is too large before anybody looks at names.
+    let name = vec![b'a'; 33 * 1024 * 1024];
+    repository.branch_with_tree("tree", &[("100644", &name, blob)]);
+    hostile.refuses("tree", &["an object of 346"]);
+    let name = &name[..22 * 1024 * 1024];
+    let mut inner = repository.tree(&[("100644", b"f", blob)]);
+    for _ in 0..3 {
+        inner = repository.tree(&[("40000", b"d", &inner), ("100644", name, blob)]);
+    }
+    repository.branch_with_tree("trees", &[("40000", b"d", &inner)]);
+    hostile.refuses(
+        "trees",
+        &["`d/d/d`: the directories that it is in are too large"],
+    );
+    let mut inner = repository.tree(&[("100644", b"f", blob)]);
+    for _ in 0..17 {
+        inner = repository.tree(&[("40000", &[b'd'; 250], &inner)]);
+    }
+    repository.branch_with_tree("path", &[("40000", b"d", &inner)]);
+    hostile.refuses("path", &["its path is too long"]);
+}
+
+#[test]
+fn only_the_beginning_of_attributes_is_looked_at() {
+    let hostile = Hostile::new();
+    let repository = &hostile.repository;
+    let attributes = ["# x\n".repeat(300_000).as_str(), "* filter=late\n"].concat();
+    let attributes = repository.object("blob", attributes.as_bytes());
+    let entries = [("100644", &b".gitattributes"[..], attributes.as_str())];
+    repository.branch_with_tree("attributes", &entries);
+    let context = hostile.site.context(&hostile.add("attributes"));
+    let build = hostile.site.executor(Who::Root, &context).run();
+    build.assert_success();
+    assert!(
+        !build.stderr().contains("filter=late"),
+        "{}",
+        build.report()
+    );
 }
 
 #[test]

@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::super::error::RemoteError;
-use super::error::GitError;
+use super::budget::Budget;
+use super::error::{GitError, malformed};
 use super::object::{EntryKind, ObjectId, ObjectKind, TreeEntry, tree_entries};
 use super::pack::Pack;
 use super::url::RepositoryUrl;
@@ -20,11 +21,17 @@ use crate::http::Untrusted;
 /// Deepest nesting of directories. Longer paths than the kernel takes are of no use to anybody.
 const DEPTH_MAX: usize = 512;
 
-/// Files and directories of one commit: trees that hold each other could say any number with a few bytes.
-const ENTRIES_MAX: usize = 10_000_000;
+/// Trees of the directories along one path, which are all held.
+const TREES_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Longest text of a symbolic link (Linux, `PATH_MAX`).
-const LINK_BYTES_MAX: usize = 4096;
+/// Longest path, and longest text of a symbolic link (Linux, `PATH_MAX`).
+const PATH_BYTES_MAX: usize = 4096;
+
+/// Paths that are kept for the index of `.git`, together.
+const KEPT_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// What is looked at of a `.gitattributes`.
+const ATTRIBUTES_BYTES_MAX: usize = 1024 * 1024;
 
 /// Modes of what is made (BuildKit, `source/git`: umask 022).
 const FILE_MODE: u32 = 0o644;
@@ -40,10 +47,14 @@ pub(super) struct Checkout<'a> {
     repository: &'a RepositoryUrl,
     commit: ObjectId,
     times: Option<Timestamp>,
+    keeps_files: bool,
     stop: &'a CancellationToken,
+    budget: &'a mut Budget,
     links: Vec<Gitlink>,
     files: Vec<CheckedOut>,
-    made: usize,
+    /// Bytes of the trees of the directories that are open.
+    trees_bytes: usize,
+    kept_bytes: usize,
     has_warned: bool,
 }
 
@@ -70,19 +81,35 @@ impl<'a> Checkout<'a> {
         pack: &'a Pack,
         repository: &'a RepositoryUrl,
         commit: ObjectId,
-        times: Option<Timestamp>,
         stop: &'a CancellationToken,
+        budget: &'a mut Budget,
     ) -> Self {
         Self {
             pack,
             repository,
             commit,
-            times,
+            times: None,
+            keeps_files: false,
             stop,
+            budget,
             links: Vec::new(),
             files: Vec::new(),
-            made: 0,
+            trees_bytes: 0,
+            kept_bytes: 0,
             has_warned: false,
+        }
+    }
+
+    /// Files and directories get this time.
+    pub(super) fn with_times(self, times: Option<Timestamp>) -> Self {
+        Self { times, ..self }
+    }
+
+    /// Whether the files are told in the end.
+    pub(super) fn keeping_files(self, keeps_files: bool) -> Self {
+        Self {
+            keeps_files,
+            ..self
         }
     }
 
@@ -91,10 +118,12 @@ impl<'a> Checkout<'a> {
         let mut tree = root;
         for name in subdir.split('/').filter(|name| !name.is_empty()) {
             let bytes = self.tree_bytes(&tree)?;
-            let entries = tree_entries(&bytes).map_err(|error| self.broken(error))?;
-            let found = entries
-                .iter()
-                .find(|entry| entry.kind == EntryKind::Directory && entry.name == name.as_bytes());
+            let is_it = |entry: &TreeEntry<'_>| {
+                entry.kind == EntryKind::Directory && entry.name == name.as_bytes()
+            };
+            let mut entries = tree_entries(&bytes);
+            let found = entries.find(|entry| entry.as_ref().map_or(true, is_it));
+            let found = found.transpose().map_err(|error| self.broken(error))?;
             tree = found
                 .map(|entry| entry.id)
                 .ok_or_else(|| GitError::NoSubdir {
@@ -111,7 +140,7 @@ impl<'a> Checkout<'a> {
         self.tree_at(id, dir, path.as_bytes(), 0)
     }
 
-    /// Returns the submodules and the files.
+    /// Returns the submodules, and the files if they were to be kept.
     pub(super) fn finish(self) -> (Vec<Gitlink>, Vec<CheckedOut>) {
         (self.links, self.files)
     }
@@ -130,7 +159,12 @@ impl<'a> Checkout<'a> {
             return Err(self.hostile(path, "it is nested too deep"));
         }
         let bytes = self.tree_bytes(&id)?;
-        for entry in tree_entries(&bytes).map_err(|error| self.broken(error))? {
+        self.trees_bytes += bytes.len();
+        if self.trees_bytes > TREES_BYTES_MAX {
+            return Err(self.hostile(path, "the directories that it is in are too large"));
+        }
+        for entry in tree_entries(&bytes) {
+            let entry = entry.map_err(|error| self.broken(error))?;
             let mut path = path.to_vec();
             if !path.is_empty() {
                 path.push(b'/');
@@ -139,6 +173,7 @@ impl<'a> Checkout<'a> {
             self.check(&entry, &path)?;
             self.entry(&entry, dir, path, depth)?;
         }
+        self.trees_bytes -= bytes.len();
         Ok(())
     }
 
@@ -151,11 +186,11 @@ impl<'a> Checkout<'a> {
         if entry.name.eq_ignore_ascii_case(b".git") {
             return Err(self.hostile(path, "`.git` is for git itself"));
         }
-        self.made += 1;
-        if self.made > ENTRIES_MAX {
-            return Err(self.hostile(path, "there are too many entries"));
+        if path.len() >= PATH_BYTES_MAX {
+            return Err(self.hostile(path, "its path is too long"));
         }
-        Ok(())
+        let counted = self.budget.entry();
+        counted.map_err(|problem| self.hostile(path, problem))
     }
 
     fn entry(
@@ -169,17 +204,17 @@ impl<'a> Checkout<'a> {
         match entry.kind {
             EntryKind::File { is_executable } => {
                 let size = self.file(entry.id, dir, name, is_executable)?;
-                self.note(path, entry, size);
+                self.note(path, entry, size)?;
             }
             EntryKind::Symlink => {
                 let target = self.pack.get(&entry.id, ObjectKind::Blob);
                 let target = target.map_err(|error| self.broken(error))?;
-                if target.is_empty() || target.len() > LINK_BYTES_MAX || target.contains(&0) {
+                if target.is_empty() || target.len() > PATH_BYTES_MAX || target.contains(&0) {
                     return Err(self.hostile(&path, "it is no text of a symbolic link"));
                 }
                 dir.create_symlink(OsStr::from_bytes(&target), name)?;
                 self.set_time(dir, name)?;
-                self.note(path, entry, target.len() as u64);
+                self.note(path, entry, target.len() as u64)?;
             }
             EntryKind::Directory => {
                 let made = self.directory(dir, name)?;
@@ -213,9 +248,12 @@ impl<'a> Checkout<'a> {
         let looks_at = name == ".gitattributes";
         let mut seen = Vec::new();
         let mut file = dir.create_new_file(name, mode)?;
+        let budget = &mut *self.budget;
         let copied = self.pack.copy_blob(&id, |bytes| {
+            budget.bytes(bytes.len()).map_err(malformed)?;
             if looks_at {
-                seen.extend_from_slice(bytes);
+                let room = ATTRIBUTES_BYTES_MAX - seen.len();
+                seen.extend_from_slice(&bytes[..room.min(bytes.len())]);
             }
             file.write_all(bytes).map_err(std::io::Error::other)
         });
@@ -245,13 +283,21 @@ impl<'a> Checkout<'a> {
         }
     }
 
-    fn note(&mut self, path: Vec<u8>, entry: &TreeEntry<'_>, size: u64) {
+    fn note(&mut self, path: Vec<u8>, entry: &TreeEntry<'_>, size: u64) -> Result<(), RemoteError> {
+        if !self.keeps_files {
+            return Ok(());
+        }
+        self.kept_bytes += path.len();
+        if self.kept_bytes > KEPT_BYTES_MAX {
+            return Err(self.hostile(&path, "there are too many paths for `.git`"));
+        }
         self.files.push(CheckedOut {
             path,
             kind: entry.kind,
             id: entry.id,
             size,
         });
+        Ok(())
     }
 
     /// Files are written as they are in the repository; git would convert some.
@@ -288,6 +334,9 @@ impl<'a> Checkout<'a> {
 
     /// Says why an object cannot be had: everything is here by now.
     fn broken(&self, error: std::io::Error) -> RemoteError {
+        if self.stop.is_cancelled() {
+            return RemoteError::Stopped;
+        }
         match error.downcast::<PathError>() {
             Ok(error) => error.into(),
             Err(error) => RemoteError::Git(GitError::Protocol {

@@ -1,7 +1,7 @@
 //! The way to a git server: HTTP, its own protocol, or SSH. This module carries bytes and knows no packets but the first.
 
 use std::io::{self, BufRead, BufReader};
-use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Method;
@@ -16,6 +16,7 @@ use super::super::web::{Answer, WebRequest};
 use super::AGENT;
 use super::error::{GitError, malformed};
 use super::pkt_line;
+use super::ssh::SshProgram;
 use super::url::{RepositoryUrl, ServerPath};
 
 /// What we want of the server.
@@ -53,20 +54,27 @@ pub(super) struct Duplex<'a> {
     reader: BufReader<Stream>,
     writer: Box<dyn AsyncWrite + Send + Unpin>,
     /// Ends with the connection.
-    _program: Option<tokio::process::Child>,
+    _program: Option<SshProgram>,
 }
 
 impl<'a> Connection<'a> {
-    /// Connects. `is_named`: the user named the repository, see `Credentials::of_repository`.
+    /// Connects. `named` is the repository that the user named; its secrets are for its origin.
     pub(super) fn open(
         fetcher: &'a Fetcher,
         repository: &RepositoryUrl,
-        is_named: bool,
+        named: &RepositoryUrl,
     ) -> Result<Self, RemoteError> {
         match repository {
-            RepositoryUrl::Http(url) => WebConnection::open(fetcher, url, is_named).map(Self::Web),
+            RepositoryUrl::Http(url) => {
+                let is_own = is_own_origin(url, named);
+                WebConnection::open(fetcher, url, is_own).map(Self::Web)
+            }
             RepositoryUrl::Git(server) => {
-                let connected = fetcher.wait(connect(server, repository))?;
+                let connected = fetcher.wait(connect(
+                    server,
+                    repository,
+                    fetcher.web.options.timeouts.connect,
+                ))?;
                 let (reader, writer) = connected.into_split();
                 let mut duplex = Duplex {
                     fetcher,
@@ -74,7 +82,7 @@ impl<'a> Connection<'a> {
                     writer: Box::new(writer),
                     _program: None,
                 };
-                let sent = duplex.send(&greeting(server));
+                let sent = greeting(server).and_then(|bytes| duplex.send(&bytes));
                 sent.map_err(|error| fetcher.broken(repository, error))?;
                 Ok(Self::Duplex(duplex))
             }
@@ -132,8 +140,8 @@ impl From<RemoteError> for RequestError {
 }
 
 impl<'a> WebConnection<'a> {
-    fn open(fetcher: &'a Fetcher, url: &Url, is_named: bool) -> Result<Self, RemoteError> {
-        let authorization = fetcher.credentials.of_repository(url, is_named);
+    fn open(fetcher: &'a Fetcher, url: &Url, is_own: bool) -> Result<Self, RemoteError> {
+        let authorization = fetcher.credentials.of_repository(url, is_own);
         let mut asked = below(url, "info/refs");
         asked.set_query(Some(&format!("service={SERVICE}")));
         let request = WebRequest {
@@ -202,14 +210,24 @@ fn below(base: &Url, path: &str) -> Url {
     url
 }
 
+/// Whether a repository is where the one is that the user named.
+fn is_own_origin(url: &Url, named: &RepositoryUrl) -> bool {
+    match named {
+        RepositoryUrl::Http(named) => named.origin() == url.origin(),
+        RepositoryUrl::Git(_) | RepositoryUrl::Ssh(_) => false,
+    }
+}
+
 async fn connect(
     server: &ServerPath,
     repository: &RepositoryUrl,
+    limit: Duration,
 ) -> Result<tokio::net::TcpStream, RemoteError> {
     let address = (server.host.as_str(), server.port.unwrap_or(GIT_PORT));
     // A host in brackets is an IPv6 address.
     let host = address.0.trim_start_matches('[').trim_end_matches(']');
-    let connected = tokio::net::TcpStream::connect((host, address.1)).await;
+    let connecting = tokio::net::TcpStream::connect((host, address.1));
+    let connected = within(limit, connecting).await;
     connected.map_err(|source| {
         RemoteError::Git(GitError::Connection {
             repository: repository.to_string(),
@@ -218,8 +236,30 @@ async fn connect(
     })
 }
 
+/// Fails if something takes longer.
+async fn within<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Writes in pieces, each of which has to move within the time.
+async fn write_all(
+    writer: &mut (impl AsyncWrite + Unpin),
+    bytes: &[u8],
+    idle: Duration,
+) -> io::Result<()> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match within(idle, writer.write(rest)).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => rest = &rest[written..],
+        }
+    }
+    within(idle, writer.flush()).await
+}
+
 /// git documentation, "gitprotocol-pack", "Git Transport".
-fn greeting(server: &ServerPath) -> Vec<u8> {
+fn greeting(server: &ServerPath) -> io::Result<Vec<u8>> {
     let port = server.port.map(|port| format!(":{port}"));
     let text = format!(
         "{SERVICE} {}\0host={}{}\0\0{PROTOCOL}\0",
@@ -228,45 +268,20 @@ fn greeting(server: &ServerPath) -> Vec<u8> {
         port.unwrap_or_default()
     );
     let mut greeting = Vec::new();
-    pkt_line::push(&mut greeting, text.as_bytes());
-    greeting
+    pkt_line::push(&mut greeting, text.as_bytes())?;
+    Ok(greeting)
 }
 
 impl<'a> Duplex<'a> {
-    /// Starts `ssh`, which has its own configuration, keys and known hosts.
     fn over_ssh(
         fetcher: &'a Fetcher,
         server: &ServerPath,
         repository: &RepositoryUrl,
     ) -> Result<Connection<'a>, RemoteError> {
-        let mut command = tokio::process::Command::new("ssh");
-        command.args(["-o", "BatchMode=yes", "-o", "SendEnv=GIT_PROTOCOL"]);
-        if let Some(port) = server.port {
-            command.args(["-p", &port.to_string()]);
-        }
-        if !server.user.is_empty() {
-            command.args(["-l", &server.user]);
-        }
+        let asked = format!("{SERVICE} {}", quoted(&server.path));
         let options = &fetcher.web.options;
-        if let Some(agent) = &options.ssh_agent {
-            command.env("SSH_AUTH_SOCK", agent);
-        }
-        if !options.ssh_keys.is_empty() {
-            command.args(["-o", "IdentitiesOnly=yes"]);
-        }
-        for key in &options.ssh_keys {
-            command.arg("-i").arg(key);
-        }
-        command
-            .arg("--")
-            .arg(&server.host)
-            .arg(format!("{SERVICE} {}", quoted(&server.path)))
-            .env("GIT_PROTOCOL", PROTOCOL)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true);
-        let failed = |source: io::Error| match source.kind() {
+        let started = SshProgram::start(&fetcher.runtime, options, server, &asked, PROTOCOL);
+        let (program, writer, reader) = started.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => GitError::NoSsh {
                 repository: repository.to_string(),
             },
@@ -274,12 +289,7 @@ impl<'a> Duplex<'a> {
                 repository: repository.to_string(),
                 source,
             },
-        };
-        let _runtime = fetcher.runtime.enter();
-        let mut program = command.spawn().map_err(failed)?;
-        let (Some(writer), Some(reader)) = (program.stdin.take(), program.stdout.take()) else {
-            return Err(failed(io::ErrorKind::BrokenPipe.into()).into());
-        };
+        })?;
         Ok(Connection::Duplex(Duplex {
             fetcher,
             reader: fetcher.reader(reader),
@@ -289,11 +299,8 @@ impl<'a> Duplex<'a> {
     }
 
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let writer = &mut self.writer;
-        let sending = async {
-            writer.write_all(bytes).await?;
-            writer.flush().await
-        };
+        let idle = self.fetcher.web.options.timeouts.idle;
+        let sending = write_all(&mut self.writer, bytes, idle);
         let stop = &self.fetcher.stop;
         self.fetcher.runtime.block_on(async {
             tokio::select! {
@@ -320,6 +327,29 @@ impl Fetcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nothing_is_waited_for_without_end() {
+        let limit = Duration::from_millis(10);
+        let never = within(limit, std::future::pending::<io::Result<()>>()).await;
+        assert_eq!(never.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // Nobody reads.
+        let (mut writer, _reader) = tokio::io::duplex(16);
+        let written = write_all(&mut writer, &[0; 17], limit).await;
+        assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let (mut writer, _reader) = tokio::io::duplex(16);
+        assert!(write_all(&mut writer, &[0; 16], limit).await.is_ok());
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let named = RepositoryUrl::Http(url("https://h/r.git"));
+        assert!(is_own_origin(&url("https://h:443/x"), &named));
+        for other in ["http://h/x", "https://h:444/x", "https://i/x"] {
+            assert!(!is_own_origin(&url(other), &named), "{other}");
+        }
+    }
 
     #[test]
     fn a_path_is_one_word_for_the_shell_of_the_server() {

@@ -8,6 +8,7 @@
 //! GitSource ──connection──▶ advertisement ──references──▶ Commit ──protocol──▶ Pack ──checkout──▶ files, submodules
 //! ```
 
+mod budget;
 mod checkout;
 mod connection;
 mod delta;
@@ -19,12 +20,14 @@ mod pack;
 mod pkt_line;
 mod protocol;
 mod references;
+mod ssh;
 mod submodules;
 mod url;
 
 use std::io;
 use std::path::Path;
 
+use self::budget::Budget;
 use self::checkout::{Checkout, Gitlink};
 use self::connection::Connection;
 use self::error::malformed;
@@ -34,6 +37,7 @@ use self::protocol::Advertisement;
 use super::Fetcher;
 use super::error::RemoteError;
 use crate::fs::{Dir, PathContext, Timestamp};
+use crate::http::Untrusted;
 
 pub use error::GitError;
 pub use url::{GitSource, GitUrlError, RepositoryUrl, ServerPath};
@@ -73,8 +77,8 @@ impl Commit {
 /// What of a repository becomes files.
 struct Wanted<'a> {
     repository: &'a RepositoryUrl,
-    /// Whether the user named it; not so for submodules.
-    is_named: bool,
+    /// What the user named: this one, or the one whose submodule it is in the end.
+    named: &'a RepositoryUrl,
     commit: &'a Commit,
     subdir: &'a str,
     submodules: bool,
@@ -121,7 +125,7 @@ impl Fetcher {
     ) -> Result<(), RemoteError> {
         let wanted = Wanted {
             repository: &source.repository,
-            is_named: true,
+            named: &source.repository,
             commit,
             subdir: &source.subdir,
             submodules: source.submodules,
@@ -129,20 +133,20 @@ impl Fetcher {
             // A part of a repository is none (BuildKit, `source/git`).
             keeps_git_dir: keeps_git_dir && source.subdir.is_empty(),
         };
-        self.check_out(&wanted, scratch, target, 0)
+        self.check_out(&wanted, scratch, target, &mut Budget::new(), 0)
     }
 
     /// Asks the server what the reference stands for.
     fn look_up(&self, source: &GitSource) -> Result<Commit, RemoteError> {
         let repository = &source.repository;
         let broken = |error| self.request_broken(repository, error);
-        let mut connection = Connection::open(self, repository, true)?;
-        let advertisement = self.read_advertisement(&mut connection, repository)?;
+        let mut connection = Connection::open(self, repository, repository)?;
+        let names = references::candidates(&source.reference);
+        let advertisement = self.read_advertisement(&mut connection, repository, &names)?;
         let references = match advertisement {
             Advertisement::Older { references, .. } => references,
             Advertisement::Two { capabilities } => {
-                let prefixes = references::candidates(&source.reference);
-                let listed = protocol::list_references(&mut connection, &capabilities, &prefixes);
+                let listed = protocol::list_references(&mut connection, &capabilities, &names);
                 listed.map_err(broken)?
             }
         };
@@ -168,6 +172,7 @@ impl Fetcher {
         wanted: &Wanted<'_>,
         scratch: &Path,
         target: &Dir,
+        budget: &mut Budget,
         depth: usize,
     ) -> Result<(), RemoteError> {
         let pack = self.retrying(|| self.fetch(wanted, scratch))?;
@@ -183,14 +188,17 @@ impl Fetcher {
             seconds: commit.time,
             nanos: 0,
         });
-        let mut checkout = Checkout::new(&pack, wanted.repository, id, times, &self.stop);
+        let checkout = Checkout::new(&pack, wanted.repository, id, &self.stop, budget);
+        let mut checkout = checkout
+            .with_times(times)
+            .keeping_files(wanted.keeps_git_dir);
         let tree = checkout.subtree(commit.tree, wanted.subdir)?;
         checkout.tree(tree, target, wanted.subdir)?;
         let (links, files) = checkout.finish();
         if wanted.submodules && !links.is_empty() {
             let modules = submodules::read(&pack, commit.tree).map_err(broken)?;
             for link in &links {
-                self.submodule(wanted, &modules, link, scratch, depth)?;
+                self.submodule(wanted, &modules, link, scratch, budget, depth)?;
             }
         }
         if let (true, Some(times)) = (wanted.has_commit_times, times) {
@@ -216,12 +224,13 @@ impl Fetcher {
         modules: &submodules::Modules,
         link: &Gitlink,
         scratch: &Path,
+        budget: &mut Budget,
         depth: usize,
     ) -> Result<(), RemoteError> {
         let failed = |problem: String| GitError::Submodule {
             repository: parent.repository.to_string(),
-            path: link.path.clone(),
-            problem,
+            path: Untrusted(&link.path).to_string(),
+            problem: Untrusted(&problem).to_string(),
         };
         if depth >= SUBMODULE_DEPTH_MAX {
             return Err(failed(format!(
@@ -232,6 +241,8 @@ impl Fetcher {
         let Some(url) = modules.url_of(&link.path).map_err(failed)? else {
             return Ok(());
         };
+        let counted = budget.submodule();
+        counted.map_err(|problem| failed(problem.to_owned()))?;
         let repository = submodules::resolve(parent.repository, url).map_err(failed)?;
         let commit = Commit {
             id: link.id,
@@ -240,36 +251,37 @@ impl Fetcher {
         };
         let wanted = Wanted {
             repository: &repository,
-            is_named: false,
+            named: parent.named,
             commit: &commit,
             subdir: "",
             submodules: true,
             has_commit_times: parent.has_commit_times,
             keeps_git_dir: false,
         };
-        self.check_out(&wanted, scratch, &link.dir, depth + 1)
+        self.check_out(&wanted, scratch, &link.dir, budget, depth + 1)
     }
 
     fn fetch(&self, wanted: &Wanted<'_>, scratch: &Path) -> Result<Pack, RemoteError> {
         let repository = wanted.repository;
-        let mut connection = Connection::open(self, repository, wanted.is_named)?;
-        let advertisement = self.read_advertisement(&mut connection, repository)?;
+        let mut connection = Connection::open(self, repository, wanted.named)?;
+        let advertisement = self.read_advertisement(&mut connection, repository, &[])?;
         let fetched = protocol::fetch(&mut connection, &advertisement, wanted.commit.wanted);
         let mut bytes = fetched.map_err(|error| self.request_broken(repository, error))?;
         let mut file = tempfile::tempfile_in(scratch).on("create a file in", scratch)?;
         let broken = |error| self.broken(repository, error);
         copy(&mut bytes, &mut file, scratch).map_err(broken)?;
-        Pack::read(file).map_err(broken)
+        Pack::read(file, &self.stop).map_err(broken)
     }
 
     fn read_advertisement(
         &self,
         connection: &mut Connection<'_>,
         repository: &RepositoryUrl,
+        names: &[String],
     ) -> Result<Advertisement, RemoteError> {
         let read = connection
             .advertisement()
-            .and_then(|mut reader| protocol::read_advertisement(&mut reader));
+            .and_then(|mut reader| protocol::read_advertisement(&mut reader, names));
         read.map_err(|error| self.broken(repository, error))
     }
 }

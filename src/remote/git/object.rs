@@ -162,17 +162,20 @@ pub(super) enum EntryKind {
     Submodule,
 }
 
-/// Reads a tree, in its order.
-pub(super) fn tree_entries(bytes: &[u8]) -> io::Result<Vec<TreeEntry<'_>>> {
-    let mut entries = Vec::new();
+/// Reads a tree, in its order. Ends after what cannot be read.
+pub(super) fn tree_entries(bytes: &[u8]) -> impl Iterator<Item = io::Result<TreeEntry<'_>>> {
     let mut rest = bytes;
-    while !rest.is_empty() {
-        let (entry, after) =
-            tree_entry(rest).ok_or_else(|| malformed("a tree that cannot be read"))?;
-        entries.push(entry);
-        rest = after;
-    }
-    Ok(entries)
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let read = tree_entry(rest);
+        rest = read.as_ref().map_or(&[], |(_, after)| after);
+        Some(match read {
+            Some((entry, _)) => Ok(entry),
+            None => Err(malformed("a tree that cannot be read")),
+        })
+    })
 }
 
 /// `MODE NAME\0ID`, the mode in octal digits.
@@ -232,17 +235,18 @@ mod tests {
     fn a_tree_that_is_cut_off_or_has_strange_modes_is_refused() {
         let mut bytes = b"100755 run\0".to_vec();
         bytes.extend([7; 20]);
-        let entries = tree_entries(&bytes).unwrap();
+        let entries = |bytes| tree_entries(bytes).collect::<io::Result<Vec<_>>>();
+        let read = entries(&bytes).unwrap();
         assert_eq!(
-            entries[0].kind,
+            read[0].kind,
             EntryKind::File {
                 is_executable: true
             }
         );
-        assert_eq!(entries[0].name, b"run");
-        assert!(tree_entries(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(read[0].name, b"run");
+        assert!(entries(&bytes[..bytes.len() - 1]).is_err());
         let mut device = b"20644 null\0".to_vec();
         device.extend([7; 20]);
-        assert!(tree_entries(&device).is_err());
+        assert!(entries(&device).is_err());
     }
 }

@@ -7,21 +7,52 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::unix::fs::FileExt;
-use std::rc::Rc;
 
 use flate2::bufread::ZlibDecoder;
+use tokio_util::sync::CancellationToken;
 
 use super::delta;
 use super::error::malformed;
-use super::object::{IdHasher, ObjectId, ObjectKind};
+use super::object::{ObjectId, ObjectKind};
 
 mod reading;
+mod resolving;
 
 use reading::{CountingReader, read_entry, read_header};
 
-/// The largest object that is held in memory: a tree, or one that is written as a delta. git itself makes no deltas of
-/// files beyond this (`core.bigFileThreshold`).
-const OBJECT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// What a pack may come to.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// What is known of each object is held in memory.
+    objects: usize,
+    /// The largest file that is held in memory, because it is written as a delta.
+    file_bytes: u64,
+    /// The largest of all other objects.
+    other_bytes: u64,
+    /// Objects that are held because further deltas stand on them, together.
+    held_bytes: u64,
+    /// How many deltas may stand on each other.
+    delta_depth: usize,
+}
+
+const LIMITS: Limits = Limits {
+    objects: 8_000_000,
+    // git itself makes no deltas of files beyond this (`core.bigFileThreshold`).
+    file_bytes: 512 * 1024 * 1024,
+    other_bytes: 32 * 1024 * 1024,
+    held_bytes: 64 * 1024 * 1024,
+    // git's own maximum (git documentation, "git-pack-objects", `--depth`).
+    delta_depth: 4095,
+};
+
+impl Limits {
+    fn bytes_of(&self, kind: ObjectKind) -> u64 {
+        match kind {
+            ObjectKind::Blob => self.file_bytes,
+            ObjectKind::Commit | ObjectKind::Tree | ObjectKind::Tag => self.other_bytes,
+        }
+    }
+}
 
 /// What is held in memory of a file on its way.
 const COPY_BYTES: usize = 128 * 1024;
@@ -32,6 +63,9 @@ pub(super) struct Pack {
     entries: Vec<PackEntry>,
     by_id: HashMap<ObjectId, usize>,
     by_offset: HashMap<u64, usize>,
+    limits: Limits,
+    /// Ends all reading.
+    stop: CancellationToken,
     /// The last bytes of the file.
     pub(super) checksum: ObjectId,
 }
@@ -62,19 +96,29 @@ enum StoredKind {
 
 impl Pack {
     /// Reads a pack and works out the names of its objects. Inflates all of it once, and what deltas stand on again.
-    pub(super) fn read(file: File) -> io::Result<Self> {
+    pub(super) fn read(file: File, stop: &CancellationToken) -> io::Result<Self> {
+        Self::read_within(file, LIMITS, stop)
+    }
+
+    fn read_within(file: File, limits: Limits, stop: &CancellationToken) -> io::Result<Self> {
         let own = file.try_clone()?;
         let start = At {
             file: &own,
             offset: 0,
+            stop,
         };
         let mut reader = CountingReader::new(BufReader::with_capacity(COPY_BYTES, start));
         let count = read_header(&mut reader)?;
+        if count > limits.objects {
+            return Err(malformed(format!("a pack of {count} objects")));
+        }
         let mut pack = Self {
             file,
             entries: Vec::new(),
             by_id: HashMap::new(),
             by_offset: HashMap::new(),
+            limits,
+            stop: stop.clone(),
             checksum: ObjectId::from_bytes(&[0; ObjectId::BYTES])?,
         };
         for index in 0..count {
@@ -105,21 +149,36 @@ impl Pack {
         let mut reader = At {
             file: &self.file,
             offset: 0,
+            stop: &self.stop,
         };
         io::copy(&mut reader, target).map(|_| ())
     }
 
     /// Returns an object; `None` where the pack does not have it.
     pub(super) fn find(&self, id: &ObjectId) -> io::Result<Option<(ObjectKind, Vec<u8>)>> {
+        self.find_within(id, self.limits.file_bytes)
+    }
+
+    fn find_within(&self, id: &ObjectId, limit: u64) -> io::Result<Option<(ObjectKind, Vec<u8>)>> {
         match self.by_id.get(id) {
-            Some(index) => self.object(*index).map(Some),
+            Some(index) => self.object(*index, limit).map(Some),
             None => Ok(None),
         }
     }
 
     /// Returns an object that must be there and be of this kind.
     pub(super) fn get(&self, id: &ObjectId, kind: ObjectKind) -> io::Result<Vec<u8>> {
-        match self.find(id)? {
+        self.get_within(id, kind, self.limits.file_bytes)
+    }
+
+    /// Returns an object of at most `limit` bytes.
+    pub(super) fn get_within(
+        &self,
+        id: &ObjectId,
+        kind: ObjectKind,
+        limit: u64,
+    ) -> io::Result<Vec<u8>> {
+        match self.find_within(id, limit)? {
             Some((found, bytes)) if found == kind => Ok(bytes),
             Some((found, _)) => Err(malformed(format!(
                 "{id} is a {found:?} instead of a {kind:?}"
@@ -154,8 +213,9 @@ impl Pack {
         }
     }
 
-    /// Puts an object together: the whole one that it goes back to, and the deltas from there on.
-    fn object(&self, index: usize) -> io::Result<(ObjectKind, Vec<u8>)> {
+    /// Puts an object of at most `limit` bytes together: the whole one that it goes back to, and the deltas from there
+    /// on.
+    fn object(&self, index: usize, limit: u64) -> io::Result<(ObjectKind, Vec<u8>)> {
         let mut deltas = Vec::new();
         let mut index = index;
         let kind = loop {
@@ -166,10 +226,13 @@ impl Pack {
             deltas.push(index);
             index = self.base_of(entry).ok_or_else(no_base)?;
         };
-        let mut bytes = self.inflate(&self.entries[index])?;
-        for index in deltas.into_iter().rev() {
-            let delta = self.inflate(&self.entries[index])?;
-            bytes = delta::apply(&bytes, &delta, OBJECT_BYTES_MAX)?;
+        // What others stand on may be larger.
+        let largest = self.limits.bytes_of(kind);
+        let limit_at = |is_last: bool| if is_last { limit.min(largest) } else { largest };
+        let mut bytes = self.inflate(&self.entries[index], limit_at(deltas.is_empty()))?;
+        for (left, index) in deltas.into_iter().enumerate().rev() {
+            let delta = self.inflate(&self.entries[index], largest)?;
+            bytes = delta::apply(&bytes, &delta, limit_at(left == 0))?;
         }
         Ok((kind, bytes))
     }
@@ -182,62 +245,9 @@ impl Pack {
         }
     }
 
-    /// Works out the names of objects that are written as deltas: from each whole object, depth first.
-    fn resolve_deltas(&mut self) -> io::Result<()> {
-        let mut waiting = Waiting::of(&self.entries);
-        let wholes = (0..self.entries.len()).filter_map(|index| match self.entries[index].kind {
-            StoredKind::Whole(kind) => Some((index, kind)),
-            StoredKind::OnOffset(_) | StoredKind::OnId(_) => None,
-        });
-        for (index, kind) in wholes.collect::<Vec<_>>() {
-            let pending = waiting.take(&self.entries[index]);
-            if !pending.is_empty() {
-                let bytes = Rc::new(self.inflate(&self.entries[index])?);
-                self.resolve_from(Frame { bytes, pending }, kind, &mut waiting)?;
-            }
-        }
-        match self.entries.iter().all(|entry| entry.id.is_some()) {
-            true => Ok(()),
-            false => Err(no_base()),
-        }
-    }
-
-    fn resolve_from(
-        &mut self,
-        first: Frame,
-        kind: ObjectKind,
-        waiting: &mut Waiting,
-    ) -> io::Result<()> {
-        let mut stack = vec![first];
-        while let Some(frame) = stack.last_mut() {
-            let Some(index) = frame.pending.pop() else {
-                stack.pop();
-                continue;
-            };
-            let base = Rc::clone(&frame.bytes);
-            if frame.pending.is_empty() {
-                // So that a long chain of deltas holds two objects and not all.
-                stack.pop();
-            }
-            let delta = self.inflate(&self.entries[index])?;
-            let bytes = delta::apply(&base, &delta, OBJECT_BYTES_MAX)?;
-            let id = IdHasher::id_of(kind, &bytes)?;
-            self.entries[index].id = Some(id);
-            self.by_id.entry(id).or_insert(index);
-            let pending = waiting.take(&self.entries[index]);
-            if !pending.is_empty() {
-                stack.push(Frame {
-                    bytes: Rc::new(bytes),
-                    pending,
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// Returns the decompressed bytes of an entry: an object, or a delta.
-    fn inflate(&self, entry: &PackEntry) -> io::Result<Vec<u8>> {
-        if entry.size > OBJECT_BYTES_MAX {
+    fn inflate(&self, entry: &PackEntry, limit: u64) -> io::Result<Vec<u8>> {
+        if entry.size > limit {
             return Err(malformed(format!("an object of {} bytes", entry.size)));
         }
         let mut bytes = Vec::new();
@@ -250,45 +260,8 @@ impl Pack {
         BufReader::new(At {
             file: &self.file,
             offset,
+            stop: &self.stop,
         })
-    }
-}
-
-/// An object, and the deltas on it that are still to be applied.
-struct Frame {
-    bytes: Rc<Vec<u8>>,
-    pending: Vec<usize>,
-}
-
-/// Deltas, by what they stand on.
-struct Waiting {
-    on_offset: HashMap<u64, Vec<usize>>,
-    on_id: HashMap<ObjectId, Vec<usize>>,
-}
-
-impl Waiting {
-    fn of(entries: &[PackEntry]) -> Self {
-        let mut waiting = Self {
-            on_offset: HashMap::new(),
-            on_id: HashMap::new(),
-        };
-        for (index, entry) in entries.iter().enumerate() {
-            match entry.kind {
-                StoredKind::Whole(_) => {}
-                StoredKind::OnOffset(base) => {
-                    waiting.on_offset.entry(base).or_default().push(index);
-                }
-                StoredKind::OnId(base) => waiting.on_id.entry(base).or_default().push(index),
-            }
-        }
-        waiting
-    }
-
-    fn take(&mut self, base: &PackEntry) -> Vec<usize> {
-        let mut found = self.on_offset.remove(&base.offset).unwrap_or_default();
-        let on_id = base.id.and_then(|id| self.on_id.remove(&id));
-        found.extend(on_id.unwrap_or_default());
-        found
     }
 }
 
@@ -296,14 +269,18 @@ fn no_base() -> io::Error {
     malformed("a delta whose base is not in the pack")
 }
 
-/// A place in a file, without moving the position that handles share.
+/// A place in a file, without moving the position that handles share. Reading ends when somebody asks for it.
 struct At<'a> {
     file: &'a File,
     offset: u64,
+    stop: &'a CancellationToken,
 }
 
 impl Read for At<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other("stopped"));
+        }
         let read = self.file.read_at(buffer, self.offset)?;
         self.offset += read as u64;
         Ok(read)

@@ -26,11 +26,15 @@ pub(super) enum Packet {
     ResponseEnd,
 }
 
-/// Adds a packet to a request. `text` is ours, and short.
-pub(super) fn push(request: &mut Vec<u8>, text: &[u8]) {
+/// Adds a packet to a request.
+pub(super) fn push(request: &mut Vec<u8>, text: &[u8]) -> io::Result<()> {
     let length = text.len() + LENGTH_DIGITS;
+    if length > PACKET_BYTES_MAX {
+        return Err(malformed("a path or name that is too long to ask for"));
+    }
     request.extend_from_slice(format!("{length:04x}").as_bytes());
     request.extend_from_slice(text);
+    Ok(())
 }
 
 /// Reads a packet. What the server says in place of an answer (`ERR`) is an error.
@@ -145,7 +149,8 @@ mod tests {
     #[test]
     fn packets_are_read_and_errors_of_the_server_are_errors() {
         let mut request = Vec::new();
-        push(&mut request, b"want x\n");
+        push(&mut request, b"want x\n").unwrap();
+        assert!(push(&mut request, &[b'x'; 65517]).is_err());
         request.extend_from_slice(DELIMITER);
         request.extend_from_slice(FLUSH);
         let mut reader = request.as_slice();
@@ -167,14 +172,14 @@ mod tests {
     fn the_pack_is_what_band_one_carries() {
         let mut bytes = Vec::new();
         for piece in [&b"\x01PA"[..], b"\x02counting", b"\x01", b"\x01CK"] {
-            push(&mut bytes, piece);
+            push(&mut bytes, piece).unwrap();
         }
         bytes.extend_from_slice(FLUSH);
         let mut pack = String::new();
         Sideband::new(&bytes[..]).read_to_string(&mut pack).unwrap();
         assert_eq!(pack, "PACK");
         let mut failed = Vec::new();
-        push(&mut failed, b"\x03out of memory");
+        push(&mut failed, b"\x03out of memory").unwrap();
         let error = Sideband::new(&failed[..])
             .read_to_string(&mut pack)
             .unwrap_err();

@@ -9,8 +9,15 @@ use super::error::malformed;
 use super::object::ObjectId;
 use super::pkt_line::{self, DELIMITER, FLUSH, Packet, Sideband};
 
-/// Lines of an answer that are kept. The largest repositories have some hundred thousand references.
+/// Lines of an answer, and their bytes. The largest repositories have some hundred thousand references.
 const LINES_MAX: usize = 4_000_000;
+const BYTES_MAX: usize = 512 * 1024 * 1024;
+
+/// Lines about what a server can do; real ones say about ten.
+const CAPABILITIES_MAX: usize = 256;
+
+/// Objects that are asked for at once.
+const WANTS_MAX: usize = 1_000_000;
 
 /// What the server says first.
 pub(super) enum Advertisement {
@@ -20,6 +27,8 @@ pub(super) enum Advertisement {
     Older {
         capabilities: Vec<String>,
         references: Vec<Reference>,
+        /// What all its references stand for.
+        tips: Vec<ObjectId>,
     },
 }
 
@@ -32,49 +41,61 @@ pub(super) struct Reference {
     pub(super) peeled: Option<ObjectId>,
 }
 
-/// Reads what the server says first.
-pub(super) fn read_advertisement(reader: &mut dyn Read) -> io::Result<Advertisement> {
-    let mut lines = Vec::new();
-    let mut capabilities = Vec::new();
+/// Reads what the server says first. Keeps references of these names only.
+pub(super) fn read_advertisement(
+    reader: &mut dyn Read,
+    names: &[String],
+) -> io::Result<Advertisement> {
     let mut reader = reader;
-    loop {
-        let mut count = 0;
-        pkt_line::read_lines(&mut reader, |line| {
-            count += 1;
-            keep(&mut lines, line)
-        })?;
-        // Over HTTP, the name of the service comes first, on its own.
-        if count == 1 && lines[0].starts_with("# service=") {
-            lines.clear();
-            continue;
-        }
-        break;
-    }
-    if lines.first().is_some_and(|line| line == "version 2") {
-        lines.remove(0);
-        return Ok(Advertisement::Two {
-            capabilities: lines,
-        });
-    }
-    if lines.first().is_some_and(|line| line == "version 1") {
-        lines.remove(0);
-    }
+    let mut listing = Listing::default();
+    let mut first = None;
+    let mut lines = Vec::new();
+    let mut tips = Vec::new();
     let mut references = Vec::new();
-    for line in &lines {
-        let (line, words) = line.split_once('\0').unwrap_or((line, ""));
-        if !words.is_empty() {
-            capabilities = words.split(' ').map(str::to_owned).collect();
+    for is_first_part in [true, false] {
+        let mut is_service = false;
+        pkt_line::read_lines(&mut reader, |line| {
+            listing.count(line)?;
+            // Over HTTP, the name of the service comes first, on its own.
+            if is_first_part && first.is_none() && line.starts_with("# service=") {
+                is_service = true;
+                return Ok(());
+            }
+            match first.get_or_insert_with(|| line.to_owned()).as_str() {
+                "version 2" => keep(&mut lines, line),
+                "version 1" if line == "version 1" => Ok(()),
+                _ => {
+                    let (line, words) = line.split_once('\0').unwrap_or((line, ""));
+                    if lines.is_empty() {
+                        lines = words.split(' ').map(str::to_owned).collect();
+                    }
+                    add_reference(&mut references, &mut tips, line, names)
+                }
+            }
+        })?;
+        if !is_service {
+            break;
         }
-        add_reference(&mut references, line)?;
     }
-    Ok(Advertisement::Older {
-        capabilities,
-        references,
+    Ok(match first.as_deref() {
+        Some("version 2") => Advertisement::Two {
+            capabilities: lines,
+        },
+        _ => Advertisement::Older {
+            capabilities: lines,
+            references,
+            tips,
+        },
     })
 }
 
 /// `ID NAME`; the line `ID NAME^{}` says what the tag before it is about.
-fn add_reference(references: &mut Vec<Reference>, line: &str) -> io::Result<()> {
+fn add_reference(
+    references: &mut Vec<Reference>,
+    tips: &mut Vec<ObjectId>,
+    line: &str,
+    names: &[String],
+) -> io::Result<()> {
     let Some((id, name)) = line.split_once(' ') else {
         return Err(malformed("a reference that cannot be read"));
     };
@@ -87,31 +108,47 @@ fn add_reference(references: &mut Vec<Reference>, line: &str) -> io::Result<()> 
     match (name.strip_suffix("^{}"), references.last_mut()) {
         (Some(tag), Some(last)) if last.name == tag => last.peeled = Some(id),
         (Some(_), _) => {}
-        (None, _) => references.push(Reference {
-            name: name.to_owned(),
-            id,
-            peeled: None,
-        }),
+        (None, _) => {
+            if tips.len() < WANTS_MAX {
+                tips.push(id);
+            }
+            let reference = Reference {
+                name: name.to_owned(),
+                id,
+                peeled: None,
+            };
+            keep_reference(references, reference, names);
+        }
     }
     Ok(())
 }
 
-/// Asks a server of version 2 for the references that begin with `prefixes`.
+/// Keeps a reference of one of these names, once.
+fn keep_reference(references: &mut Vec<Reference>, reference: Reference, names: &[String]) {
+    let is_known = references.iter().any(|it| it.name == reference.name);
+    if names.contains(&reference.name) && !is_known {
+        references.push(reference);
+    }
+}
+
+/// Asks a server of version 2 for the references of these names.
 pub(super) fn list_references(
     connection: &mut Connection<'_>,
     capabilities: &[String],
-    prefixes: &[String],
+    names: &[String],
 ) -> Result<Vec<Reference>, RequestError> {
     let mut request = command("ls-refs", capabilities)?;
     request.extend_from_slice(DELIMITER);
-    pkt_line::push(&mut request, b"peel\n");
-    for prefix in prefixes {
-        pkt_line::push(&mut request, format!("ref-prefix {prefix}\n").as_bytes());
+    pkt_line::push(&mut request, b"peel\n")?;
+    for name in names {
+        pkt_line::push(&mut request, format!("ref-prefix {name}\n").as_bytes())?;
     }
     request.extend_from_slice(FLUSH);
     let mut references = Vec::new();
+    let mut listing = Listing::default();
     let mut answer = connection.request(request)?;
     pkt_line::read_lines(&mut answer, |line| {
+        listing.count(line)?;
         let mut words = line.split(' ');
         let id = words.next().and_then(ObjectId::from_hex);
         let (Some(id), Some(name)) = (id, words.next()) else {
@@ -119,14 +156,12 @@ pub(super) fn list_references(
             return Ok(());
         };
         let peeled = words.find_map(|word| ObjectId::from_hex(word.strip_prefix("peeled:")?));
-        if references.len() > LINES_MAX {
-            return Err(malformed("more references than any repository has"));
-        }
-        references.push(Reference {
+        let reference = Reference {
             name: name.to_owned(),
             id,
             peeled,
-        });
+        };
+        keep_reference(&mut references, reference, names);
         Ok(())
     })?;
     Ok(references)
@@ -141,9 +176,8 @@ pub(super) fn fetch<'a>(
     match advertisement {
         Advertisement::Two { capabilities } => fetch_two(connection, capabilities, wanted),
         Advertisement::Older {
-            capabilities,
-            references,
-        } => fetch_older(connection, capabilities, references, wanted),
+            capabilities, tips, ..
+        } => fetch_older(connection, capabilities, tips, wanted),
     }
 }
 
@@ -159,15 +193,16 @@ fn fetch_two<'a>(
         .find_map(|line| line.strip_prefix("fetch="));
     let is_shallow = features.is_some_and(|features| features.split(' ').any(|it| it == "shallow"));
     for line in ["no-progress\n", "ofs-delta\n"] {
-        pkt_line::push(&mut request, line.as_bytes());
+        pkt_line::push(&mut request, line.as_bytes())?;
     }
     if is_shallow {
-        pkt_line::push(&mut request, b"deepen 1\n");
+        pkt_line::push(&mut request, b"deepen 1\n")?;
     }
-    pkt_line::push(&mut request, format!("want {wanted}\n").as_bytes());
-    pkt_line::push(&mut request, b"done\n");
+    pkt_line::push(&mut request, format!("want {wanted}\n").as_bytes())?;
+    pkt_line::push(&mut request, b"done\n")?;
     request.extend_from_slice(FLUSH);
     let mut answer = connection.request(request)?;
+    let mut listing = Listing::default();
     loop {
         let Packet::Data(section) = pkt_line::read(&mut answer)? else {
             return Err(malformed("an answer without a pack").into());
@@ -176,29 +211,33 @@ fn fetch_two<'a>(
             return Ok(Box::new(Sideband::new(answer)));
         }
         // What else there is says nothing to us: `shallow-info`, `acknowledgments`.
-        pkt_line::read_lines(&mut answer, |_| Ok(()))?;
+        listing.count("")?;
+        pkt_line::read_lines(&mut answer, |line| listing.count(line))?;
     }
 }
 
 fn fetch_older<'a>(
     connection: &'a mut Connection<'_>,
     capabilities: &[String],
-    references: &[Reference],
+    tips: &[ObjectId],
     wanted: ObjectId,
 ) -> Result<Box<dyn Read + 'a>, RequestError> {
     let has = |name: &str| capabilities.iter().any(|word| word == name);
     if !has("side-band-64k") {
         return Err(malformed("a server without `side-band-64k`").into());
     }
-    let is_tip = references.iter().any(|reference| reference.id == wanted);
+    let is_tip = tips.contains(&wanted);
     let may_want = is_tip || has("allow-reachable-sha1-in-want") || has("allow-any-sha1-in-want");
     // Such a server gives nothing but what its references stand for: then all of them, with their history.
     let mut wants: Vec<ObjectId> = match may_want {
         true => vec![wanted],
-        false => references.iter().map(|reference| reference.id).collect(),
+        false => tips.to_vec(),
     };
     wants.sort_unstable();
     wants.dedup();
+    if !may_want && tips.len() >= WANTS_MAX {
+        return Err(malformed("more references than can be asked for").into());
+    }
     let is_shallow = may_want && has("shallow");
     let mut request = Vec::new();
     for (index, id) in wants.iter().enumerate() {
@@ -210,16 +249,17 @@ fn fetch_older<'a>(
             }
             _ => format!("want {id}\n"),
         };
-        pkt_line::push(&mut request, line.as_bytes());
+        pkt_line::push(&mut request, line.as_bytes())?;
     }
     if is_shallow {
-        pkt_line::push(&mut request, b"deepen 1\n");
+        pkt_line::push(&mut request, b"deepen 1\n")?;
     }
     request.extend_from_slice(FLUSH);
-    pkt_line::push(&mut request, b"done\n");
+    pkt_line::push(&mut request, b"done\n")?;
     let mut answer = connection.request(request)?;
     if is_shallow {
-        pkt_line::read_lines(&mut answer, |_| Ok(()))?;
+        let mut listing = Listing::default();
+        pkt_line::read_lines(&mut answer, |line| listing.count(line))?;
     }
     match pkt_line::read(&mut answer)? {
         Packet::Data(line) if line.starts_with(b"NAK") => Ok(Box::new(Sideband::new(answer))),
@@ -236,20 +276,42 @@ fn command(name: &str, capabilities: &[String]) -> io::Result<Vec<u8>> {
         return Err(malformed("objects with other names than SHA-1"));
     }
     let mut request = Vec::new();
-    pkt_line::push(&mut request, format!("command={name}\n").as_bytes());
-    pkt_line::push(&mut request, format!("agent={AGENT}\n").as_bytes());
+    pkt_line::push(&mut request, format!("command={name}\n").as_bytes())?;
+    pkt_line::push(&mut request, format!("agent={AGENT}\n").as_bytes())?;
     if format.is_some() {
-        pkt_line::push(&mut request, b"object-format=sha1\n");
+        pkt_line::push(&mut request, b"object-format=sha1\n")?;
     }
     Ok(request)
 }
 
+/// Keeps a line about what the server can do.
 fn keep(lines: &mut Vec<String>, line: &str) -> io::Result<()> {
-    if lines.len() > LINES_MAX {
-        return Err(malformed("more references than any repository has"));
+    if line == "version 2" {
+        return Ok(());
+    }
+    if lines.len() >= CAPABILITIES_MAX {
+        return Err(malformed("a server that can do more than any other"));
     }
     lines.push(line.to_owned());
     Ok(())
+}
+
+/// How much a server has told.
+#[derive(Default)]
+struct Listing {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Listing {
+    fn count(&mut self, line: &str) -> io::Result<()> {
+        self.lines += 1;
+        self.bytes += line.len();
+        match self.lines > LINES_MAX || self.bytes > BYTES_MAX {
+            true => Err(malformed("more references than any repository has")),
+            false => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -261,13 +323,14 @@ mod tests {
 
     fn advertised(lines: &[String]) -> Advertisement {
         let mut bytes = Vec::new();
-        pkt_line::push(&mut bytes, b"# service=git-upload-pack\n");
+        pkt_line::push(&mut bytes, b"# service=git-upload-pack\n").unwrap();
         bytes.extend_from_slice(FLUSH);
         for line in lines {
-            pkt_line::push(&mut bytes, line.as_bytes());
+            pkt_line::push(&mut bytes, line.as_bytes()).unwrap();
         }
         bytes.extend_from_slice(FLUSH);
-        read_advertisement(&mut &bytes[..]).unwrap()
+        let names = ["refs/tags/v1".to_owned()];
+        read_advertisement(&mut &bytes[..], &names).unwrap()
     }
 
     #[test]
@@ -276,17 +339,22 @@ mod tests {
             format!("{ONE} HEAD\0side-band-64k shallow\n"),
             format!("{TWO} refs/tags/v1\n"),
             format!("{ONE} refs/tags/v1^{{}}\n"),
+            format!("{TWO} refs/tags/v10\n"),
+            format!("{ONE} refs/tags/v1\n"),
         ];
         let Advertisement::Older {
             capabilities,
             references,
+            tips,
         } = advertised(&lines)
         else {
             panic!("taken for version 2");
         };
         assert_eq!(capabilities, ["side-band-64k", "shallow"]);
-        let tag = &references[1];
-        assert_eq!((references.len(), tag.name.as_str()), (2, "refs/tags/v1"));
+        // Of all others only what they stand for.
+        let tag = &references[0];
+        assert_eq!((references.len(), tag.name.as_str()), (1, "refs/tags/v1"));
+        assert_eq!(tips.len(), 4);
         assert_eq!(tag.peeled, ObjectId::from_hex(ONE));
     }
 
@@ -299,5 +367,24 @@ mod tests {
         };
         assert_eq!(capabilities, ["ls-refs=unborn", "object-format=sha1"]);
         assert!(command("fetch", &["object-format=sha256".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn what_a_server_tells_has_a_limit() {
+        let mut listing = Listing::default();
+        let line = "x".repeat(64 * 1024);
+        let counted = (0..BYTES_MAX / line.len()).try_for_each(|_| listing.count(&line));
+        assert!(counted.is_ok() && listing.count("x").is_err());
+        let many = vec!["version 2\n".to_owned(); CAPABILITIES_MAX];
+        let mut lines: Vec<String> = (0..=CAPABILITIES_MAX)
+            .map(|it| format!("c{it}\n"))
+            .collect();
+        lines.splice(0..0, many);
+        let mut bytes = Vec::new();
+        for line in &lines {
+            pkt_line::push(&mut bytes, line.as_bytes()).unwrap();
+        }
+        bytes.extend_from_slice(FLUSH);
+        assert!(read_advertisement(&mut &bytes[..], &[]).is_err());
     }
 }

@@ -5,12 +5,15 @@ use std::io;
 
 use url::Url;
 
-use super::object::{EntryKind, ObjectId, ObjectKind, tree_entries};
+use super::object::{EntryKind, ObjectId, ObjectKind, TreeEntry, tree_entries};
 use super::pack::Pack;
 use super::url::{GitSource, RepositoryUrl, ServerPath};
 
 /// Name of the file, in the root of a repository.
 const FILE: &[u8] = b".gitmodules";
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The submodules of a commit.
 #[derive(Debug, Default)]
@@ -26,13 +29,12 @@ struct Module {
 /// Reads the file of a commit. Empty where there is none, or where it is no file.
 pub(super) fn read(pack: &Pack, tree: ObjectId) -> io::Result<Modules> {
     let bytes = pack.get(&tree, ObjectKind::Tree)?;
-    let entries = tree_entries(&bytes)?;
-    let found = entries
-        .iter()
-        .find(|entry| entry.name == FILE && matches!(entry.kind, EntryKind::File { .. }));
-    match found {
+    let is_it =
+        |entry: &TreeEntry<'_>| entry.name == FILE && matches!(entry.kind, EntryKind::File { .. });
+    let found = tree_entries(&bytes).find(|entry| entry.as_ref().map_or(true, is_it));
+    match found.transpose()? {
         Some(entry) => {
-            let text = pack.get(&entry.id, ObjectKind::Blob)?;
+            let text = pack.get_within(&entry.id, ObjectKind::Blob, FILE_BYTES_MAX)?;
             Ok(Modules::parse(&String::from_utf8_lossy(&text)))
         }
         None => Ok(Modules::default()),
@@ -102,6 +104,9 @@ fn unquoted(text: &str) -> String {
 /// Returns where a submodule is, of a repository that is at `parent`. A URL that begins with `./` or `../` goes on from
 /// the parent's. Nothing on this machine is one: paths, `file:` and the programs behind `ext::` are refused.
 pub(super) fn resolve(parent: &RepositoryUrl, url: &str) -> Result<RepositoryUrl, String> {
+    if url.contains(char::is_control) {
+        return Err("its URL has control characters".to_owned());
+    }
     if url.starts_with("./") || url.starts_with("../") {
         return relative(parent, url);
     }
@@ -204,6 +209,7 @@ mod tests {
             "-oProxyCommand=id",
             "ssh://-oProxyCommand=id/x",
             "git@-oProxyCommand=id:x",
+            "../x\u{1b}]0;y",
             "",
         ] {
             assert!(resolve(&parent, url).is_err(), "{url}");

@@ -5,6 +5,8 @@ use std::fmt;
 use thiserror::Error;
 use url::Url;
 
+use crate::http::Untrusted;
+
 mod query;
 
 use query::{Query, hash};
@@ -63,17 +65,20 @@ pub enum GitUrlError {
     /// A host or path that a program could take for an option.
     #[error("the {0} of the URL is missing or begins with `-`")]
     Dangerous(&'static str),
+    /// Characters that programs and protocols could take for their own.
+    #[error("the {0} of the URL has characters that are refused")]
+    Forbidden(&'static str),
     /// A key that means nothing.
-    #[error("unexpected query `{0}` in the URL of a git repository")]
+    #[error("unexpected query `{}` in the URL of a git repository", Untrusted(.0))]
     UnknownKey(String),
     /// A key that is there twice.
-    #[error("the query `{0}` is given more than once in the URL of a git repository")]
+    #[error("the query `{}` is given more than once in the URL of a git repository", Untrusted(.0))]
     DuplicateKey(String),
     /// Two ways to say one thing.
     #[error("`{0}` conflicts with `{1}` in the URL of a git repository")]
     Conflict(&'static str, &'static str),
     /// A value that means nothing.
-    #[error("`{key}={value}` in the URL of a git repository: expected {expected}")]
+    #[error("`{key}={}` in the URL of a git repository: expected {expected}", Untrusted(.value))]
     BadValue {
         /// The key.
         key: &'static str,
@@ -139,7 +144,7 @@ fn split(text: &str) -> Result<Option<(RepositoryUrl, String, String)>, GitUrlEr
     let fragment = String::from_utf8_lossy(&super::super::percent::decoded(&fragment)).into_owned();
     let repository = match scheme.as_str() {
         "git" => RepositoryUrl::Git(ServerPath::of_url(&url)?),
-        "ssh" => RepositoryUrl::Ssh(ServerPath::of_url(&url)?),
+        "ssh" => RepositoryUrl::Ssh(ServerPath::of_url(&url)?.for_ssh()?),
         _ if url.path().ends_with(".git") => RepositoryUrl::Http(url),
         _ => return Ok(None),
     };
@@ -152,11 +157,10 @@ fn split_scp(text: &str) -> Option<(RepositoryUrl, String, String)> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (login, path) = rest.split_once(':')?;
     let (user, host) = login.split_once('@')?;
-    let is_name = |name: &str| {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        !name.is_empty() && !name.starts_with('-') && name.bytes().all(allowed)
-    };
     if !is_name(user) || !is_name(host) || path.is_empty() || path.starts_with('-') {
+        return None;
+    }
+    if path.contains(char::is_control) {
         return None;
     }
     let server = ServerPath {
@@ -170,6 +174,18 @@ fn split_scp(text: &str) -> Option<(RepositoryUrl, String, String)> {
         query.to_owned(),
         fragment.to_owned(),
     ))
+}
+
+/// What `ssh` may be given as user or host.
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && !name.starts_with('-') && name.bytes().all(allowed)
+}
+
+/// An IPv6 address in brackets.
+fn is_address(host: &str) -> bool {
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    inner.is_some_and(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
 }
 
 impl ServerPath {
@@ -190,6 +206,12 @@ impl ServerPath {
         if user.starts_with('-') {
             return Err(GitUrlError::Dangerous("user"));
         }
+        // The protocol's own borders are such: a path with a NUL could say another host, one with a line feed more.
+        for (name, text) in [("host", &host), ("path", &path), ("user", &user)] {
+            if text.contains(char::is_control) {
+                return Err(GitUrlError::Forbidden(name));
+            }
+        }
         // `ssh://host/~user/path` is what the server's shell calls `~user/path`.
         let path = match path.strip_prefix("/~") {
             Some(rest) => format!("~{rest}"),
@@ -201,6 +223,17 @@ impl ServerPath {
             port: url.port(),
             path,
         })
+    }
+
+    /// `ssh` has a notation of its own for users and hosts, and hands both to programs of its configuration.
+    fn for_ssh(self) -> Result<Self, GitUrlError> {
+        if !is_name(&self.host) && !is_address(&self.host) {
+            return Err(GitUrlError::Forbidden("host"));
+        }
+        if !self.user.is_empty() && !is_name(&self.user) {
+            return Err(GitUrlError::Forbidden("user"));
+        }
+        Ok(self)
     }
 }
 

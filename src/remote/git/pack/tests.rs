@@ -4,6 +4,7 @@ use flate2::Compression;
 use flate2::write::ZlibEncoder;
 use proptest::prelude::*;
 
+use super::super::object::IdHasher;
 use super::*;
 
 /// Kinds as a pack writes them.
@@ -41,16 +42,20 @@ impl PackBytes {
     }
 
     fn read(&self) -> io::Result<Pack> {
-        read(&self.bytes())
+        self.read_within(LIMITS)
+    }
+
+    fn read_within(&self, limits: Limits) -> io::Result<Pack> {
+        read(&self.bytes(), limits)
     }
 }
 
 const HEADER_BYTES_OF_PACK: u64 = 12;
 
-fn read(bytes: &[u8]) -> io::Result<Pack> {
+fn read(bytes: &[u8], limits: Limits) -> io::Result<Pack> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
-    Pack::read(file)
+    Pack::read_within(file, limits, &CancellationToken::new())
 }
 
 fn problem(bytes: &PackBytes) -> String {
@@ -123,6 +128,93 @@ fn a_pack_that_lies_is_refused() {
     assert!(missing.read().is_err());
 }
 
+/// A chain of deltas, each of which adds a byte, and beside each another that adds another byte.
+fn comb(levels: usize) -> PackBytes {
+    let mut bytes = PackBytes::new();
+    let mut base = bytes.add(BLOB, &[], b"0");
+    for level in 1..=levels {
+        let distance = |bytes: &PackBytes| HEADER_BYTES_OF_PACK + bytes.0.len() as u64 - base;
+        let beside = distance(&bytes);
+        bytes.add(ON_OFFSET, &[beside as u8], &delta(level, b"x"));
+        let on = distance(&bytes);
+        base = bytes.add(ON_OFFSET, &[on as u8], &delta(level, b"0"));
+    }
+    bytes
+}
+
+#[test]
+fn bases_that_were_dropped_are_put_together_again() {
+    let limits = Limits {
+        held_bytes: 0,
+        ..LIMITS
+    };
+    let pack = comb(40).read_within(limits).unwrap();
+    for level in 1..=40 {
+        let beside = ["0".repeat(level), "x".to_owned()].concat();
+        assert_eq!(blob(&pack, beside.as_bytes()), beside.as_bytes());
+    }
+}
+
+#[test]
+fn a_pack_beyond_its_limits_is_refused() {
+    let problem = |limits| {
+        comb(40)
+            .read_within(limits)
+            .err()
+            .expect("refused")
+            .to_string()
+    };
+    let delta_depth = 39;
+    assert!(
+        problem(Limits {
+            delta_depth,
+            ..LIMITS
+        })
+        .contains("without end")
+    );
+    assert!(
+        problem(Limits {
+            objects: 80,
+            ..LIMITS
+        })
+        .contains("a pack of 81 objects")
+    );
+    assert!(
+        problem(Limits {
+            file_bytes: 20,
+            ..LIMITS
+        })
+        .contains("bytes")
+    );
+    assert!(
+        comb(40)
+            .read_within(Limits {
+                other_bytes: 20,
+                objects: 81,
+                delta_depth: 40,
+                ..LIMITS
+            })
+            .is_ok()
+    );
+    let pack = comb(4).read().unwrap();
+    let id = IdHasher::id_of(ObjectKind::Blob, b"0000x").unwrap();
+    assert!(pack.get_within(&id, ObjectKind::Blob, 5).is_ok());
+    assert!(pack.get_within(&id, ObjectKind::Blob, 4).is_err());
+}
+
+#[test]
+fn reading_ends_when_somebody_asks_for_it() {
+    let stop = CancellationToken::new();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&comb(4).bytes()).unwrap();
+    let pack = Pack::read(file.try_clone().unwrap(), &stop).unwrap();
+    stop.cancel();
+    let id = IdHasher::id_of(ObjectKind::Blob, b"0").unwrap();
+    assert!(pack.copy_blob(&id, |_| Ok(())).is_err());
+    let error = Pack::read(file, &stop).err().expect("ended");
+    assert_eq!(error.to_string(), "stopped");
+}
+
 proptest! {
     #[test]
     fn no_pack_panics(place in 0..200_usize, byte in any::<u8>()) {
@@ -133,7 +225,7 @@ proptest! {
         let mut bytes = bytes.bytes();
         let place = place % bytes.len();
         bytes[place] = byte;
-        if let Ok(pack) = read(&bytes) {
+        if let Ok(pack) = read(&bytes, LIMITS) {
             for (id, _) in pack.sorted() {
                 let _ = pack.find(&id);
             }

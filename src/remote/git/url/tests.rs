@@ -40,6 +40,44 @@ fn schemes_and_endings_say_what_is_a_repository() {
 }
 
 #[test]
+fn characters_that_programs_take_for_their_own_are_refused() {
+    for (text, part) in [
+        ("git://h/r%00host=other", "path"),
+        ("git://h/r%0A", "path"),
+        ("git://h%00x/r", "host"),
+        ("ssh://h%20x/r", "host"),
+        ("ssh://%24%28id%29/r", "host"),
+        ("ssh://a%40b@h/r", "user"),
+        ("ssh://u%25h@h/r", "user"),
+    ] {
+        // Some are refused by the URL's own rules already.
+        let error = refused(text);
+        let is_named = error.contains(&format!("the {part} of the URL has characters"));
+        assert!(
+            is_named || error.contains("cannot read the URL"),
+            "{text}: {error}"
+        );
+    }
+    assert!(refused("git://h/r%00x").contains("the path of the URL has characters"));
+    assert!(refused("ssh://a%40b@h/r").contains("the user of the URL has characters"));
+    assert_eq!(GitSource::parse("git@h:r\u{1b}[2J").unwrap(), None);
+    for text in [
+        "ssh://git@[::1]:22/r",
+        "git://[::1]/r",
+        "ssh://me.too@h-1.lan/r",
+    ] {
+        assert!(GitSource::parse(text).unwrap().is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_a_url_says_cannot_move_the_cursor() {
+    for text in ["https://h/r.git?%1b[2J=1", "https://h/r.git?mtime=%1b[2J"] {
+        assert!(!refused(text).contains(char::is_control), "{text}");
+    }
+}
+
+#[test]
 fn fragment_and_query_say_what_of_it_is_meant() {
     let source = parsed("https://h/r.git#v1.0:docs/../src/");
     assert_eq!(
