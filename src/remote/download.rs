@@ -1,6 +1,7 @@
 //! A file from an HTTP server: what it is at present, and its bytes.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 
@@ -14,7 +15,7 @@ use url::Url;
 use super::Fetcher;
 use super::error::RemoteError;
 use super::stream::Stream;
-use super::web::{Answer, WebRequest};
+use super::web::{Answer, WebRequest, without_user};
 use crate::fs::{Dir, Timestamp};
 use crate::http::retry::{Retries, with_retries};
 use crate::image::Digest;
@@ -27,12 +28,25 @@ const UNNAMED: &str = "__unnamed__";
 const READ_BYTES: usize = 256 * 1024;
 
 /// A file on an HTTP server.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HttpSource {
     /// Where it is.
     pub url: Url,
     /// What it must be. `None` for whatever comes.
     pub checksum: Option<Digest>,
+}
+
+/// Without what may be secret of a URL: user, password and query.
+impl fmt::Debug for HttpSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = without_user(&self.url);
+        url.set_query(None);
+        formatter
+            .debug_struct("HttpSource")
+            .field("url", &url.as_str())
+            .field("checksum", &self.checksum)
+            .finish()
+    }
 }
 
 /// What a server says of the present state of a file. Both are empty where it says nothing.
@@ -188,6 +202,18 @@ impl Fetcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_secret_of_a_source_is_printed() {
+        let file = HttpSource {
+            url: Url::parse("https://me:hidden@h/f?sig=hidden").unwrap(),
+            checksum: None,
+        };
+        let repository = crate::remote::GitSource::parse("https://me:hidden@h/r.git");
+        let shown = format!("{file:?} {:?}", repository.unwrap());
+        assert!(shown.contains("https://h/f") && shown.contains("https://h/r.git"));
+        assert!(!shown.contains("hidden"), "{shown}");
+    }
 
     #[test]
     fn a_file_is_called_by_the_last_element_of_the_path() {

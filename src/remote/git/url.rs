@@ -33,7 +33,7 @@ pub struct GitSource {
 }
 
 /// Where a repository is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RepositoryUrl {
     /// `http`, `https`
     Http(Url),
@@ -245,6 +245,13 @@ impl RepositoryUrl {
 }
 
 /// Without user and password, but for the user that SSH logs in as.
+/// As it is shown: a password may be in it.
+impl fmt::Debug for RepositoryUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
 impl fmt::Display for RepositoryUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, server) = match self {
