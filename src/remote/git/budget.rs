@@ -49,6 +49,18 @@ impl Budget {
 }
 
 #[cfg(test)]
+impl Budget {
+    /// Any number of submodules.
+    pub(super) fn of(entries: usize, bytes: u64) -> Self {
+        Self {
+            entries,
+            bytes,
+            ..Self::new()
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -346,3 +346,39 @@ impl<'a> Checkout<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pack::tests::pack_of_a_tree;
+    use super::*;
+
+    /// Checks out two files of four bytes; returns how many are told.
+    fn check_out(budget: &mut Budget, keeps: bool) -> Result<usize, String> {
+        let (pack, tree) = pack_of_a_tree(&["a", "b"], b"1234");
+        let url = url::Url::parse("https://h/r.git").unwrap();
+        let (repository, stop) = (RepositoryUrl::Http(url), CancellationToken::new());
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let checkout = Checkout::new(&pack, &repository, tree, &stop, budget);
+        let mut checkout = checkout.keeping_files(keeps);
+        let written = checkout.tree(tree, &dir, "");
+        written.map_err(|error| error.to_string())?;
+        Ok(checkout.finish().1.len())
+    }
+
+    #[test]
+    fn files_and_their_bytes_are_counted_beyond_one_repository() {
+        let mut budget = Budget::of(4, 100);
+        assert!(check_out(&mut budget, false).is_ok() && check_out(&mut budget, false).is_ok());
+        let error = check_out(&mut budget, false).unwrap_err();
+        assert!(error.contains("`a`: there are too many entries"), "{error}");
+        let error = check_out(&mut Budget::of(4, 7), false).unwrap_err();
+        assert!(error.contains("too large together"), "{error}");
+    }
+
+    #[test]
+    fn files_are_told_only_where_somebody_asks_for_them() {
+        assert_eq!(check_out(&mut Budget::new(), false), Ok(0));
+        assert_eq!(check_out(&mut Budget::new(), true), Ok(2));
+    }
+}

@@ -288,4 +288,4 @@ impl Read for At<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

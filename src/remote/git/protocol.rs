@@ -228,16 +228,7 @@ fn fetch_older<'a>(
     }
     let is_tip = tips.contains(&wanted);
     let may_want = is_tip || has("allow-reachable-sha1-in-want") || has("allow-any-sha1-in-want");
-    // Such a server gives nothing but what its references stand for: then all of them, with their history.
-    let mut wants: Vec<ObjectId> = match may_want {
-        true => vec![wanted],
-        false => tips.to_vec(),
-    };
-    wants.sort_unstable();
-    wants.dedup();
-    if !may_want && tips.len() >= WANTS_MAX {
-        return Err(malformed("more references than can be asked for").into());
-    }
+    let wants = wants(tips, wanted, may_want)?;
     let is_shallow = may_want && has("shallow");
     let mut request = Vec::new();
     for (index, id) in wants.iter().enumerate() {
@@ -265,6 +256,21 @@ fn fetch_older<'a>(
         Packet::Data(line) if line.starts_with(b"NAK") => Ok(Box::new(Sideband::new(answer))),
         _ => Err(malformed("an answer without a pack").into()),
     }
+}
+
+/// Returns what to ask an older server for. One that gives nothing but what its references stand for is asked for all of
+/// them, with their history.
+fn wants(tips: &[ObjectId], wanted: ObjectId, may_want: bool) -> io::Result<Vec<ObjectId>> {
+    if may_want {
+        return Ok(vec![wanted]);
+    }
+    if tips.len() >= WANTS_MAX {
+        return Err(malformed("more references than can be asked for"));
+    }
+    let mut wants = tips.to_vec();
+    wants.sort_unstable();
+    wants.dedup();
+    Ok(wants)
 }
 
 /// Begins a request of version 2.
@@ -367,6 +373,15 @@ mod tests {
         };
         assert_eq!(capabilities, ["ls-refs=unborn", "object-format=sha1"]);
         assert!(command("fetch", &["object-format=sha256".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn no_server_makes_us_ask_for_any_number() {
+        let [one, two] = [ONE, TWO].map(|hex| ObjectId::from_hex(hex).unwrap());
+        let many = vec![one; WANTS_MAX];
+        assert_eq!(wants(&[two, one, two], one, false).unwrap(), [one, two]);
+        assert_eq!(wants(&many, two, true).unwrap(), [two]);
+        assert!(wants(&many, two, false).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::super::object::IdHasher;
 use super::*;
 
 /// Kinds as a pack writes them.
+const TREE: u8 = 2;
 const BLOB: u8 = 3;
 const ON_OFFSET: u8 = 6;
 const ON_ID: u8 = 7;
@@ -60,6 +61,18 @@ fn read(bytes: &[u8], limits: Limits) -> io::Result<Pack> {
 
 fn problem(bytes: &PackBytes) -> String {
     bytes.read().err().expect("refused").to_string()
+}
+
+/// A pack of one file, and of one tree that has it under these names.
+pub(in super::super) fn pack_of_a_tree(names: &[&str], file: &[u8]) -> (Pack, ObjectId) {
+    let mut bytes = PackBytes::new();
+    bytes.add(BLOB, &[], file);
+    let blob = IdHasher::id_of(ObjectKind::Blob, file).unwrap();
+    let entry = |name: &&str| [format!("100644 {name}\0").as_bytes(), blob.as_bytes()].concat();
+    let tree = names.iter().flat_map(entry).collect::<Vec<u8>>();
+    bytes.add(TREE, &[], &tree);
+    let tree = IdHasher::id_of(ObjectKind::Tree, &tree).unwrap();
+    (bytes.read().unwrap(), tree)
 }
 
 /// Takes all of a base of `base` bytes (below 128) and adds `new`.
