@@ -62,12 +62,4 @@ fn a_file_without_instructions_is_refused_whatever_it_has_instead() {
             .run();
         build.assert_error(1, &["file with no instructions"]);
     }
-    let url = Executor::new(Who::User)
-        .context_alone(&Context::new("FROM scratch\n"))
-        .args([
-            "--no-push",
-            "--dockerfile=https://nowhere.invalid/Dockerfile",
-        ])
-        .run();
-    url.assert_error(1, &["not yet supported: a Dockerfile from https://"]);
 }
