@@ -1,131 +1,29 @@
-//! The programs, from their arguments to their exit code.
+//! A build, from its options to what is delivered.
 
-use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::Parser;
-use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{
-    self, BaseImages, BuildInput, BuildOptions, DockerfileSource, DockerfileText, Halt, Tools,
-};
+use crate::build::{self, BaseImages, BuildInput, BuildOptions, DockerfileSource, Halt, Tools};
 use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
 use crate::registry::Registries;
 use crate::sandbox::{Sandbox, Stop};
 
-use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
+use super::executor::print_line;
+use super::flags::ExecutorFlags;
 use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
-use super::report::{EXIT_FAILURE, Interrupted, report};
+use super::report::Interrupted;
 use super::step_cache_options::StepCacheOptions;
-use super::{debug, dry_run, environment, lint, log, options, upkeep};
-
-/// Runs the executor with the program's arguments, its own name first, and returns its exit code.
-///
-/// Must be called before the process has other threads: the sandbox is entered first.
-pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let flags = match ExecutorFlags::try_parse_from(&arguments) {
-        Ok(flags) => flags,
-        Err(error) => return usage(&error, arguments.len() < 2),
-    };
-    let style = LogStyle::new(&flags.log, std::io::stderr().is_terminal());
-    log::start(style);
-    let result = match &flags.command {
-        Some(ExecutorCommand::Version) => print_version(),
-        Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
-        Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
-        Some(ExecutorCommand::Debug(command)) => show_debug(command),
-        None => execute(&flags, style),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ExitCode::from(report(style, &error)),
-    }
-}
-
-/// Prints an error before there is a log. A closed standard error must not change the exit code.
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-/// Prints what is wrong with the arguments, or the help that they ask for.
-pub(super) fn usage(error: &clap::Error, has_no_arguments: bool) -> ExitCode {
-    if let Some(name) = not_yet_supported(error) {
-        complain(&format!("error: not yet supported: --{name}"));
-        return ExitCode::from(EXIT_FAILURE);
-    }
-    // A closed standard error must not change the exit code.
-    let _ = error.print();
-    let asks_for_text = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
-    if asks_for_text && !has_no_arguments {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_FAILURE)
-    }
-}
-
-/// Returns the flag of kaniko's that the user typed and that is missing here.
-fn not_yet_supported(error: &clap::Error) -> Option<String> {
-    use clap::error::{ContextKind, ContextValue};
-    if error.kind() != ErrorKind::UnknownArgument {
-        return None;
-    }
-    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
-    let name = typed.trim_start_matches('-').split('=').next()?;
-    NOT_YET_SUPPORTED.contains(&name).then(|| name.to_owned())
-}
-
-fn show_debug(command: &DebugCommand) -> Result<()> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
-    };
-    let text = match command {
-        DebugCommand::Ast { file } => {
-            let bytes = read(file)?;
-            let text = String::from_utf8_lossy(&bytes);
-            let text = DockerfileText::new(&file.to_string_lossy(), &text);
-            debug::ast(&bytes)
-                .map_err(|error| text.error_at(error.span, error.to_string()))?
-                .to_string()
-        }
-        DebugCommand::Expand { word, variables } => debug::expand(word, variables)?,
-        DebugCommand::Ignore { file, path } => debug::ignore(&read(file)?, path)?.to_string(),
-    };
-    print_line(&text)
-}
-
-/// Prints which version this is, in kaniko's form.
-pub(super) fn print_version() -> Result<()> {
-    print_line(&format!(
-        "Sawagani version :  v{}",
-        env!("CARGO_PKG_VERSION")
-    ))
-}
-
-/// Prints what was asked for. Whoever closes standard output does not want it.
-pub(super) fn print_line(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("cannot write to standard output"),
-    }
-}
+use super::{dry_run, environment, options};
 
 /// Builds and delivers an image.
-fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
+pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     // A killed build may have left a stage in the place of what the options are about.
     // The current directory may be among it; where relative names lead to does not matter here.
     let current_dir = environment::current_dir().unwrap_or_else(|_| PathBuf::from("/"));

@@ -245,7 +245,7 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
 fn no_push(flag: bool) -> Result<bool> {
     match environment::variable("KANIKO_NO_PUSH") {
         None => Ok(flag),
-        Some(text) => super::flag_values::go_bool(&text)
+        Some(text) => super::flags::go_bool(&text)
             .map_err(|message| anyhow!("KANIKO_NO_PUSH is `{text}`: {message}")),
     }
 }

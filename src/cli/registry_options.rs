@@ -11,7 +11,7 @@ use crate::registry::{DockerConfig, Keychain, RegistryOptions};
 use crate::remote::RemoteOptions;
 
 use super::environment::{self, absolute};
-use super::registry_flags::{PullFlags, RegistryFlags};
+use super::flags::{PullFlags, RegistryFlags};
 
 /// The host that `--registry-mirror` is about.
 const DOCKER_HUB: &str = "index.docker.io";

@@ -11,8 +11,7 @@ use crate::remote::GitSource;
 use crate::remote::git::RepositoryUrl;
 
 use super::environment;
-use super::flag_values::go_bool;
-use super::flags::InputFlags;
+use super::flags::{InputFlags, go_bool};
 
 /// What kaniko's `git://` begins with.
 const KANIKO: &str = "git://";

@@ -10,9 +10,9 @@ use crate::cache::local_cache::{DiskUse, Listed, ListedKind, PruneRules};
 
 use super::cache_options::{DEFAULT_DIR, oldest};
 use super::environment::{self, absolute};
-use super::execute::print_line;
+use super::executor::print_line;
+use super::flags::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 use super::progress::show_bytes;
-use super::upkeep_flags::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 
 /// Digits of a name in a list: enough to tell names apart.
 const NAME_DIGITS: usize = 12;

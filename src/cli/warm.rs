@@ -16,13 +16,14 @@ use crate::registry::{Registries, RegistryOptions};
 
 use super::cache_options::{self, DEFAULT_DIR};
 use super::environment::{self, absolute};
-use super::execute::{interruption, print_version, usage};
+use super::execute::interruption;
+use super::executor::{print_version, usage};
+use super::flags::{WarmerCommand, WarmerFlags};
 use super::log;
 use super::options::{build_args, given, platform_or_host};
 use super::progress::{Level, LogStyle, show_bytes};
 use super::registry_options::pull_options;
 use super::report::report;
-use super::warmer_flags::{WarmerCommand, WarmerFlags};
 
 /// How long layers that are being written may take to end once the program is asked to.
 const LONGEST_END: Duration = Duration::from_secs(1);

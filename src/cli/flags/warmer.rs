@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
-use super::cache_options::DEFAULT_DIR;
-use super::flag_values::{go_bool, go_duration, path_or_empty};
-use super::flags::LogFlags;
-use super::registry_flags::PullFlags;
+use super::super::cache_options::DEFAULT_DIR;
+use super::log::LogFlags;
+use super::registry::PullFlags;
+use super::values::{go_bool, go_duration, path_or_empty};
 
 /// Pulls images into a directory, from which the executor takes them.
 #[derive(Debug, Parser)]
@@ -19,12 +19,12 @@ use super::registry_flags::PullFlags;
     args_conflicts_with_subcommands = true,
     after_help = "Example:\n  warmer --cache-dir /cache --image debian:12 --dockerfile Dockerfile"
 )]
-pub(super) struct WarmerFlags {
+pub(in crate::cli) struct WarmerFlags {
     #[command(subcommand)]
-    pub(super) command: Option<WarmerCommand>,
+    pub(in crate::cli) command: Option<WarmerCommand>,
     /// Image to pull; repeatable
     #[arg(short = 'i', long, value_name = "REFERENCE")]
-    pub(super) image: Vec<String>,
+    pub(in crate::cli) image: Vec<String>,
     /// Dockerfile, all of whose images are pulled
     #[arg(
         short = 'd',
@@ -33,19 +33,19 @@ pub(super) struct WarmerFlags {
         default_value = "",
         hide_default_value = true
     )]
-    pub(super) dockerfile: String,
+    pub(in crate::cli) dockerfile: String,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
-    pub(super) build_arg: Vec<String>,
+    pub(in crate::cli) build_arg: Vec<String>,
     /// Directory to fill; made if missing
     #[arg(short = 'c', long, value_name = "DIR", value_parser = path_or_empty(), default_value = DEFAULT_DIR)]
-    pub(super) cache_dir: PathBuf,
+    pub(in crate::cli) cache_dir: PathBuf,
     /// Age from which on an image is pulled again, such as 336h or 1h30m
     #[arg(long, value_name = "DURATION", value_parser = go_duration, default_value = "336h", allow_hyphen_values = true)]
-    pub(super) cache_ttl: SignedDuration,
+    pub(in crate::cli) cache_ttl: SignedDuration,
     /// Pull also what is there already
     #[arg(short = 'f', long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) force: bool,
+    pub(in crate::cli) force: bool,
     /// Platform of the images, as OS/ARCH[/VARIANT] [default: the machine's]
     #[arg(
         long,
@@ -53,16 +53,16 @@ pub(super) struct WarmerFlags {
         alias = "customPlatform",
         value_name = "PLATFORM"
     )]
-    pub(super) custom_platform: Option<String>,
+    pub(in crate::cli) custom_platform: Option<String>,
     #[command(flatten)]
-    pub(super) registry: PullFlags,
+    pub(in crate::cli) registry: PullFlags,
     #[command(flatten)]
-    pub(super) log: LogFlags,
+    pub(in crate::cli) log: LogFlags,
 }
 
 /// What the warmer does instead.
 #[derive(Debug, Subcommand)]
-pub(super) enum WarmerCommand {
+pub(in crate::cli) enum WarmerCommand {
     /// Print the version
     Version,
 }

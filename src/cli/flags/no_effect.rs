@@ -67,13 +67,13 @@ const FLAGS: [NoEffect; 11] = [
 
 /// Those of the flags that were given, in the order of the list.
 #[derive(Debug, Clone, Default)]
-pub(super) struct NoEffectFlags {
+pub(in crate::cli) struct NoEffectFlags {
     given: Vec<&'static str>,
 }
 
 impl NoEffectFlags {
     /// Returns one line for each flag that was given.
-    pub(super) fn notes(&self) -> Vec<String> {
+    pub(in crate::cli) fn notes(&self) -> Vec<String> {
         FLAGS
             .iter()
             .filter(|flag| self.given.contains(&flag.name))
@@ -122,7 +122,7 @@ fn argument(flag: &NoEffect) -> Arg {
         _ => argument,
     };
     argument
-        .value_parser(super::flag_values::go_bool)
+        .value_parser(super::values::go_bool)
         .num_args(0..=1)
         .require_equals(true)
         .default_missing_value("true")
@@ -130,7 +130,7 @@ fn argument(flag: &NoEffect) -> Arg {
 
 #[cfg(test)]
 mod tests {
-    use super::super::flags::ExecutorFlags;
+    use super::super::ExecutorFlags;
     use clap::Parser;
 
     #[test]

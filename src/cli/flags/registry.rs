@@ -2,50 +2,50 @@
 
 use clap::Args;
 
-use super::flag_values::go_bool;
+use super::values::go_bool;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registries")]
-pub(super) struct RegistryFlags {
+pub(in crate::cli) struct RegistryFlags {
     /// Push over plain HTTP
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) insecure: bool,
+    pub(in crate::cli) insecure: bool,
     /// Accept any TLS certificate
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_tls_verify: bool,
+    pub(in crate::cli) skip_tls_verify: bool,
     #[command(flatten)]
-    pub(super) pull: PullFlags,
+    pub(in crate::cli) pull: PullFlags,
 }
 
 /// What both programs know of pulling.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Registries")]
-pub(super) struct PullFlags {
+pub(in crate::cli) struct PullFlags {
     /// Pull over plain HTTP
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) insecure_pull: bool,
+    pub(in crate::cli) insecure_pull: bool,
     /// Registry to speak plain HTTP to; repeatable
     #[arg(long, value_name = "HOST")]
-    pub(super) insecure_registry: Vec<String>,
+    pub(in crate::cli) insecure_registry: Vec<String>,
     /// Accept any TLS certificate when pulling
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_tls_verify_pull: bool,
+    pub(in crate::cli) skip_tls_verify_pull: bool,
     /// Registry whose TLS certificate is not checked; repeatable
     #[arg(long, value_name = "HOST")]
-    pub(super) skip_tls_verify_registry: Vec<String>,
+    pub(in crate::cli) skip_tls_verify_registry: Vec<String>,
     /// Certificate authority of a registry, as HOST=FILE; repeatable
     #[arg(long, value_name = "HOST=FILE")]
-    pub(super) registry_certificate: Vec<String>,
+    pub(in crate::cli) registry_certificate: Vec<String>,
     /// Certificate and key to show to a registry, as HOST=CERTIFICATE,KEY; repeatable
     #[arg(long, value_name = "HOST=FILE,FILE")]
-    pub(super) registry_client_cert: Vec<String>,
+    pub(in crate::cli) registry_client_cert: Vec<String>,
     /// Registry to pull from instead, as HOST=MIRROR[/PREFIX][;HOST=…]; several for a host are asked in their order; repeatable
     #[arg(long, value_name = "HOST=MIRROR")]
-    pub(super) registry_map: Vec<String>,
+    pub(in crate::cli) registry_map: Vec<String>,
     /// Mirror of Docker Hub, as MIRROR[/PREFIX]; repeatable
     #[arg(long, value_name = "MIRROR")]
-    pub(super) registry_mirror: Vec<String>,
+    pub(in crate::cli) registry_mirror: Vec<String>,
     /// Do not ask a registry itself when its mirrors fail
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(super) skip_default_registry_fallback: bool,
+    pub(in crate::cli) skip_default_registry_fallback: bool,
 }
