@@ -48,7 +48,12 @@ pub(super) async fn assemble(
         layers.push(own_layer(&layer, options));
     }
     let config = draft.finish(told, workshop.epoch(), Timestamp::now());
-    Ok(AssembledImage::new(&config, layers, options.format)?)
+    Ok(AssembledImage::new(
+        &config,
+        layers,
+        options.format,
+        &options.annotations,
+    )?)
 }
 
 async fn finished(

@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, lint, log, upkeep};
+use super::{debug, inspect, lint, log, unpack, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -31,6 +31,8 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
+        Some(ExecutorCommand::Inspect(flags)) => inspect::run(flags),
+        Some(ExecutorCommand::Unpack(flags)) => unpack::run(flags),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),
@@ -108,6 +110,15 @@ pub(super) fn print_version() -> Result<()> {
 /// Prints what was asked for. Whoever closes standard output does not want it.
 pub(super) fn print_line(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
+/// Prints a document exactly as it is. Whoever closes standard output does not want it.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
     }

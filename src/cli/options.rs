@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext};
-use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::image::{ImageFormat, LayerCompression, Platform};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -14,9 +14,11 @@ use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
 use super::context_options::named_contexts;
+use super::delivery_options::{delivery_options, destinations};
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
+use super::output_options::Outputs;
 use super::registry_options::{registry_options, remote_options};
 use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
@@ -39,16 +41,25 @@ pub(super) struct ExecutorOptions {
     pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
+    /// Whether standard output is an archive, and nothing else may be printed there.
+    pub(super) stdout_is_taken: bool,
+    /// Something that the user should know.
+    pub(super) warning: Option<&'static str>,
 }
 
 impl ExecutorOptions {
     /// Checks the flags, with the environment that they refer to.
     pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
         let current_dir = environment::current_dir()?;
-        let delivery = delivery_options(flags, &current_dir)?;
-        let build = build_options(flags, &current_dir)?;
+        let mut build = build_options(flags, &current_dir)?;
+        let destinations = destinations(&flags.output)?;
+        let outputs = Outputs::new(&flags.output, &destinations, &build.platform, &current_dir)?;
+        let warning = outputs.apply(&flags.output, &mut build)?;
+        let stdout_is_taken = outputs.takes_standard_output && !flags.output.dryrun;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
+        let remote = remote_options(&registry, &build);
+        let delivery = delivery_options(flags, destinations, outputs, &remote, &current_dir)?;
         Ok(Self {
             step_cache: StepCacheOptions::new(
                 &flags.cache,
@@ -56,7 +67,7 @@ impl ExecutorOptions {
                 &build.context,
                 cache.oldest,
             )?,
-            remote: remote_options(&registry, &build),
+            remote,
             remote_context: remote_context(&flags.input)?,
             context_sub_path: PathBuf::from(&flags.input.context_sub_path),
             build,
@@ -68,6 +79,8 @@ impl ExecutorOptions {
                 && !flags.output.dryrun
                 && !flags.output.skip_push_permission_check,
             delivery,
+            stdout_is_taken,
+            warning,
         })
     }
 }
@@ -90,6 +103,7 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
         secrets: secrets(&flags.input.secret, current_dir)?,
         agents: agents(&flags.input.ssh, current_dir)?,
         labels: labels(&flags.input.label)?,
+        annotations: BTreeMap::new(),
         targets: flags
             .input
             .target
@@ -198,55 +212,6 @@ pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
                 Platform::parse(text).with_context(|| format!("--custom-platform is `{text}`"))?;
             Ok(platform.normalised())
         }
-    }
-}
-
-fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
-    let output = &flags.output;
-    let push = !no_push(output.no_push)?;
-    if push && !output.dryrun && output.destination.is_empty() {
-        bail!("you must provide --destination, or use --no-push");
-    }
-    let parse = |text: &String| {
-        let reference =
-            Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
-        if reference.digest().is_some() {
-            bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
-        }
-        Ok(reference)
-    };
-    // An empty value is an unset one: scripts write `--tar-path=$TAR`.
-    let path = |path: &Option<PathBuf>| {
-        let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
-        path.map(|path| absolute(path, current_dir))
-    };
-    let options = DeliveryOptions {
-        destinations: output
-            .destination
-            .iter()
-            .map(parse)
-            .collect::<Result<_>>()?,
-        push,
-        tar_path: path(&output.tar_path),
-        oci_layout_path: path(&output.oci_layout_path),
-        digest_file: path(&output.digest_file),
-        name_with_digest_file: path(&output.image_name_with_digest_file),
-        name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
-    };
-    let names_destinations = !output.dryrun
-        && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
-    if names_destinations && options.destinations.is_empty() {
-        bail!("a file with image names needs a --destination");
-    }
-    Ok(options)
-}
-
-/// kaniko's `KANIKO_NO_PUSH` overrides the flag.
-fn no_push(flag: bool) -> Result<bool> {
-    match environment::variable("KANIKO_NO_PUSH") {
-        None => Ok(flag),
-        Some(text) => super::flags::go_bool(&text)
-            .map_err(|message| anyhow!("KANIKO_NO_PUSH is `{text}`: {message}")),
     }
 }
 

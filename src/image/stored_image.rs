@@ -195,8 +195,8 @@ impl StoredImages {
         })
     }
 
-    /// Reads a blob into memory and checks it.
-    fn read(&self, descriptor: &Descriptor, limit: usize) -> Result<Vec<u8>, StoredImageError> {
+    /// Reads a blob into memory, of at most `limit` bytes, and checks it.
+    pub fn read(&self, descriptor: &Descriptor, limit: usize) -> Result<Vec<u8>, StoredImageError> {
         let blob = self.blob(descriptor)?;
         let digest = descriptor.digest.clone();
         let path = || -> PathBuf { self.files.path().to_path_buf() };

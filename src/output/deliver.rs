@@ -1,23 +1,19 @@
 //! Delivering a finished image everywhere it was asked for.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::image::AssembledImage;
 use crate::image::blob_store::BlobStore;
-use crate::image::docker_archive::{self, ArchivedImage, ArchivedLayer};
-use crate::image::layout::Layout;
-use crate::image::{AssembledImage, LayerCompression, Reference};
 use crate::registry::Registries;
 
 use super::DeliveryOptions;
 use super::digest_files::write_digest_files;
+use super::export::{Export, LocalImage};
 use super::layer_blobs::LayerBlobs;
 use super::push::{Receipt, push};
-
-/// The name that kaniko gives an image in an archive where nobody names it.
-const UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
+use super::result_files::write_result_files;
 
 /// Delivers an image: files first, then the registries, one after the other, then the files that say
 /// what was delivered, so that they never name what is not there. `on_receipt` hears of each push that
@@ -31,8 +27,8 @@ pub async fn deliver(
 ) -> Result<()> {
     let image = Arc::new(image);
     let blobs = LayerBlobs { store, registries };
-    if options.oci_layout_path.is_some() || options.tar_path.is_some() {
-        write_files(&image, options, &blobs).await?;
+    if !options.exports.is_empty() {
+        write_exports(&image, &options.exports, &blobs).await?;
     }
     if options.push {
         for destination in &options.destinations {
@@ -40,77 +36,35 @@ pub async fn deliver(
         }
     }
     write_digest_files(options, image.digest())?;
+    write_result_files(options, &image)?;
+    if let Some(upload) = &options.digest_upload {
+        let sent = upload.send(image.digest()).await;
+        sent.context("cannot send the digest to the server of --digest-file")?;
+    }
     Ok(())
 }
 
-/// Writes the layout and the archive. Every layer's bytes are needed here for them.
-async fn write_files(
+/// Writes the image as files. Every layer's bytes are needed here for them.
+async fn write_exports(
     image: &Arc<AssembledImage>,
-    options: &DeliveryOptions,
+    exports: &[Export],
     blobs: &LayerBlobs,
 ) -> Result<()> {
     let mut files = Vec::with_capacity(image.layers.len());
     for layer in &image.layers {
         files.push(blobs.local(layer).await?);
     }
-    let (image, options) = (Arc::clone(image), options.clone());
+    let (image, exports) = (Arc::clone(image), exports.to_vec());
+    let temp_dir = blobs.store.temp_dir().to_path_buf();
     let write = move || -> Result<()> {
-        if let Some(path) = &options.oci_layout_path {
-            write_layout(&image, &files, path)
-                .with_context(|| format!("cannot write the image layout `{}`", path.display()))?;
-        }
-        if let Some(path) = &options.tar_path {
-            write_archive(&image, &files, path, &options.destinations)
-                .with_context(|| format!("cannot write the archive `{}`", path.display()))?;
-        }
-        Ok(())
+        let local = LocalImage {
+            image: &image,
+            files: &files,
+            temp_dir: &temp_dir,
+        };
+        exports.iter().try_for_each(|export| local.write(export))
     };
     tokio::task::spawn_blocking(write)
         .await
         .context("writing stopped")?
-}
-
-fn write_layout(image: &AssembledImage, files: &[PathBuf], path: &Path) -> Result<()> {
-    let mut layout = Layout::create(path)?;
-    for (layer, file) in image.layers.iter().zip(files) {
-        layout.add_file(file, &layer.descriptor.digest)?;
-    }
-    layout.add_bytes(&image.config)?;
-    layout.add_bytes(&image.manifest)?;
-    layout.add_manifest(image.manifest_descriptor.clone())?;
-    Ok(())
-}
-
-fn write_archive(
-    image: &AssembledImage,
-    files: &[PathBuf],
-    path: &Path,
-    destinations: &[Reference],
-) -> Result<()> {
-    let layers: Vec<ArchivedLayer> = image
-        .layers
-        .iter()
-        .zip(files)
-        .map(|(layer, file)| ArchivedLayer {
-            digest: layer.descriptor.digest.clone(),
-            compression: compression(layer.descriptor.media_type.layer_compression()),
-            file: file.clone(),
-        })
-        .collect();
-    let mut tags: Vec<String> = destinations.iter().map(Reference::to_string).collect();
-    if tags.is_empty() {
-        tags.push(UNNAMED.to_owned());
-    }
-    let archived = ArchivedImage {
-        config: &image.config,
-        layers: &layers,
-        tags: &tags,
-    };
-    docker_archive::create(path, &archived)?;
-    Ok(())
-}
-
-/// A layer of a type that we do not know is what all layers once were.
-fn compression(known: Option<LayerCompression>) -> LayerCompression {
-    known.unwrap_or(LayerCompression::Gzip)
 }
