@@ -7,12 +7,13 @@ mod lend;
 mod stack;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-use crate::cache::BaseImageCache;
+use crate::cache::{BaseImageCache, ImageName};
 use crate::image::blob_store::BlobStore;
 use crate::image::{Digest, ImageConfig, Manifest, Platform, Reference};
 use crate::sandbox::{LayerDir, Sandbox, StorageKind};
@@ -56,6 +57,7 @@ pub struct BaseImages {
     sandbox: Sandbox,
     halt: Halt,
     progress: Progress,
+    names: Mutex<BTreeMap<String, Arc<ImageName>>>,
     resolved: Once<(String, String), Arc<BaseImage>>,
     in_layouts: Once<(LayoutImage, String), Arc<BaseImage>>,
     /// Blobs of layouts that are what they should be.
@@ -91,6 +93,7 @@ impl BaseImages {
             sandbox,
             halt,
             progress,
+            names: Mutex::default(),
             resolved: Once::default(),
             in_layouts: Once::default(),
             borrowed: Once::default(),
@@ -106,7 +109,7 @@ impl BaseImages {
         Arc::clone(&self.blobs)
     }
 
-    /// Finds an image for a platform: asks once for each image, however many stages use it.
+    /// Finds an image for a platform: asks once for each image, however many stages and platforms use it.
     pub(super) async fn resolve(
         &self,
         reference: &Reference,
@@ -123,7 +126,12 @@ impl BaseImages {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<Arc<BaseImage>> {
-        let image = self.cache.resolve(reference, platform).await?;
+        let name = {
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = names.entry(reference.to_string());
+            Arc::clone(name.or_insert_with(|| Arc::new(ImageName::new(reference))))
+        };
+        let image = self.cache.resolve(&name, platform).await?;
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;

@@ -14,6 +14,7 @@ mod lint;
 mod log;
 mod mount_options;
 mod options;
+mod platform_options;
 mod progress;
 mod registry_options;
 mod remote_context;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext};
-use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::image::{ImageFormat, LayerCompression, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -17,6 +17,7 @@ use super::context_options::named_contexts;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
+use super::platform_options::{or_host, platforms};
 use super::registry_options::{registry_options, remote_options};
 use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
@@ -47,6 +48,11 @@ impl ExecutorOptions {
         let current_dir = environment::current_dir()?;
         let delivery = delivery_options(flags, &current_dir)?;
         let build = build_options(flags, &current_dir)?;
+        if delivery.tar_path.is_some() && build.makes_index()? {
+            bail!(
+                "--tar-path holds one image, and this build makes an index of images: write it with --oci-layout-path"
+            );
+        }
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
         Ok(Self {
@@ -73,7 +79,7 @@ impl ExecutorOptions {
 }
 
 pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
-    let platform = given(&flags.input.custom_platform);
+    let given_platforms = platforms(&flags.input.custom_platform)?;
     let context = match remote_context(&flags.input)? {
         Some(context) => PathBuf::from(context.shown()),
         None => absolute(&context_dir(&flags.input)?, current_dir),
@@ -98,8 +104,8 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
             .cloned()
             .collect(),
         ignored_paths: ignored_paths(&flags.place.ignore_path)?,
-        platform: platform_or_host(platform)?,
-        platform_is_explicit: platform.is_some(),
+        platform_is_explicit: !given_platforms.is_empty(),
+        platforms: or_host(given_platforms),
         is_reproducible: flags.output.reproducible,
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
@@ -180,25 +186,6 @@ fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
         Ok((name.to_owned(), value.to_owned()))
     };
     arguments.iter().map(split).collect()
-}
-
-/// Returns a flag's value; an empty one is unset, as kaniko takes it: scripts write `--target=$TARGET`.
-pub(super) fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
-}
-
-pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
-    match text {
-        None => Ok(Platform::host()),
-        Some(text) if text.contains(',') => {
-            bail!("not yet supported: several platforms in --custom-platform")
-        }
-        Some(text) => {
-            let platform =
-                Platform::parse(text).with_context(|| format!("--custom-platform is `{text}`"))?;
-            Ok(platform.normalised())
-        }
-    }
 }
 
 fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
