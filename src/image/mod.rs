@@ -23,6 +23,7 @@ pub mod parallel_gzip;
 mod pax;
 pub mod platform;
 pub mod reference;
+pub mod stored_image;
 pub mod unpack;
 
 pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
