@@ -93,7 +93,7 @@ fn product(
         }
         last => {
             images.extend(last);
-            let index = AssembledIndex::new(options.format, images)?;
+            let index = AssembledIndex::new(options.format, BTreeMap::new(), images)?;
             Ok(Product::Index(Box::new(index)))
         }
     }

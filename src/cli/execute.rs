@@ -218,7 +218,7 @@ async fn print_plan(
     Ok(())
 }
 
-fn show_receipt(receipt: &Receipt) -> String {
+pub(super) fn show_receipt(receipt: &Receipt) -> String {
     let Receipt {
         destination,
         digest,

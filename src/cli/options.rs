@@ -194,14 +194,6 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
     if push && !output.dryrun && output.destination.is_empty() {
         bail!("you must provide --destination, or use --no-push");
     }
-    let parse = |text: &String| {
-        let reference =
-            Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
-        if reference.digest().is_some() {
-            bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
-        }
-        Ok(reference)
-    };
     // An empty value is an unset one: scripts write `--tar-path=$TAR`.
     let path = |path: &Option<PathBuf>| {
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
@@ -211,7 +203,7 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
         destinations: output
             .destination
             .iter()
-            .map(parse)
+            .map(|text| destination(text))
             .collect::<Result<_>>()?,
         push,
         tar_path: path(&output.tar_path),
@@ -226,6 +218,15 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
         bail!("a file with image names needs a --destination");
     }
     Ok(options)
+}
+
+/// Reads a `--destination`.
+pub(super) fn destination(text: &str) -> Result<Reference> {
+    let reference = Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
+    if reference.digest().is_some() {
+        bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
+    }
+    Ok(reference)
 }
 
 /// kaniko's `KANIKO_NO_PUSH` overrides the flag.

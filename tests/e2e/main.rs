@@ -35,6 +35,7 @@ mod dry_run;
 mod file_zoo;
 mod harness;
 mod hostile;
+mod index;
 mod interrupted;
 mod lint;
 mod main_job;

@@ -3,85 +3,10 @@
 use serde_json::Value;
 
 use crate::support::cache_dir::{CacheDir, layer_requests, text_of};
-use crate::support::crafted::push_index;
 use crate::support::image::{array, hex_of, sha256, text};
+use crate::support::index::{Listed, OCI_INDEX, OTHER, OWN, base_for, both, registry_with_base};
 use crate::support::tool::Tool;
-use crate::support::{
-    Context, CraftedImage, Encoding, Executor, Family, Image, Kind, LayerTar, Registry, TestDir,
-    Who,
-};
-
-/// The machine's own architecture, and one that no machine of the tests has.
-const OWN: &str = if cfg!(target_arch = "aarch64") {
-    "arm64"
-} else {
-    "amd64"
-};
-const OTHER: &str = "s390x";
-
-const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-
-fn base_for(architecture: &str) -> CraftedImage {
-    let layer = LayerTar::new().shell().file("architecture", architecture);
-    CraftedImage::new(Family::Oci)
-        .architecture(architecture)
-        .layer(layer, Encoding::Gzip)
-}
-
-/// A registry with `base:1`, an index of both architectures.
-fn registry_with_base() -> Registry {
-    let registry = Registry::start();
-    push_index(&registry, &[base_for(OTHER), base_for(OWN)], "base:1");
-    registry
-}
-
-fn both() -> String {
-    format!("--custom-platform=linux/{OTHER},linux/{OWN}")
-}
-
-/// An index as the registry has it.
-struct Listed {
-    raw: String,
-    json: Value,
-}
-
-impl Listed {
-    fn read(registry: &Registry, name: &str) -> Self {
-        let raw = registry.inspect(name, &["--raw"]);
-        let json = serde_json::from_str(&raw).expect("an index is JSON");
-        Self { raw, json }
-    }
-
-    fn digest(&self) -> String {
-        format!("sha256:{}", sha256(self.raw.as_bytes()))
-    }
-
-    /// `OS/ARCH` of each image, in order.
-    fn platforms(&self) -> Vec<String> {
-        let manifests = array(&self.json["manifests"]).iter();
-        let platforms = manifests.map(|listed| &listed["platform"]);
-        platforms
-            .map(|platform| {
-                let (os, architecture) = (&platform["os"], &platform["architecture"]);
-                format!("{}/{}", text(os), text(architecture))
-            })
-            .collect()
-    }
-
-    /// Digests of its images, in order.
-    fn digests(&self) -> Vec<&str> {
-        let manifests = array(&self.json["manifests"]).iter();
-        manifests.map(|listed| text(&listed["digest"])).collect()
-    }
-
-    /// Its images, each pulled under its digest.
-    fn images(&self, registry: &Registry) -> Vec<Image> {
-        let digests = self.digests().into_iter();
-        digests
-            .map(|digest| Image::pull(registry, &format!("app@{digest}")))
-            .collect()
-    }
-}
+use crate::support::{Context, Executor, Image, Kind, Registry, TestDir, Who};
 
 fn contents(image: &Image, path: &str) -> Kind {
     image.tree().get(path).kind.clone()
