@@ -70,7 +70,7 @@ fn images_of_two_jobs_become_the_index_that_one_build_gives() {
 
     // In the repository where all is, nothing is sent; in another of that registry it is mounted.
     let joined = registry.reference("app:1");
-    for (name, mounts) in [("app:2", 0), ("team/other:1", 4)] {
+    for (name, mounts) in [("app:2", 0), ("team/other:1", 3)] {
         let before = registry.requests().len();
         join(&registry.reference(name), &[&joined], &[]).assert_success();
         assert_eq!(Listed::read(&registry, name).digest(), at_once);
@@ -82,7 +82,8 @@ fn images_of_two_jobs_become_the_index_that_one_build_gives() {
             "{uploads:?}"
         );
         // What is not mounted are the two configs, in two requests each.
-        assert!(uploads.len() <= 2 * mounts, "{uploads:?}");
+        let configs = if mounts > 0 { 4 } else { 0 };
+        assert_eq!(uploads.len(), mounts + configs, "{uploads:?}");
     }
 
     // Another registry is sent all of it.
@@ -168,11 +169,9 @@ fn an_index_gives_its_images_and_no_attestations() {
         index.platforms(),
         [format!("linux/{OWN}"), format!("linux/{OTHER}")]
     );
-    let keys: Vec<&String> = array(&index.json["manifests"])[0]
-        .as_object()
-        .expect("a descriptor")
-        .keys()
-        .collect();
+    let listed = array(&index.json["manifests"])[0].as_object();
+    let mut keys: Vec<&String> = listed.expect("a descriptor").keys().collect();
+    keys.sort();
     assert_eq!(keys, ["digest", "mediaType", "platform", "size"]);
     assert_eq!(text(&index.json["manifests"][0]["platform"]["os"]), "linux");
 }
