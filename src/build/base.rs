@@ -1,6 +1,7 @@
 //! Images that a build starts from or copies from: found in the cache directory or in their registry, fetched and unpacked
 //! only when a step needs their files, and each layer once.
 
+mod again;
 mod fetch;
 mod layout;
 mod lend;
@@ -27,6 +28,8 @@ use super::once::Once;
 use super::unpacked_bases::UnpackedBases;
 use super::unpacking::UnpackedLayer;
 use super::{Event, Progress};
+
+pub use again::BaseRetries;
 
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
 #[derive(Debug)]
@@ -56,6 +59,7 @@ pub struct BaseImages {
     sandbox: Sandbox,
     halt: Halt,
     progress: Progress,
+    retries: BaseRetries,
     resolved: Once<(String, String), Arc<BaseImage>>,
     in_layouts: Once<(LayoutImage, String), Arc<BaseImage>>,
     /// Blobs of layouts that are what they should be.
@@ -81,6 +85,7 @@ impl BaseImages {
         sandbox: Sandbox,
         halt: Halt,
         progress: Progress,
+        retries: BaseRetries,
     ) -> Self {
         let local = cache.local.as_ref().filter(|_| keeps_unpacked);
         Self {
@@ -91,6 +96,7 @@ impl BaseImages {
             sandbox,
             halt,
             progress,
+            retries,
             resolved: Once::default(),
             in_layouts: Once::default(),
             borrowed: Once::default(),
@@ -123,7 +129,8 @@ impl BaseImages {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<Arc<BaseImage>> {
-        let image = self.cache.resolve(reference, platform).await?;
+        let asking = || self.cache.resolve(reference, platform);
+        let image = self.asked_again(reference, asking).await?;
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;
