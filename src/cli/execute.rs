@@ -166,6 +166,7 @@ async fn build_and_deliver(
         sandbox.clone(),
         halt.clone(),
         Arc::clone(&progress),
+        options.base_retries,
     ));
     let tools = Tools {
         images: Arc::clone(&images),

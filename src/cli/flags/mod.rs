@@ -104,12 +104,10 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 8] = [
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 6] = [
     "annotation",
     "bucket",
     "credential-helpers",
-    "image-download-retry",
-    "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
     "push-retry",
     "single-snapshot",
