@@ -12,6 +12,7 @@ mod executor;
 mod flags;
 mod lint;
 mod log;
+mod manual;
 mod mount_options;
 mod options;
 mod progress;
