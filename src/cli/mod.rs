@@ -10,6 +10,7 @@ mod environment;
 mod execute;
 mod executor;
 mod flags;
+mod kaniko_variables;
 mod lint;
 mod log;
 mod manual;

@@ -121,6 +121,10 @@ fn complaints(read: &Read, names: &[String], kind: &str, value: &str) -> Vec<Str
                 _ => {}
             }
         }
+        "one" => {
+            let ways = ways(names, value);
+            ways.iter().for_each(|way| same(&ways[0], way));
+        }
         "text" | "number" | "duration" | "choice" => {
             for value in value.split('|') {
                 for way in ways(names, value) {
