@@ -34,7 +34,7 @@ pub async fn build(
     tools: Tools,
 ) -> Result<AssembledImage> {
     let plan = begin(&input, options, &tools).await?;
-    let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
+    let workshop = Workshop::new(input, options, &plan, tools)?;
     let workshop = Arc::new(workshop);
     let target = plan.targets[0];
     let result = async {
@@ -65,15 +65,19 @@ pub(super) async fn begin(
     options: &BuildOptions,
     tools: &Tools,
 ) -> Result<Plan> {
-    let BuildInput {
-        dockerfile, text, ..
-    } = input;
+    let dockerfile = &input.dockerfile;
     warn_of_syntax(dockerfile, options, tools);
     let has_hostnames = tools.sandbox.mode().has_namespaces();
     for note in control_args::check(options, has_hostnames)? {
         (tools.progress)(Event::Note(&note));
     }
-    let plan = plan(dockerfile, text, options, tools).await?;
+    let planned = plan(input, options, tools).await;
+    if let Err(error) = &planned
+        && !error.chain().any(|cause| cause.is::<Halted>())
+    {
+        lint::report_without_plan(input, options, &tools.progress);
+    }
+    let plan = planned?;
     for warning in unknown_args(dockerfile, Some(&plan), options) {
         (tools.progress)(Event::Warning(&warning));
     }

@@ -7,6 +7,7 @@
 mod ability;
 mod action;
 mod add;
+mod archive_time;
 mod assemble;
 mod base;
 #[expect(
@@ -20,6 +21,7 @@ mod context_files;
 mod control_args;
 mod copy;
 mod draft;
+mod epoch;
 mod error;
 mod evaluate;
 mod explain;

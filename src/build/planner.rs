@@ -14,25 +14,26 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
-use super::control_args::source_date_epoch;
 use super::named_dir::NamedDir;
 use super::once::Once;
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
+use super::remotes::Remotes;
 use super::replacement::Replacement;
 use super::scope::GlobalScope;
 use super::support::refusal;
 use super::workshop::Tools;
-use super::{BuildOptions, DockerfileText};
+use super::{BuildInput, BuildOptions, DockerfileText};
 
 /// Plans the build of what `options` ask for.
 pub(super) async fn plan(
-    dockerfile: &Dockerfile,
-    text: &DockerfileText,
+    input: &BuildInput,
     options: &BuildOptions,
     tools: &Tools,
 ) -> Result<Plan> {
+    let (dockerfile, text) = (&input.dockerfile, &input.text);
     let targets = targets(dockerfile, options)?;
-    let planner = Planner {
+    let (remote, sandbox) = (tools.remote.clone(), tools.sandbox.clone());
+    let mut planner = Planner {
         dockerfile,
         text,
         options,
@@ -40,8 +41,12 @@ pub(super) async fn plan(
         images: &tools.images,
         named_dirs: Mutex::default(),
         fetched_dirs: Once::default(),
+        remotes: Arc::new(Remotes::new(remote, options, sandbox, &tools.halt)),
         global: global_scope(dockerfile, text, options, targets[0])?,
     };
+    let mut global = planner.global.clone();
+    let epoch = planner.epoch(&mut global, input.context_time).await?;
+    planner.global = global;
     let mut stages = BTreeMap::new();
     let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
     // From the back: a stage needs only stages above it.
@@ -52,9 +57,11 @@ pub(super) async fn plan(
     }
     mark_layer_makers(&mut stages, targets[0]);
     Ok(Plan {
-        epoch: source_date_epoch(dockerfile, options, &planner.global)?,
+        // `--reproducible` is 0, whatever else is asked for.
+        epoch: options.is_reproducible.then_some(0).or(epoch),
         stages,
         targets,
+        remotes: planner.remotes,
         global: planner.global,
     })
 }
@@ -130,6 +137,8 @@ pub(super) struct Planner<'a> {
     pub(super) named_dirs: Mutex<BTreeMap<PathBuf, Arc<NamedDir>>>,
     /// Those that were fetched, by their URLs.
     pub(super) fetched_dirs: Once<String, Arc<NamedDir>>,
+    /// What ADD fetches.
+    pub(super) remotes: Arc<Remotes>,
     global: GlobalScope,
 }
 

@@ -113,7 +113,7 @@ pub enum StepOutcome {
 pub async fn preview(input: BuildInput, options: &BuildOptions, tools: Tools) -> Result<Preview> {
     let plan = begin(&input, options, &tools).await?;
     let dockerfile = input.dockerfile.clone();
-    let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
+    let workshop = Workshop::new(input, options, &plan, tools)?;
     let workshop = Arc::new(workshop);
     let evaluated = Arc::new(evaluate(&plan, &workshop)?);
     let forecast = forecast(&plan, &evaluated, &workshop).await?;

@@ -33,6 +33,7 @@ use super::halt::{Halt, Halted};
 use super::layer_job::LayerJob;
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::mount_carrier::MountCarrier;
+use super::plan::Plan;
 use super::remotes::Remotes;
 use super::scope::GlobalScope;
 use super::step_cache::{StepCache, StepCaching};
@@ -77,7 +78,7 @@ pub(super) struct Workshop {
     /// `None` where nothing is cached.
     pub(super) caching: Option<StepCaching>,
     /// Files from the network.
-    pub(super) remotes: Remotes,
+    pub(super) remotes: Arc<Remotes>,
     /// What is known of the bytes of files.
     pub(super) contents: ContentDigests,
     sandbox: Sandbox,
@@ -99,10 +100,10 @@ impl Workshop {
     pub(super) fn new(
         input: BuildInput,
         options: &BuildOptions,
-        global: GlobalScope,
-        epoch: Option<i64>,
+        plan: &Plan,
         tools: Tools,
     ) -> Result<Self> {
+        let epoch = plan.epoch;
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
         let epoch_time = epoch.map(Timestamp::from_second).transpose();
         let form = LayerForm {
@@ -119,7 +120,7 @@ impl Workshop {
         let caching =
             cache.map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
-            remotes: Remotes::new(tools.remote, options, tools.sandbox.clone(), &tools.halt),
+            remotes: Arc::clone(&plan.remotes),
             caching,
             carrier,
             contents: ContentDigests::new(processors),
@@ -133,7 +134,7 @@ impl Workshop {
             }),
             secrets: options.secrets.clone(),
             agents: options.agents.clone(),
-            global,
+            global: plan.global.clone(),
             images: tools.images,
             sandbox: tools.sandbox,
             halt: tools.halt,

@@ -11,6 +11,7 @@ mod execute;
 mod executor;
 mod flags;
 mod lint;
+mod lint_input;
 mod log;
 mod mount_options;
 mod options;
