@@ -4,7 +4,7 @@
 mod registry_server;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use registry_server::{Certificates, Server};
@@ -303,4 +303,35 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         matches!(error.kind(), ErrorKind::Tls | ErrorKind::Interrupted),
         "{error:?}"
     );
+}
+
+/// The tables of docs/registries.md name a test for each of their rows.
+#[test]
+fn every_test_that_the_tables_of_registries_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a text file");
+    let mut sources = String::new();
+    for directory in ["src", "tests"] {
+        for entry in walkdir::WalkDir::new(root.join(directory)) {
+            let entry = entry.expect("walk the sources");
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "rs")
+            {
+                sources += &read(entry.path());
+            }
+        }
+    }
+    let tables = read(&root.join("docs/registries.md"));
+    let rows = tables.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names: Vec<&str> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(names.len() > 40, "the tables were not read: {names:?}");
+    for name in names {
+        let definition = format!("fn {name}(");
+        assert!(sources.contains(&definition), "there is no test `{name}`");
+    }
 }

@@ -16,6 +16,8 @@ mod mount_options;
 mod options;
 mod platform_options;
 mod progress;
+mod push;
+mod push_options;
 mod registry_options;
 mod remote_context;
 mod report;

@@ -23,9 +23,19 @@ pub(super) fn registry_options(
 ) -> Result<RegistryOptions> {
     Ok(RegistryOptions {
         insecure_push: flags.insecure,
+        user_agent: user_agent(environment::variable("UPSTREAM_CLIENT_TYPE")),
         skip_tls_verify: flags.skip_tls_verify,
         ..pull_options(&flags.pull, current_dir)?
     })
+}
+
+/// Names the tool that calls us as well, as kaniko does. Only what a header can hold.
+fn user_agent(caller: Option<String>) -> String {
+    let own = RegistryOptions::default().user_agent;
+    match caller.filter(|caller| caller.bytes().all(|byte| matches!(byte, b' '..=b'~'))) {
+        Some(caller) => format!("{own},{caller}"),
+        None => own,
+    }
 }
 
 /// Checks the flags for pulling, with the environment that they refer to.
@@ -207,6 +217,17 @@ mod tests {
         assert_eq!(found["gcr.io"], [Mirror::parse("other/prefix")]);
         assert_eq!(found.len(), 2);
         assert!(read_mirrors(texts(&["gcr.io"]).iter(), [].iter()).is_err());
+    }
+
+    #[test]
+    fn the_tool_that_calls_us_is_named_as_well() {
+        let own = user_agent(None);
+        assert!(own.starts_with("sawagani/"));
+        assert_eq!(
+            user_agent(Some("skaffold-2".into())),
+            format!("{own},skaffold-2")
+        );
+        assert_eq!(user_agent(Some("a\nHost: x".into())), own);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::output::PushFailures;
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
@@ -80,6 +81,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 
 fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<EnterError>() {
+        let hints = error.hints();
+        return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    if let Some(error) = cause.downcast_ref::<PushFailures>() {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
     }

@@ -32,6 +32,7 @@ mod scripted_server;
 mod token;
 mod transport;
 mod upload;
+mod upload_session;
 
 pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;

@@ -40,6 +40,7 @@ mod lint;
 mod main_job;
 mod mounts;
 mod oracle;
+mod pushes;
 mod remote_context;
 mod reproducible;
 mod run;

@@ -10,6 +10,7 @@ mod log;
 mod no_effect;
 mod output;
 mod place;
+mod push;
 mod registry;
 mod upkeep;
 mod values;
@@ -26,6 +27,7 @@ pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
 pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
+pub(in crate::cli) use push::{DigestFileFlags, PushCommandFlags, PushFlags};
 pub(in crate::cli) use registry::{PullFlags, RegistryFlags};
 pub(in crate::cli) use upkeep::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 pub(in crate::cli) use values::go_bool;
@@ -66,6 +68,8 @@ pub(in crate::cli) enum ExecutorCommand {
     Version,
     /// Say what could be better in a Dockerfile, without building it or asking a registry
     Lint(LintFlags),
+    /// Push an image that lies in a file
+    Push(Box<PushCommandFlags>),
     /// Look after a cache directory
     #[command(subcommand)]
     Cache(UpkeepCommand),
@@ -100,14 +104,12 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 8] = [
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 6] = [
     "annotation",
     "bucket",
     "credential-helpers",
     "image-download-retry",
     "image-fs-extract-retry",
-    "push-ignore-immutable-tag-errors",
-    "push-retry",
     "single-snapshot",
 ];
 
