@@ -107,7 +107,7 @@ impl Asked<'_> {
         let found = loop {
             match base {
                 StageBase::Scratch => break stage.platform.clone(),
-                StageBase::Image(image) => break image.config.platform().normalised(),
+                StageBase::Image(image) => break image.config.platform(),
                 StageBase::Stage(index) => match self.plan.stages.get(index) {
                     Some(parent) => base = &parent.base,
                     None => break stage.platform.clone(),

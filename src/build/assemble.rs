@@ -52,7 +52,7 @@ pub(super) async fn assemble(
     }
     let config = draft.finish(told, workshop.epoch(), Timestamp::now());
     let image = AssembledImage::new(&config, layers, options.format)?;
-    Ok((config.platform().normalised(), image))
+    Ok((config.platform(), image))
 }
 
 async fn finished(

@@ -31,9 +31,9 @@ use super::{BuildInput, BuildOptions, Event};
 #[derive(Debug)]
 pub enum Product {
     /// An image.
-    Image(AssembledImage),
+    Image(Box<AssembledImage>),
     /// An index of images: for several platforms, or because it was asked for.
-    Index(AssembledIndex),
+    Index(Box<AssembledIndex>),
 }
 
 impl Product {
@@ -88,10 +88,13 @@ fn product(
     options: &BuildOptions,
 ) -> Result<Product> {
     match images.pop() {
-        Some((_, image)) if images.is_empty() && !makes_index => Ok(Product::Image(image)),
+        Some((_, image)) if images.is_empty() && !makes_index => {
+            Ok(Product::Image(Box::new(image)))
+        }
         last => {
             images.extend(last);
-            Ok(Product::Index(AssembledIndex::new(options.format, images)?))
+            let index = AssembledIndex::new(options.format, BTreeMap::new(), images)?;
+            Ok(Product::Index(Box::new(index)))
         }
     }
 }

@@ -187,10 +187,10 @@ async fn build_and_deliver(
         let delivery = &options.delivery;
         match product {
             Product::Image(image) => {
-                output::deliver(image, delivery, registries, store, &tell).await
+                output::deliver(*image, delivery, registries, store, &tell).await
             }
             Product::Index(index) => {
-                output::deliver_index(index, delivery, registries, store, &tell).await
+                output::deliver_index(*index, delivery, registries, store, &tell).await
             }
         }
     }

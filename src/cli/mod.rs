@@ -10,6 +10,7 @@ mod environment;
 mod execute;
 mod executor;
 mod flags;
+mod index;
 mod lint;
 mod log;
 mod mount_options;

@@ -17,19 +17,24 @@ pub struct AssembledIndex {
 }
 
 impl AssembledIndex {
-    /// Lists images, all of the family `format`: an index of both is one that registries refuse.
+    /// Lists images in their order, all of the family `format`: an index of both is one that registries refuse.
     pub fn new(
         format: ImageFormat,
+        annotations: BTreeMap<String, String>,
         images: Vec<(Platform, AssembledImage)>,
     ) -> Result<Self, AssembleError> {
         let listed = images.iter().map(|(platform, image)| Descriptor {
             platform: Some(platform.clone()),
             ..image.manifest_descriptor.clone()
         });
-        let (bytes, descriptor) = index_of(format, listed.collect(), BTreeMap::new())?;
+        let index = Index {
+            annotations,
+            ..Index::new(format, listed.collect())
+        };
+        let bytes = index.to_json().map_err(AssembleError::Index)?;
         Ok(Self {
+            descriptor: Descriptor::of(MediaType::Index(format), &bytes),
             bytes,
-            descriptor,
             images: images.into_iter().map(|(_, image)| image).collect(),
         })
     }
@@ -38,21 +43,6 @@ impl AssembledIndex {
     pub fn digest(&self) -> &Digest {
         &self.descriptor.digest
     }
-}
-
-/// Writes an index of manifests, whose descriptors name their platforms, and describes it.
-pub fn index_of(
-    format: ImageFormat,
-    manifests: Vec<Descriptor>,
-    annotations: BTreeMap<String, String>,
-) -> Result<(Vec<u8>, Descriptor), AssembleError> {
-    let index = Index {
-        annotations,
-        ..Index::new(format, manifests)
-    };
-    let bytes = index.to_json().map_err(AssembleError::Index)?;
-    let descriptor = Descriptor::of(MediaType::Index(format), &bytes);
-    Ok((bytes, descriptor))
 }
 
 #[cfg(test)]
@@ -82,7 +72,7 @@ mod tests {
             ),
         ] {
             let images = ["linux/arm/v7", "linux/amd64"].map(|name| image(name, format));
-            let index = AssembledIndex::new(format, images.to_vec()).unwrap();
+            let index = AssembledIndex::new(format, BTreeMap::new(), images.to_vec()).unwrap();
             let json: serde_json::Value = serde_json::from_slice(&index.bytes).unwrap();
             assert_eq!(json["mediaType"], index_type);
             assert_eq!(json["manifests"][0]["mediaType"], manifest_type);

@@ -200,6 +200,15 @@ impl StoredImages {
         })
     }
 
+    /// Reads a blob that is held in memory, such as a config, and checks it. `limit` in bytes guards the memory.
+    pub fn small_blob(
+        &self,
+        descriptor: &Descriptor,
+        limit: usize,
+    ) -> Result<Vec<u8>, StoredImageError> {
+        self.read(descriptor, limit)
+    }
+
     /// Reads a blob into memory and checks it.
     fn read(&self, descriptor: &Descriptor, limit: usize) -> Result<Vec<u8>, StoredImageError> {
         let blob = self.blob(descriptor)?;

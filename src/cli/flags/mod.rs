@@ -4,6 +4,7 @@
 //! `script:` works unchanged. What the values mean is decided once, in `options`.
 
 mod cache;
+mod index;
 mod input;
 mod lint;
 mod log;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
+pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
@@ -70,6 +72,8 @@ pub(in crate::cli) enum ExecutorCommand {
     Lint(LintFlags),
     /// Push an image that lies in a file
     Push(Box<PushCommandFlags>),
+    /// Join images that were built apart, for a platform each, into one index
+    Index(IndexFlags),
     /// Look after a cache directory
     #[command(subcommand)]
     Cache(UpkeepCommand),
