@@ -28,7 +28,7 @@ pub(super) fn run(flags: &IndexFlags, style: LogStyle) -> Result<()> {
     let options = join_options(flags, &current_dir)?;
     let delivery = delivery_options(flags, &current_dir)?;
     let registry = registry_options(&flags.registry, &current_dir)?;
-    let dir = work_dir(&current_dir)?;
+    let dir = environment::scratch_dir(&current_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -62,14 +62,6 @@ async fn join(
     style.print(Level::Info, &format!("joined {digest}"));
     let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
     output::deliver_index(joined.index, delivery, registries, store, &tell).await
-}
-
-/// Makes a directory for layers that are copied from one registry to another.
-fn work_dir(current_dir: &Path) -> Result<tempfile::TempDir> {
-    let candidates = environment::state_dir_candidates(current_dir);
-    let mut made = candidates.iter().map(tempfile::tempdir_in);
-    let made = made.find_map(Result::ok);
-    made.context("no directory can be written: set TMPDIR")
 }
 
 fn join_options(flags: &IndexFlags, current_dir: &Path) -> Result<JoinOptions> {

@@ -1,9 +1,8 @@
 //! `executor push`: an image that lies in a file goes to registries, as that of a build does.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::image::Platform;
 use crate::image::blob_store::BlobStore;
@@ -23,7 +22,7 @@ pub(super) fn run(flags: &PushCommandFlags, style: LogStyle) -> Result<()> {
     let options = push_command_options(flags, &current_dir)?;
     let registries = Registries::new(registry_options(&flags.registry, &current_dir)?);
     let platform = platform(flags)?;
-    let scratch = scratch_dir(&current_dir)?;
+    let scratch = environment::scratch_dir(&current_dir)?;
     let source = absolute(&flags.source, &current_dir);
     let store = BlobStore::open(scratch.path())?;
     let parcel = StoredParcel::read(&source, platform.as_ref(), store)
@@ -64,11 +63,4 @@ fn platform(flags: &PushCommandFlags) -> Result<Option<Platform>> {
         anyhow::Ok(platform.normalised())
     };
     text.map(parse).transpose()
-}
-
-/// Makes a directory for layers that have to be compressed, where a build's files would be. It goes with the value.
-fn scratch_dir(current_dir: &Path) -> Result<tempfile::TempDir> {
-    let mut places = environment::state_dir_candidates(current_dir).into_iter();
-    let made = places.find_map(|place| tempfile::tempdir_in(place).ok());
-    made.ok_or_else(|| anyhow!("there is no directory that can be written to: set TMPDIR"))
 }
