@@ -57,6 +57,9 @@ pub(super) fn push_command_options(
     flags: &PushCommandFlags,
     current_dir: &Path,
 ) -> Result<DeliveryOptions> {
+    if flags.destination.is_empty() {
+        bail!("you must provide --destination");
+    }
     let options = DeliveryOptions {
         destinations: destinations(&flags.destination)?,
         push: true,
@@ -64,4 +67,48 @@ pub(super) fn push_command_options(
         ..DeliveryOptions::default()
     };
     Ok(with_digest_files(options, &flags.digest_files, current_dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flags::{ExecutorCommand, ExecutorFlags, RegistryFlags};
+    use super::super::registry_options::registry_options;
+    use super::*;
+    use clap::Parser;
+
+    fn shown(flags: &RegistryFlags) -> String {
+        format!("{:?}", registry_options(flags, Path::new("/job")).unwrap())
+    }
+
+    #[test]
+    fn registries_are_spoken_to_as_by_a_build() {
+        let build = |words: &[&str]| {
+            let words = ["executor"].iter().chain(words);
+            shown(&ExecutorFlags::try_parse_from(words).unwrap().registry)
+        };
+        let push = |words: &[&str]| {
+            let words = ["executor", "push", "image.tar"].iter().chain(words);
+            let flags = ExecutorFlags::try_parse_from(words).unwrap();
+            let Some(ExecutorCommand::Push(flags)) = flags.command else {
+                panic!("another command");
+            };
+            shown(&flags.registry)
+        };
+        for word in [
+            "--insecure",
+            "--insecure-pull",
+            "--insecure-registry=h:5000",
+            "--skip-tls-verify",
+            "--skip-tls-verify-pull",
+            "--skip-tls-verify-registry=h:5000",
+            "--registry-certificate=h=c.pem",
+            "--registry-client-cert=h=c.pem,k.pem",
+            "--registry-map=a=b;c=d",
+            "--registry-mirror=m",
+            "--skip-default-registry-fallback",
+        ] {
+            assert_eq!(push(&[word]), build(&[word]), "{word}");
+            assert_ne!(push(&[word]), push(&[]), "{word}");
+        }
+    }
 }

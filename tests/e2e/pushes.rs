@@ -307,3 +307,50 @@ fn an_index_is_pushed_with_its_images_or_one_of_them() {
     let of_index = array(&index["manifests"])[1]["digest"].as_str();
     assert_eq!(Some(one.digest().as_str()), of_index);
 }
+
+#[test]
+fn certificates_are_looked_at_as_the_flags_say() {
+    let (_registry, _dir, layout) = registry_and_layout();
+    let guarded = Registry::start_with_tls();
+    let host = guarded.host();
+    let push = |flag: &str| {
+        let push = push(&layout, &[&guarded.reference("app:1")]);
+        push.arg(flag).run_as_given()
+    };
+    push("--insecure-pull").assert_error(1, &[&host, "certificate"]);
+    let authority = guarded.ca_file();
+    for flag in [
+        "--skip-tls-verify".to_owned(),
+        format!("--skip-tls-verify-registry={host}"),
+        format!("--registry-certificate={host}={}", authority.display()),
+    ] {
+        push(&flag).assert_success();
+    }
+}
+
+#[test]
+fn the_log_of_a_push_is_as_the_flags_say() {
+    let (registry, _dir, layout) = registry_and_layout();
+    let name = registry.reference("app:1");
+    let push = |flags: &[&str]| {
+        let pushed = push(&layout, &[&name]).args(flags).run_as_given();
+        pushed.assert_success();
+        pushed.stderr().to_owned()
+    };
+    let line: serde_json::Value =
+        serde_json::from_str(&push(&["--log-format=json", "--log-timestamp"])).expect("one line");
+    let text = line["msg"].as_str().expect("a message");
+    assert!(
+        text.starts_with(&format!("pushed {name}@sha256:")),
+        "{line}"
+    );
+    assert!(!line["time"].is_null(), "{line}");
+    assert_eq!(push(&["--verbosity=error"]), "");
+    assert!(!push(&["--log-format=text"]).contains('{'));
+}
+
+#[test]
+fn a_push_to_nowhere_is_an_error() {
+    let pushed = push(Path::new("nothing"), &[]).run_as_given();
+    pushed.assert_error(1, &["you must provide --destination"]);
+}

@@ -16,7 +16,12 @@ pub(in crate::cli) struct PushFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) skip_push_permission_check: bool,
     /// Further attempts of a push that failed, after 1 s, 2 s, 4 s, …
-    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "0",
+        overrides_with = "push_retry"
+    )]
     pub(in crate::cli) push_retry: u32,
     /// Take it for success when a tag exists and cannot be overwritten
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
@@ -40,20 +45,11 @@ pub(in crate::cli) struct DigestFileFlags {
 
 /// `executor push`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  executor push image.tar --destination registry.example/team/app:1.0"
-)]
 pub(in crate::cli) struct PushCommandFlags {
     /// OCI image layout, a tar of one, or a `docker save` archive, with one image or index in it
     pub(in crate::cli) source: PathBuf,
     /// Reference to push the image to; repeatable
-    #[arg(
-        short = 'd',
-        long,
-        value_name = "REFERENCE",
-        required = true,
-        help_heading = "Output"
-    )]
+    #[arg(short = 'd', long, value_name = "REFERENCE", help_heading = "Output")]
     pub(in crate::cli) destination: Vec<String>,
     /// Push the image for one platform, as OS/ARCH[/VARIANT], instead of a whole index
     #[arg(long, value_name = "PLATFORM", help_heading = "Output")]
