@@ -344,7 +344,7 @@ fn the_log_of_a_push_is_as_the_flags_say() {
         text.starts_with(&format!("pushed {name}@sha256:")),
         "{line}"
     );
-    assert!(!line["time"].is_null(), "{line}");
+    assert!(!line["seconds"].is_null(), "{line}");
     assert_eq!(push(&["--verbosity=error"]), "");
     assert!(!push(&["--log-format=text"]).contains('{'));
 }

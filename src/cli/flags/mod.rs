@@ -77,7 +77,7 @@ pub(in crate::cli) enum ExecutorCommand {
     #[command(after_help = examples::LINT)]
     Lint(LintFlags),
     /// Push an image that lies in a file
-    #[command(after_help = examples::PUSH)]
+    #[command(args_override_self = true, after_help = examples::PUSH)]
     Push(Box<PushCommandFlags>),
     /// Join images that were built apart, for a platform each, into one index
     Index(IndexFlags),

@@ -16,12 +16,7 @@ pub(in crate::cli) struct PushFlags {
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) skip_push_permission_check: bool,
     /// Further attempts of a push that failed, after 1 s, 2 s, 4 s, …
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        default_value = "0",
-        overrides_with = "push_retry"
-    )]
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
     pub(in crate::cli) push_retry: u32,
     /// Take it for success when a tag exists and cannot be overwritten
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
