@@ -15,6 +15,7 @@ mod log;
 mod mount_options;
 mod options;
 mod progress;
+mod registry_hint;
 mod registry_options;
 mod remote_context;
 mod report;
