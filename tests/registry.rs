@@ -356,7 +356,7 @@ async fn put_about(repository: &Repository, subject: &Descriptor, text: &str) ->
         artifact_type: Some("application/x.signature".to_owned()),
         subject: Some(subject.clone()),
         annotations: [("by".to_owned(), text.to_owned())].into(),
-        ..Manifest::new(ImageFormat::Oci, &config, &[config.clone()])
+        ..Manifest::new(ImageFormat::Oci, &config, std::slice::from_ref(&config))
     };
     let bytes = Bytes::from(manifest.to_json().unwrap());
     let media_type = MediaType::Manifest(ImageFormat::Oci);
