@@ -21,6 +21,7 @@ mod platform_options;
 mod progress;
 mod push;
 mod push_options;
+mod registry_hint;
 mod registry_options;
 mod remote_context;
 mod report;

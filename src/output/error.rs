@@ -132,6 +132,11 @@ impl PushFailures {
         }
     }
 
+    /// Returns the registries' part in it, of each failure that has one.
+    pub fn registry_errors(&self) -> impl Iterator<Item = &RegistryError> {
+        self.failures.iter().filter_map(PushError::registry_error)
+    }
+
     /// Returns what can be done, each once. Empty if nobody knows.
     pub fn hints(&self) -> Vec<String> {
         let mut hints: Vec<String> = Vec::new();
