@@ -1,6 +1,7 @@
 //! Images that a build starts from or copies from: found in the cache directory or in their registry, fetched and unpacked
 //! only when a step needs their files, and each layer once.
 
+mod again;
 mod fetch;
 mod layout;
 mod lend;
@@ -28,6 +29,8 @@ use super::once::Once;
 use super::unpacked_bases::UnpackedBases;
 use super::unpacking::UnpackedLayer;
 use super::{Event, Progress};
+
+pub use again::BaseRetries;
 
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ pub struct BaseImages {
     halt: Halt,
     progress: Progress,
     names: Mutex<BTreeMap<String, Arc<ImageName>>>,
+    retries: BaseRetries,
     resolved: Once<(String, String), Arc<BaseImage>>,
     in_layouts: Once<(LayoutImage, String), Arc<BaseImage>>,
     /// Blobs of layouts that are what they should be.
@@ -83,6 +87,7 @@ impl BaseImages {
         sandbox: Sandbox,
         halt: Halt,
         progress: Progress,
+        retries: BaseRetries,
     ) -> Self {
         let local = cache.local.as_ref().filter(|_| keeps_unpacked);
         Self {
@@ -94,6 +99,7 @@ impl BaseImages {
             halt,
             progress,
             names: Mutex::default(),
+            retries,
             resolved: Once::default(),
             in_layouts: Once::default(),
             borrowed: Once::default(),
@@ -131,7 +137,8 @@ impl BaseImages {
             let name = names.entry(reference.to_string());
             Arc::clone(name.or_insert_with(|| Arc::new(ImageName::new(reference))))
         };
-        let image = self.cache.resolve(&name, platform).await?;
+        let asking = || self.cache.resolve(&name, platform);
+        let image = self.asked_again(reference, asking).await?;
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;

@@ -72,7 +72,7 @@ mod warm;
 mod workdir;
 mod workshop;
 
-pub use base::BaseImages;
+pub use base::{BaseImages, BaseRetries};
 pub use build::{Product, build};
 pub use error::{DockerfileText, LocatedError};
 pub use halt::Halt;

@@ -5,7 +5,9 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext};
+use crate::build::{
+    BaseRetries, BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext,
+};
 use crate::image::{ImageFormat, LayerCompression, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
@@ -18,7 +20,7 @@ use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
 use super::platform_options::{or_host, platforms};
-use super::registry_options::{registry_options, remote_options};
+use super::registry_options::{base_retries, registry_options, remote_options};
 use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
 
@@ -36,6 +38,8 @@ pub(super) struct ExecutorOptions {
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
     pub(super) sandbox: EnterOptions,
+    /// How often base images are pulled again.
+    pub(super) base_retries: BaseRetries,
     /// Whether only the plan is printed.
     pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
@@ -69,6 +73,7 @@ impl ExecutorOptions {
             registry,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
+            base_retries: base_retries(&flags.registry),
             is_dry_run: flags.output.dryrun,
             checks_push_permission: delivery.push
                 && !flags.output.dryrun
