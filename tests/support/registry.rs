@@ -273,7 +273,7 @@ fn configuration(guard: Guard, port: u16, dir: &Path) -> String {
     config
 }
 
-/// An authority (`ca.crt`) and a certificate that it signed for `localhost` and 127.0.0.1.
+/// An authority (`ca.crt`) and a certificate that it signed for `localhost`, 127.0.0.1 and a name that tests give this machine.
 ///
 /// skopeo's `--cert-dir` takes `*.crt` for authorities and refuses a `.cert` without key: hence the endings.
 pub(crate) fn make_certificates(dir: &Path) {
@@ -314,7 +314,7 @@ pub(crate) fn make_certificates(dir: &Path) {
     );
     fs::write(
         dir.join("names.ext"),
-        "subjectAltName=DNS:localhost,IP:127.0.0.1\n",
+        "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1\n",
     )
     .expect("write the names");
     openssl(&[
