@@ -5,6 +5,7 @@
 
 mod cache;
 mod examples;
+mod index;
 mod input;
 mod lint;
 mod log;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
+pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
@@ -72,6 +74,8 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Say what could be better in a Dockerfile, without building it or asking a registry
     #[command(after_help = examples::LINT)]
     Lint(LintFlags),
+    /// Join images that were built apart, for a platform each, into one index
+    Index(IndexFlags),
     /// Look after a cache directory
     #[command(subcommand, after_help = examples::CACHE)]
     Cache(UpkeepCommand),
@@ -114,12 +118,10 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 8] = [
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 6] = [
     "annotation",
     "bucket",
     "credential-helpers",
-    "image-download-retry",
-    "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
     "push-retry",
     "single-snapshot",
