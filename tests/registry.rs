@@ -304,3 +304,87 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         "{error:?}"
     );
 }
+
+/// Copies files into the directory that is `host`'s in a new directory of certificates.
+fn certificate_dir(host: &str, files: &[(&str, PathBuf)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join(host);
+    std::fs::create_dir(&own).unwrap();
+    for (name, file) in files {
+        std::fs::copy(file, own.join(name)).unwrap();
+    }
+    dir
+}
+
+#[tokio::test]
+async fn certificates_in_the_registrys_own_directory_are_used() {
+    let certificates = Certificates::make();
+    let server = Server::start(&certificates.server_settings(true)).await;
+    let (certificate, key) = certificates.client();
+    let pair = [("ci.cert", certificate), ("ci.key", key)];
+    let authority = [("authority.crt", certificates.ca())];
+    let kept = |files: &[(&str, PathBuf)]| certificate_dir(&server.host(), files);
+    let access = async |dir: &tempfile::TempDir| {
+        let options = RegistryOptions {
+            certificate_dirs: vec!["/nonexistent".into(), dir.path().to_owned()],
+            ..options()
+        };
+        repository(&server, "app", options)
+            .check_push_access()
+            .await
+    };
+    access(&kept(&[&authority[..], &pair].concat()))
+        .await
+        .unwrap();
+    let error = access(&kept(&authority)).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Tls | ErrorKind::Interrupted),
+        "{error:?}"
+    );
+    let error = access(&kept(&pair)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+}
+
+/// Writes a manifest about another one, as signatures are written.
+async fn put_about(repository: &Repository, subject: &Descriptor, text: &str) -> Descriptor {
+    let empty = Bytes::from_static(b"{}");
+    let media_type = MediaType::Other("application/vnd.oci.empty.v1+json".to_owned());
+    let config = Descriptor::of(media_type, &empty);
+    let source = BlobSource::Bytes(empty);
+    repository.push_blob(&config, &source, None).await.unwrap();
+    let manifest = Manifest {
+        artifact_type: Some("application/x.signature".to_owned()),
+        subject: Some(subject.clone()),
+        annotations: [("by".to_owned(), text.to_owned())].into(),
+        ..Manifest::new(ImageFormat::Oci, &config, std::slice::from_ref(&config))
+    };
+    let bytes = Bytes::from(manifest.to_json().unwrap());
+    let media_type = MediaType::Manifest(ImageFormat::Oci);
+    let written = Descriptor {
+        artifact_type: manifest.artifact_type,
+        annotations: manifest.annotations,
+        ..Descriptor::of(media_type.clone(), &bytes)
+    };
+    repository
+        .put_manifest(written.digest.as_str(), &media_type, &bytes)
+        .await
+        .unwrap();
+    written
+}
+
+#[tokio::test]
+async fn what_is_about_an_image_is_found_where_the_registry_keeps_no_list() {
+    let server = Server::start("").await;
+    let repository = repository(&server, "app", options());
+    let image = push_image(&repository, "v1", None).await.manifest;
+    let none = repository.referrers(&image.digest).await.unwrap();
+    assert_eq!(none, []);
+    let first = put_about(&repository, &image, "first").await;
+    let second = put_about(&repository, &image, "second").await;
+    put_about(&repository, &image, "first").await;
+    let found = repository.referrers(&image.digest).await.unwrap();
+    assert_eq!(found, [first, second]);
+    let tag = image.digest.to_string().replace(':', "-");
+    let index = repository.resolve(&tag).await.unwrap();
+    assert_eq!(index.media_type, MediaType::Index(ImageFormat::Oci));
+}

@@ -19,6 +19,7 @@ mod mount_options;
 mod options;
 mod platform_options;
 mod progress;
+mod registry_hint;
 mod registry_options;
 mod remote_context;
 mod report;

@@ -3,9 +3,11 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::registry::RegistryError;
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
+use super::registry_hint::registry_hint;
 
 /// Exit code of every error of ours, as kaniko's.
 pub(super) const EXIT_FAILURE: u8 = 1;
@@ -82,6 +84,9 @@ fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<EnterError>() {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    if let Some(error) = cause.downcast_ref::<RegistryError>() {
+        return registry_hint(error);
     }
     located_in(cause)
         .and_then(LocatedError::wanted_hint)

@@ -40,6 +40,6 @@ pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;
 pub use client::{Registry, Repository};
 pub use credentials::{DockerConfig, Keychain};
-pub use error::{ErrorKind, RegistryError};
+pub use error::{ErrorKind, RegistryError, TlsTrouble};
 pub use options::{Purpose, RegistryOptions};
 pub use pool::Registries;

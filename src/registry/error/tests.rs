@@ -26,6 +26,10 @@ fn a_refusal_says_what_was_asked_and_what_was_answered() {
         "incorrect username or password"
     );
     assert_eq!(refusal(500, "<html><body>oops").message, "");
+    let page = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
+    let error = refusal(400, page);
+    assert_eq!(error.message, "400 No required SSL certificate was sent");
+    assert!(error.is_about_client_certificate());
     assert_eq!(
         refusal(400, "Client sent an HTTP request\n to an HTTPS server.\n").message,
         "Client sent an HTTP request to an HTTPS server."

@@ -185,14 +185,15 @@ async fn basic_is_answered_with_the_password_or_not_at_all() {
 
 #[tokio::test]
 async fn an_identity_token_is_exchanged_by_post_or_by_get() {
-    for has_post in [true, false] {
+    // 200, Google, Docker Hub, Azure, Artifactory.
+    for post_status in [200, 404, 405, 400, 401] {
         let server =
             Server::start(
                 move |seen| match (seen.method.as_str(), seen.header("authorization")) {
-                    ("POST", None) if has_post => {
+                    ("POST", None) if post_status == 200 => {
                         Reply::status(200).body(r#"{"access_token":"good"}"#)
                     }
-                    ("POST", _) => Reply::status(404),
+                    ("POST", _) => Reply::status(post_status),
                     ("GET", Some("Basic OmlkZW50aXR5")) => {
                         Reply::status(200).body(r#"{"token":"good"}"#)
                     }
