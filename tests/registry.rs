@@ -4,7 +4,7 @@
 mod registry_server;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use registry_server::{Certificates, Server};
@@ -387,4 +387,38 @@ async fn what_is_about_an_image_is_found_where_the_registry_keeps_no_list() {
     let tag = image.digest.to_string().replace(':', "-");
     let index = repository.resolve(&tag).await.unwrap();
     assert_eq!(index.media_type, MediaType::Index(ImageFormat::Oci));
+}
+
+/// The tables of docs/registries.md name a test for each of their rows.
+#[test]
+fn every_test_that_the_tables_of_registries_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a text file");
+    let mut sources = String::new();
+    for directory in ["src", "tests"] {
+        for entry in walkdir::WalkDir::new(root.join(directory)) {
+            let entry = entry.expect("walk the sources");
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "rs")
+            {
+                sources += &read(entry.path());
+            }
+        }
+    }
+    let tables = read(&root.join("docs/registries.md"));
+    let rows = tables.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names: Vec<&str> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    // Some cells name the topic before the test.
+    let is_test = |name: &&str| name.matches('_').count() > 1 && !name.contains('/');
+    let names: Vec<&str> = names.into_iter().filter(is_test).collect();
+    assert!(names.len() > 80, "the tables were not read: {names:?}");
+    for name in names {
+        let definition = format!("fn {name}(");
+        assert!(sources.contains(&definition), "there is no test `{name}`");
+    }
 }

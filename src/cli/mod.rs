@@ -19,6 +19,8 @@ mod mount_options;
 mod options;
 mod platform_options;
 mod progress;
+mod push;
+mod push_options;
 mod registry_hint;
 mod registry_options;
 mod remote_context;

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::output::PushFailures;
 use crate::registry::RegistryError;
 use crate::sandbox::EnterError;
 
@@ -80,10 +81,25 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(hint_of)
 }
 
+/// Returns what may help against each refusal, each once, and how to push again.
+fn push_hint(error: &PushFailures) -> Option<String> {
+    let mut hints: Vec<String> = Vec::new();
+    let of_registries = error.registry_errors().filter_map(registry_hint);
+    for hint in of_registries.chain(error.hints()) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    (!hints.is_empty()).then(|| hints.join("\nhint: "))
+}
+
 fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<EnterError>() {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    if let Some(error) = cause.downcast_ref::<PushFailures>() {
+        return push_hint(error);
     }
     if let Some(error) = cause.downcast_ref::<RegistryError>() {
         return registry_hint(error);

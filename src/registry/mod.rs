@@ -34,6 +34,7 @@ mod scripted_server;
 mod token;
 mod transport;
 mod upload;
+mod upload_session;
 mod warnings;
 
 pub use crate::http::{Password, TlsSetupError, Token};

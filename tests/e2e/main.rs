@@ -43,6 +43,7 @@ mod main_job;
 mod mounts;
 mod oracle;
 mod platforms;
+mod pushes;
 mod registries;
 mod registries_retries;
 mod registries_tls;
