@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, lint, log, upkeep};
+use super::{debug, lint, log, login, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -31,6 +31,8 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
+        Some(ExecutorCommand::Login(flags)) => login::log_in(flags, style),
+        Some(ExecutorCommand::Logout(flags)) => login::log_out(flags),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),

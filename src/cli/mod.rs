@@ -3,7 +3,10 @@
 //! The only room that prints, and that reads arguments or the environment.
 
 mod cache_options;
+mod cloud_options;
 mod context_options;
+mod credential_files;
+mod credential_options;
 pub mod debug;
 mod dry_run;
 mod environment;
@@ -12,6 +15,7 @@ mod executor;
 mod flags;
 mod lint;
 mod log;
+mod login;
 mod mount_options;
 mod options;
 mod progress;

@@ -7,6 +7,7 @@ mod cache;
 mod input;
 mod lint;
 mod log;
+mod login;
 mod no_effect;
 mod output;
 mod place;
@@ -23,6 +24,7 @@ pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
+pub(in crate::cli) use login::{LoginFlags, LogoutFlags};
 pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
@@ -66,6 +68,10 @@ pub(in crate::cli) enum ExecutorCommand {
     Version,
     /// Say what could be better in a Dockerfile, without building it or asking a registry
     Lint(LintFlags),
+    /// Keep the login of a registry in docker's configuration file
+    Login(LoginFlags),
+    /// Forget the login of a registry
+    Logout(LogoutFlags),
     /// Look after a cache directory
     #[command(subcommand)]
     Cache(UpkeepCommand),
@@ -100,10 +106,9 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 8] = [
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 7] = [
     "annotation",
     "bucket",
-    "credential-helpers",
     "image-download-retry",
     "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
