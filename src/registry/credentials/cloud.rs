@@ -37,8 +37,8 @@ pub struct Cloud {
 #[derive(Debug)]
 enum Kind {
     Google(GoogleOptions),
-    Ecr(AwsOptions),
-    Azure(AzureOptions),
+    Ecr(Box<AwsOptions>),
+    Azure(Box<AzureOptions>),
 }
 
 /// What a cloud gave for one host.
@@ -81,7 +81,7 @@ impl From<CloudError> for Failure {
 impl Cloud {
     /// Amazon's registries.
     pub fn ecr(options: AwsOptions) -> Self {
-        Self::of(Kind::Ecr(options))
+        Self::of(Kind::Ecr(Box::new(options)))
     }
 
     /// Google's registries.
@@ -91,7 +91,7 @@ impl Cloud {
 
     /// Azure's registries.
     pub fn azure(options: AzureOptions) -> Self {
-        Self::of(Kind::Azure(options))
+        Self::of(Kind::Azure(Box::new(options)))
     }
 
     fn of(kind: Kind) -> Self {

@@ -54,9 +54,9 @@ pub struct GoogleKey {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum KeyFile {
-    ServiceAccount(ServiceAccount),
-    AuthorizedUser(AuthorizedUser),
-    ExternalAccount(ExternalAccount),
+    ServiceAccount(Box<ServiceAccount>),
+    AuthorizedUser(Box<AuthorizedUser>),
+    ExternalAccount(Box<ExternalAccount>),
     #[serde(other)]
     Unknown,
 }
