@@ -33,7 +33,9 @@ impl Target {
         match self {
             Self::Manifest => Ok(()),
             Self::ManifestDescriptor | Self::Index | Self::IndexDescriptor => {
-                bail!("an image for one platform has no index: only its manifest can be annotated")
+                bail!(
+                    "not supported here: only the manifest can be annotated; `executor index` annotates an index"
+                )
             }
         }
     }
@@ -42,14 +44,14 @@ impl Target {
 /// Reads each `--annotation`. A later one replaces an earlier one of the same key.
 pub(super) fn annotations(
     arguments: &[String],
-    platform: &Platform,
+    platforms: &[Platform],
 ) -> Result<BTreeMap<String, String>> {
     let mut annotations = BTreeMap::new();
     for argument in arguments {
         let (key, value) = argument
             .split_once('=')
             .with_context(|| format!("--annotation is `{argument}`, expected KEY=VALUE"))?;
-        let key = key_of(key, platform)
+        let key = key_of(key, platforms)
             .with_context(|| format!("cannot use `--annotation {argument}`"))?;
         annotations.insert(key, value.to_owned());
     }
@@ -57,7 +59,7 @@ pub(super) fn annotations(
 }
 
 /// Returns the key of an annotation of the manifest, after what stands before it was checked.
-fn key_of(text: &str, platform: &Platform) -> Result<String> {
+fn key_of(text: &str, platforms: &[Platform]) -> Result<String> {
     let Some((prefix, key)) = split_prefix(text) else {
         return checked_key(text);
     };
@@ -70,7 +72,7 @@ fn key_of(text: &str, platform: &Platform) -> Result<String> {
         let target = target.with_context(|| format!("unknown type `{word}` of annotation"))?;
         target.check()?;
     }
-    check_platform(wanted, platform)?;
+    check_platform(wanted, platforms)?;
     checked_key(key)
 }
 
@@ -91,7 +93,7 @@ fn split_prefix(text: &str) -> Option<(&str, &str)> {
 
 /// Reads the annotations that stand in an `--output`: `annotation[-TYPE][PLATFORM].KEY`. `None` for another
 /// key.
-pub(super) fn output_annotation(name: &str, platform: &Platform) -> Option<Result<String>> {
+pub(super) fn output_annotation(name: &str, platforms: &[Platform]) -> Option<Result<String>> {
     let rest = name.strip_prefix("annotation")?;
     let (target, rest) = match rest.strip_prefix('-') {
         None => (Target::Manifest, rest),
@@ -108,21 +110,22 @@ pub(super) fn output_annotation(name: &str, platform: &Platform) -> Option<Resul
         None => (None, rest.strip_prefix('.')?),
     };
     let checked = target.check();
-    let checked = checked.and_then(|()| check_platform(wanted, platform));
+    let checked = checked.and_then(|()| check_platform(wanted, platforms));
     Some(checked.and_then(|()| checked_key(key)))
 }
 
-fn check_platform(wanted: Option<&str>, platform: &Platform) -> Result<()> {
+fn check_platform(wanted: Option<&str>, platforms: &[Platform]) -> Result<()> {
     let Some(text) = wanted else {
         return Ok(());
     };
     let wanted = Platform::parse(text)
         .with_context(|| format!("the annotation is for `{text}`"))?
         .normalised();
-    if wanted != *platform {
-        bail!("the annotation is for {wanted}, and the image for {platform}");
+    match platforms {
+        [only] if *only == wanted => Ok(()),
+        [only] => bail!("the annotation is for {wanted}, and the image for {only}"),
+        _ => bail!("not yet supported: an annotation for one of several platforms"),
     }
-    Ok(())
 }
 
 fn checked_key(key: &str) -> Result<String> {
@@ -137,7 +140,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<BTreeMap<String, String>> {
-        annotations(&[text.to_owned()], &Platform::new("linux", "amd64"))
+        annotations(&[text.to_owned()], &[Platform::new("linux", "amd64")])
     }
 
     #[test]
@@ -154,7 +157,7 @@ mod tests {
             assert_eq!(read(text).unwrap(), expected, "{text}");
         }
         let both = ["a=1", "a=2"].map(str::to_owned);
-        let both = annotations(&both, &Platform::host()).unwrap();
+        let both = annotations(&both, &[Platform::host()]).unwrap();
         assert_eq!(both["a"], "2");
     }
 
@@ -179,8 +182,8 @@ mod tests {
 
     #[test]
     fn those_of_an_output_are_told_from_other_keys() {
-        let platform = Platform::new("linux", "amd64");
-        let read = |name: &str| output_annotation(name, &platform);
+        let platforms = [Platform::new("linux", "amd64")];
+        let read = |name: &str| output_annotation(name, &platforms);
         assert_eq!(read("annotation.a.b").unwrap().unwrap(), "a.b");
         assert_eq!(read("annotation-manifest.a").unwrap().unwrap(), "a");
         assert_eq!(read("annotation[linux/amd64].a").unwrap().unwrap(), "a");

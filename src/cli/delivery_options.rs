@@ -1,6 +1,6 @@
 //! Where a finished image goes, from words to meaning: destinations, and the files that tell of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -9,16 +9,9 @@ use crate::output::{DeliveryOptions, DigestUpload};
 use crate::remote::RemoteOptions;
 
 use super::environment::{self, absolute};
-use super::flags::{ExecutorFlags, OutputFlags};
-use super::output_options::{Outputs, tagged_reference};
-
-/// Reads each `--destination`.
-pub(super) fn destinations(flags: &OutputFlags) -> Result<Vec<Reference>> {
-    let parse = |text: &String| {
-        tagged_reference(text).with_context(|| format!("--destination is `{text}`"))
-    };
-    flags.destination.iter().map(parse).collect()
-}
+use super::flags::ExecutorFlags;
+use super::output_options::Outputs;
+use super::push_options::{file, push_rules, with_digest_files};
 
 /// Checks the flags. `remote` says how the server is spoken to that the digest goes to, if it does.
 pub(super) fn delivery_options(
@@ -43,27 +36,27 @@ pub(super) fn delivery_options(
     if push && !output.dryrun && destinations.is_empty() && !outputs.is_given {
         bail!("you must provide --destination, or use --no-push");
     }
-    // An empty value is an unset one: scripts write `--digest-file=$FILE`.
-    let given = |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
-    let path = |path: &Option<PathBuf>| given(path).map(|path| absolute(&path, current_dir));
-    let digest_upload = given(&output.digest_file).map_or(Ok(None), |url| upload(&url, remote))?;
+    let path = |path| file(path, current_dir);
+    let place = output.digest_files.digest_file.as_deref();
+    let digest_upload = place.map_or(Ok(None), |place| upload(place, remote))?;
     let options = DeliveryOptions {
         destinations,
         push,
+        push_rules: push_rules(&output.push),
         exports: outputs.exports,
-        digest_file: match digest_upload {
-            Some(_) => None,
-            None => path(&output.digest_file),
-        },
-        digest_upload,
-        name_with_digest_file: path(&output.image_name_with_digest_file),
-        name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
+        oci_layout_path: path(&output.oci_layout_path),
         metadata_file: path(&output.metadata_file),
         image_id_file: path(&output.iidfile),
         dotenv_file: path(&output.dotenv_file),
         builder_output: environment::path_variable("BUILDER_OUTPUT")
             .map(|dir| absolute(&dir, current_dir)),
+        ..DeliveryOptions::default()
     };
+    let mut options = with_digest_files(options, &output.digest_files, current_dir);
+    if digest_upload.is_some() {
+        options.digest_file = None;
+        options.digest_upload = digest_upload;
+    }
     let names_destinations = !output.dryrun
         && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
     if names_destinations && options.destinations.is_empty() {

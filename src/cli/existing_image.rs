@@ -169,7 +169,7 @@ impl ExistingImage {
         let limit = MAX_CONFIG_BYTES;
         match &self.source {
             Source::Registry(repository) => Ok(repository.fetch_blob(config, limit as u64).await?),
-            Source::File(images) => Ok(images.read(config, limit)?.into()),
+            Source::File(images) => Ok(images.small_blob(config, limit)?.into()),
         }
     }
 

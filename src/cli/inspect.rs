@@ -12,14 +12,15 @@ use super::execute::interruption;
 use super::executor::{print_bytes, print_line};
 use super::existing_image::{ExistingImage, ImagePlace};
 use super::flags::{ImageFlags, InspectFlags};
-use super::options::{given, platform_or_host};
+use super::platform_options::one_or_host;
 use super::registry_options::pull_options;
 
 /// Prints what was asked for.
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
     in_runtime(async {
         let image = find(&flags.image).await?;
-        let wanted = given(&flags.image.custom_platform);
+        let wanted = flags.image.custom_platform.as_deref();
+        let wanted = wanted.filter(|word| !word.is_empty());
         let has_one_image = matches!(image.document, ManifestDocument::Image(_));
         let is_index_meant = !has_one_image && wanted.is_none();
         if flags.raw && is_index_meant {
@@ -28,7 +29,7 @@ pub(super) fn run(flags: &InspectFlags) -> Result<()> {
         if is_index_meant && !flags.config {
             return print_line(&shown_index(&image)?);
         }
-        let chosen = image.image(&platform_or_host(wanted)?).await?;
+        let chosen = image.image(&one_or_host(wanted)?).await?;
         if flags.raw {
             return print_bytes(&chosen.bytes);
         }

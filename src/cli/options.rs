@@ -5,8 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext};
-use crate::image::{ImageFormat, LayerCompression, Platform};
+use crate::build::{
+    BaseRetries, BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext,
+};
+use crate::image::{ImageFormat, LayerCompression};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -14,12 +16,14 @@ use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
 use super::context_options::named_contexts;
-use super::delivery_options::{delivery_options, destinations};
+use super::delivery_options::delivery_options;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
 use super::output_options::Outputs;
-use super::registry_options::{registry_options, remote_options};
+use super::platform_options::{or_host, platforms};
+use super::push_options::destinations;
+use super::registry_options::{base_retries, registry_options, remote_options};
 use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
 
@@ -37,6 +41,8 @@ pub(super) struct ExecutorOptions {
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
     pub(super) sandbox: EnterOptions,
+    /// How often base images are pulled again.
+    pub(super) base_retries: BaseRetries,
     /// Whether only the plan is printed.
     pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
@@ -52,8 +58,8 @@ impl ExecutorOptions {
     pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
         let current_dir = environment::current_dir()?;
         let mut build = build_options(flags, &current_dir)?;
-        let destinations = destinations(&flags.output)?;
-        let outputs = Outputs::new(&flags.output, &destinations, &build.platform, &current_dir)?;
+        let destinations = destinations(&flags.output.destination)?;
+        let outputs = Outputs::new(&flags.output, &destinations, &build.platforms, &current_dir)?;
         let warning = outputs.apply(&flags.output, &mut build)?;
         let stdout_is_taken = outputs.takes_standard_output && !flags.output.dryrun;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
@@ -74,10 +80,11 @@ impl ExecutorOptions {
             registry,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
+            base_retries: base_retries(&flags.registry),
             is_dry_run: flags.output.dryrun,
             checks_push_permission: delivery.push
                 && !flags.output.dryrun
-                && !flags.output.skip_push_permission_check,
+                && !flags.output.push.skip_push_permission_check,
             delivery,
             stdout_is_taken,
             warning,
@@ -86,7 +93,7 @@ impl ExecutorOptions {
 }
 
 pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
-    let platform = given(&flags.input.custom_platform);
+    let given_platforms = platforms(&flags.input.custom_platform)?;
     let context = match remote_context(&flags.input)? {
         Some(context) => PathBuf::from(context.shown()),
         None => absolute(&context_dir(&flags.input)?, current_dir),
@@ -112,8 +119,8 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
             .cloned()
             .collect(),
         ignored_paths: ignored_paths(&flags.place.ignore_path)?,
-        platform: platform_or_host(platform)?,
-        platform_is_explicit: platform.is_some(),
+        platform_is_explicit: !given_platforms.is_empty(),
+        platforms: or_host(given_platforms),
         is_reproducible: flags.output.reproducible,
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
@@ -194,25 +201,6 @@ fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
         Ok((name.to_owned(), value.to_owned()))
     };
     arguments.iter().map(split).collect()
-}
-
-/// Returns a flag's value; an empty one is unset, as kaniko takes it: scripts write `--target=$TARGET`.
-pub(super) fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
-}
-
-pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
-    match text {
-        None => Ok(Platform::host()),
-        Some(text) if text.contains(',') => {
-            bail!("not yet supported: several platforms in --custom-platform")
-        }
-        Some(text) => {
-            let platform =
-                Platform::parse(text).with_context(|| format!("--custom-platform is `{text}`"))?;
-            Ok(platform.normalised())
-        }
-    }
 }
 
 /// Checks what says where steps run. Reads no file.

@@ -1,4 +1,4 @@
-//! `--output`, `--tar-path` and `--oci-layout-path`: where an image is written besides registries, and what
+//! `--output` and `--tar-path`: where an image is written besides registries, and what
 //! they say of the image itself.
 
 use std::collections::BTreeMap;
@@ -42,23 +42,19 @@ impl Outputs {
     pub(super) fn new(
         flags: &OutputFlags,
         destinations: &[Reference],
-        platform: &Platform,
+        platforms: &[Platform],
         current_dir: &Path,
     ) -> Result<Self> {
         let mut outputs = Self::default();
         let writer = Writer {
             destinations,
-            platform,
+            platforms,
             current_dir,
             is_dry_run: flags.dryrun,
         };
         // An empty value is an unset one: scripts write `--tar-path=$TAR`.
         let given =
             |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
-        if let Some(dir) = given(&flags.oci_layout_path) {
-            let dir = absolute(&dir, current_dir);
-            outputs.exports.push(Export::Layout(dir));
-        }
         if let Some(path) = given(&flags.tar_path) {
             let place = writer.place(&path, &mut outputs);
             outputs.exports.push(Export::DockerTar {
@@ -74,7 +70,7 @@ impl Outputs {
         }
         outputs
             .annotations
-            .extend(annotations(&flags.annotation, platform)?);
+            .extend(annotations(&flags.annotation, platforms)?);
         Ok(outputs)
     }
 
@@ -86,6 +82,19 @@ impl Outputs {
         build: &mut BuildOptions,
     ) -> Result<Option<&'static str>> {
         build.annotations.clone_from(&self.annotations);
+        let needs_one_image = match () {
+            () if self.exports.is_empty() && flags.iidfile.is_none() => None,
+            () if flags.tar_path.is_some() => Some("--tar-path"),
+            () if flags.iidfile.is_some() => Some("--iidfile"),
+            () => Some("--output"),
+        };
+        if let Some(flag) = needs_one_image
+            && build.makes_index()?
+        {
+            bail!(
+                "{flag} is for one image, and this build makes an index of images: write it with --oci-layout-path"
+            );
+        }
         if let Some(format) = self.format {
             let is_other = flags.image_format.is_some() && build.format != format;
             refuse_if(is_other, "--image-format", "`oci-mediatypes`")?;
@@ -126,7 +135,7 @@ fn refuse_if(differs: bool, flag: &str, key: &str) -> Result<()> {
 /// What outputs are read with.
 struct Writer<'a> {
     destinations: &'a [Reference],
-    platform: &'a Platform,
+    platforms: &'a [Platform],
     current_dir: &'a Path,
     is_dry_run: bool,
 }
@@ -209,7 +218,7 @@ impl Writer<'_> {
 
     /// Takes the keys that say what the image is like.
     fn image_keys(&self, spec: &mut OutputSpec, outputs: &mut Outputs) -> Result<()> {
-        let annotations = spec.take_all(|key| output_annotation(key, self.platform))?;
+        let annotations = spec.take_all(|key| output_annotation(key, self.platforms))?;
         outputs.annotations.extend(annotations);
         if let Some(is_oci) = spec.take_bool("oci-mediatypes")? {
             let format = match is_oci {
@@ -295,7 +304,7 @@ fn references(names: &str) -> Result<Vec<Reference>> {
 }
 
 /// Reads what an image is pushed to or called.
-pub(super) fn tagged_reference(text: &str) -> Result<Reference> {
+fn tagged_reference(text: &str) -> Result<Reference> {
     let reference = Reference::parse(text)?;
     if reference.digest().is_some() {
         bail!("`{text}`: an image is pushed to a tag, not to a digest");
@@ -314,8 +323,8 @@ mod tests {
         let arguments = ["executor"].iter().chain(arguments);
         let flags = ExecutorFlags::try_parse_from(arguments)?;
         let destinations = [Reference::parse("registry.example/app:1").unwrap()];
-        let platform = Platform::new("linux", "amd64");
-        Outputs::new(&flags.output, &destinations, &platform, Path::new("/job"))
+        let platforms = [Platform::new("linux", "amd64")];
+        Outputs::new(&flags.output, &destinations, &platforms, Path::new("/job"))
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::output::PushFailures;
+use crate::registry::{ErrorKind, RegistryError};
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
+use super::registry_hint::registry_hint;
 
 /// Exit code of every error of ours, as kaniko's.
 pub(super) const EXIT_FAILURE: u8 = 1;
@@ -50,16 +53,54 @@ fn describe(error: &anyhow::Error) -> String {
             lines.extend(excerpt(located));
         }
     }
+    lines.extend(credentials_tried(error));
     lines.extend(hint(error).map(|hint| format!("hint: {hint}")));
     lines.join("\n")
 }
 
+/// Says, where a registry refused access, which sources of credentials were asked, and what each gave.
+fn credentials_tried(error: &anyhow::Error) -> Vec<String> {
+    let refused = error.chain().find_map(found_in::<RegistryError>);
+    let tried = refused
+        .filter(|error| is_about_access(error.kind()))
+        .map_or(&[][..], RegistryError::credentials_tried);
+    if tried.is_empty() {
+        return Vec::new();
+    }
+    let heading = "credentials that were looked for:".to_owned();
+    let lines = tried.iter().map(|line| format!("  {line}"));
+    std::iter::once(heading).chain(lines).collect()
+}
+
+/// Sources that fail are a trouble of this machine's.
+fn is_about_access(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Local => true,
+        ErrorKind::NotFound
+        | ErrorKind::TooManyRequests
+        | ErrorKind::TagImmutable
+        | ErrorKind::UnsupportedMediaType
+        | ErrorKind::ContentTooLarge
+        | ErrorKind::Unreachable
+        | ErrorKind::Tls
+        | ErrorKind::NotTls
+        | ErrorKind::Interrupted
+        | ErrorKind::Server
+        | ErrorKind::Corrupt
+        | ErrorKind::NoPlatform
+        | ErrorKind::Refused => false,
+    }
+}
+
 /// Returns the error with a place in the Dockerfile that `cause` is.
 fn located_in<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a LocatedError> {
+    found_in(cause)
+}
+
+/// Returns the error of a type that `cause` is, also where several share it.
+fn found_in<'a, T: Error + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let shared = cause.downcast_ref::<SharedError>();
-    shared
-        .map_or(cause, SharedError::inner)
-        .downcast_ref::<LocatedError>()
+    shared.map_or(cause, SharedError::inner).downcast_ref::<T>()
 }
 
 fn excerpt(error: &LocatedError) -> Vec<String> {
@@ -78,10 +119,28 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(hint_of)
 }
 
+/// Returns what may help against each refusal, each once, and how to push again.
+fn push_hint(error: &PushFailures) -> Option<String> {
+    let mut hints: Vec<String> = Vec::new();
+    let of_registries = error.registry_errors().filter_map(registry_hint);
+    for hint in of_registries.chain(error.hints()) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    (!hints.is_empty()).then(|| hints.join("\nhint: "))
+}
+
 fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<EnterError>() {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    if let Some(error) = cause.downcast_ref::<PushFailures>() {
+        return push_hint(error);
+    }
+    if let Some(error) = cause.downcast_ref::<RegistryError>() {
+        return registry_hint(error);
     }
     located_in(cause)
         .and_then(LocatedError::wanted_hint)

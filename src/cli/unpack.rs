@@ -9,7 +9,7 @@ use crate::output::{Owners, fill_dir};
 use super::environment::{self, absolute};
 use super::flags::UnpackFlags;
 use super::inspect::{find, in_runtime};
-use super::options::{given, platform_or_host};
+use super::platform_options::one_or_host;
 
 /// Layers that are opened before the one that is being unpacked is done: a connection that waits long is closed by its
 /// server.
@@ -21,7 +21,7 @@ pub(super) fn run(flags: &UnpackFlags) -> Result<()> {
     check_empty(&dir)?;
     in_runtime(async {
         let found = find(&flags.image).await?;
-        let platform = platform_or_host(given(&flags.image.custom_platform))?;
+        let platform = one_or_host(flags.image.custom_platform.as_deref())?;
         let image = found.image(&platform).await?;
         let config = ImageConfig::parse(&found.config(&image).await?)?;
         let layers = &image.manifest.layers;

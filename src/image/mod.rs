@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod assembled;
+pub mod assembled_index;
 pub mod blob_store;
 pub mod config;
 pub mod decompress;
@@ -28,6 +29,7 @@ pub mod tar_stream;
 pub mod unpack;
 
 pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
+pub use assembled_index::AssembledIndex;
 pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;

@@ -95,6 +95,11 @@ impl StoredImages {
         })
     }
 
+    /// Says whether this is a layout, or a tar of one: its manifests are those that were written.
+    pub fn is_layout(&self) -> bool {
+        self.saved.is_none()
+    }
+
     /// Returns the images and indexes that are listed, in the file's order.
     pub fn listed(&self) -> &[Descriptor] {
         &self.listed
@@ -195,8 +200,17 @@ impl StoredImages {
         })
     }
 
-    /// Reads a blob into memory, of at most `limit` bytes, and checks it.
-    pub fn read(&self, descriptor: &Descriptor, limit: usize) -> Result<Vec<u8>, StoredImageError> {
+    /// Reads a blob that is held in memory, such as a config, and checks it. `limit` in bytes guards the memory.
+    pub fn small_blob(
+        &self,
+        descriptor: &Descriptor,
+        limit: usize,
+    ) -> Result<Vec<u8>, StoredImageError> {
+        self.read(descriptor, limit)
+    }
+
+    /// Reads a blob into memory and checks it.
+    fn read(&self, descriptor: &Descriptor, limit: usize) -> Result<Vec<u8>, StoredImageError> {
         let blob = self.blob(descriptor)?;
         let digest = descriptor.digest.clone();
         let path = || -> PathBuf { self.files.path().to_path_buf() };

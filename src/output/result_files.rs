@@ -4,19 +4,55 @@
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use crate::image::{AssembledImage, Descriptor, ImageConfig, Reference};
+use crate::image::{AssembledImage, Descriptor, Digest, ImageConfig, Reference};
 
 use super::DeliveryOptions;
 use super::digest_files::write_file;
 
+/// What was delivered.
+#[derive(Debug, Clone)]
+pub(super) struct Delivered {
+    /// Manifest or index, with its platform if it has one, and without annotations, as BuildKit's.
+    descriptor: Descriptor,
+    /// The config's digest: the image's ID. `None` for an index.
+    id: Option<Digest>,
+}
+
+impl Delivered {
+    /// Describes an image.
+    pub(super) fn of_image(image: &AssembledImage) -> Result<Self> {
+        let config = ImageConfig::parse(&image.config).context("cannot read our own config")?;
+        Ok(Self {
+            descriptor: Descriptor {
+                platform: Some(config.platform()),
+                ..image.manifest_descriptor.clone()
+            },
+            id: Some(image.config_descriptor.digest.clone()),
+        })
+    }
+
+    /// Describes an index, or something whose config is not at hand.
+    pub(super) fn without_id(descriptor: &Descriptor) -> Self {
+        Self {
+            descriptor: descriptor.clone(),
+            id: None,
+        }
+    }
+
+    fn digest(&self) -> &Digest {
+        &self.descriptor.digest
+    }
+}
+
 /// Writes the files that were asked for. Each is complete or not there.
-pub(super) fn write_result_files(options: &DeliveryOptions, image: &AssembledImage) -> Result<()> {
+pub(super) fn write_result_files(options: &DeliveryOptions, image: &Delivered) -> Result<()> {
     if let Some(path) = &options.metadata_file {
         let metadata = metadata(options, image)?;
         write_file(path, &format!("{metadata:#}"))?;
     }
     if let Some(path) = &options.image_id_file {
-        write_file(path, image.config_descriptor.digest.as_str())?;
+        let id = image.id.as_ref().context("an index has no image ID")?;
+        write_file(path, id.as_str())?;
     }
     if let Some(path) = &options.dotenv_file {
         write_file(path, &variables(options, image))?;
@@ -29,19 +65,15 @@ pub(super) fn write_result_files(options: &DeliveryOptions, image: &AssembledIma
 
 /// Returns what BuildKit tells of a build, under its keys (exporter/containerimage/exptypes). It has no
 /// annotations in the descriptor, and neither has ours.
-fn metadata(options: &DeliveryOptions, image: &AssembledImage) -> Result<Value> {
-    let config = ImageConfig::parse(&image.config).context("cannot read our own config")?;
-    let descriptor = Descriptor {
-        platform: Some(config.platform()),
-        ..image.manifest_descriptor.clone()
-    };
+fn metadata(options: &DeliveryOptions, image: &Delivered) -> Result<Value> {
     let mut metadata = Map::new();
     let mut tell = |key: &str, value: Value| metadata.insert(key.to_owned(), value);
-    let config_digest = image.config_descriptor.digest.as_str();
-    tell("containerimage.config.digest", json!(config_digest));
+    if let Some(id) = &image.id {
+        tell("containerimage.config.digest", json!(id.as_str()));
+    }
     tell(
         "containerimage.descriptor",
-        serde_json::to_value(descriptor)?,
+        serde_json::to_value(&image.descriptor)?,
     );
     tell("containerimage.digest", json!(image.digest().as_str()));
     if !options.destinations.is_empty() {
@@ -58,9 +90,12 @@ fn metadata(options: &DeliveryOptions, image: &AssembledImage) -> Result<Value> 
 /// Returns `VARIABLE=VALUE` lines as GitLab reads them (docs.gitlab.com, `artifacts:reports:dotenv`): no
 /// quotes, no blanks at the ends, one line each. No value here can have any of that. Of several
 /// destinations they tell the first.
-fn variables(options: &DeliveryOptions, image: &AssembledImage) -> String {
-    let (digest, id) = (image.digest(), &image.config_descriptor.digest);
-    let mut lines = format!("IMAGE_DIGEST={digest}\nIMAGE_ID={id}\n");
+fn variables(options: &DeliveryOptions, image: &Delivered) -> String {
+    let digest = image.digest();
+    let mut lines = format!("IMAGE_DIGEST={digest}\n");
+    if let Some(id) = &image.id {
+        lines.push_str(&format!("IMAGE_ID={id}\n"));
+    }
     if let Some(first) = options.destinations.first() {
         let (name, tag) = (first.name(), first.tag().unwrap_or_default());
         lines.push_str(&format!("IMAGE_NAME={name}\nIMAGE_TAG={tag}\n"));
@@ -70,7 +105,7 @@ fn variables(options: &DeliveryOptions, image: &AssembledImage) -> String {
 }
 
 /// Returns one JSON object for each destination, as kaniko does for Google Cloud Build.
-fn pushed_images(options: &DeliveryOptions, image: &AssembledImage) -> String {
+fn pushed_images(options: &DeliveryOptions, image: &Delivered) -> String {
     let line = |destination: &Reference| {
         let name = destination.name_in_digest_files();
         let tag = destination.tag().unwrap_or_default();
@@ -112,7 +147,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let image = image();
         let options = options(temp.path(), &["busybox", "localhost:5000/team/app:1.0"]);
-        write_result_files(&options, &image).unwrap();
+        write_result_files(&options, &Delivered::of_image(&image).unwrap()).unwrap();
         let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
         let (digest, id) = (image.digest(), &image.config_descriptor.digest);
         assert_eq!(read("id"), id.to_string());
@@ -152,7 +187,7 @@ mod tests {
             push: false,
             ..options(temp.path(), &[])
         };
-        write_result_files(&options, &image()).unwrap();
+        write_result_files(&options, &Delivered::of_image(&image()).unwrap()).unwrap();
         let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
         assert!(!read("metadata").contains("image.name"));
         assert_eq!(read("variables").lines().count(), 2);

@@ -8,6 +8,7 @@ use super::registry::PullFlags;
 
 /// Which image.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Image")]
 pub(in crate::cli) struct ImageFlags {
     /// Reference in a registry; an OCI layout (directory or tar) or a tar of `docker save`, by its path; or
     /// oci-layout://PATH[:TAG][@DIGEST] for one image of several
@@ -26,26 +27,24 @@ pub(in crate::cli) struct ImageFlags {
 }
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  executor inspect registry.example/team/app:1.0\n  executor inspect --config image.tar"
-)]
+#[command(next_help_heading = "Output")]
 pub(in crate::cli) struct InspectFlags {
     #[command(flatten)]
     pub(in crate::cli) image: ImageFlags,
     /// Print the manifest or index exactly as it is stored
-    #[arg(long, conflicts_with = "config")]
+    #[arg(long, conflicts_with = "config", help_heading = "Output")]
     pub(in crate::cli) raw: bool,
     /// Print the config exactly as it is stored
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     pub(in crate::cli) config: bool,
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  executor unpack registry.example/team/app:1.0 --output rootfs")]
+#[command(next_help_heading = "Output")]
 pub(in crate::cli) struct UnpackFlags {
     #[command(flatten)]
     pub(in crate::cli) image: ImageFlags,
     /// Directory for the files; must be empty or not there
-    #[arg(short = 'o', long, value_name = "DIR")]
+    #[arg(short = 'o', long, value_name = "DIR", help_heading = "Output")]
     pub(in crate::cli) output: PathBuf,
 }

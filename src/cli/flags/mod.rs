@@ -4,14 +4,19 @@
 //! `script:` works unchanged. What the values mean is decided once, in `options`.
 
 mod cache;
+mod examples;
 mod image;
+mod index;
 mod input;
 mod lint;
 mod log;
+mod login;
 mod no_effect;
 mod output;
 mod place;
+mod push;
 mod registry;
+mod shells;
 mod upkeep;
 mod values;
 mod warmer;
@@ -22,13 +27,17 @@ use clap::{Parser, Subcommand};
 
 pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
 pub(in crate::cli) use image::{ImageFlags, InspectFlags, UnpackFlags};
+pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
+pub(in crate::cli) use login::{LoginFlags, LogoutFlags};
 pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
+pub(in crate::cli) use push::{DigestFileFlags, PushCommandFlags, PushFlags};
 pub(in crate::cli) use registry::{PullFlags, RegistryFlags};
+pub(in crate::cli) use shells::CompletionFlags;
 pub(in crate::cli) use upkeep::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 pub(in crate::cli) use values::go_bool;
 pub(in crate::cli) use warmer::{WarmerCommand, WarmerFlags};
@@ -38,9 +47,11 @@ pub(in crate::cli) use warmer::{WarmerCommand, WarmerFlags};
 #[command(
     name = "executor",
     version,
-    disable_help_subcommand = true,
+    // As Go's flags: the last of several values counts, where a flag has only one.
+    args_override_self = true,
     args_conflicts_with_subcommands = true,
-    after_help = "Example:\n  executor --context . --dockerfile Dockerfile --destination registry.example/team/app:1.0"
+    after_help = examples::EXECUTOR,
+    after_long_help = examples::with_flags_without_effect(examples::EXECUTOR)
 )]
 pub(in crate::cli) struct ExecutorFlags {
     #[command(subcommand)]
@@ -67,14 +78,29 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Print the version
     Version,
     /// Say what could be better in a Dockerfile, without building it or asking a registry
+    #[command(after_help = examples::LINT)]
     Lint(LintFlags),
     /// Print what an image in a registry or a file says of itself, as JSON
+    #[command(after_help = examples::INSPECT)]
     Inspect(InspectFlags),
     /// Unpack the files of an image into a directory, without any rights
+    #[command(after_help = examples::UNPACK)]
     Unpack(UnpackFlags),
+    /// Push an image that lies in a file
+    #[command(args_override_self = true, after_help = examples::PUSH)]
+    Push(Box<PushCommandFlags>),
+    /// Join images that were built apart, for a platform each, into one index
+    Index(IndexFlags),
+    /// Keep the login of a registry in docker's configuration file
+    Login(LoginFlags),
+    /// Forget the login of a registry
+    Logout(LogoutFlags),
     /// Look after a cache directory
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CACHE)]
     Cache(UpkeepCommand),
+    /// Print the script that completes this program's words in a shell
+    #[command(after_help = examples::COMPLETION)]
+    Completion(CompletionFlags),
     /// Show how a Dockerfile, a word or an ignore file is read
     #[command(hide = true, subcommand)]
     Debug(DebugCommand),
@@ -102,19 +128,21 @@ pub(in crate::cli) enum DebugCommand {
         /// The path, relative to the context
         path: String,
     },
+    /// Write the man pages and completions of both programs below a directory, as packages have them in /usr/share
+    Docs {
+        /// The directory; made if missing
+        dir: PathBuf,
+    },
 }
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 7] = [
-    "bucket",
-    "credential-helpers",
-    "image-download-retry",
-    "image-fs-extract-retry",
-    "push-ignore-immutable-tag-errors",
-    "push-retry",
-    "single-snapshot",
-];
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 2] = ["bucket", "single-snapshot"];
+
+#[cfg(test)]
+mod help_texts;
+#[cfg(test)]
+mod spellings;
 
 #[cfg(test)]
 mod tests {
