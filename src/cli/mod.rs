@@ -13,6 +13,7 @@ mod flags;
 mod index;
 mod kaniko_variables;
 mod lint;
+mod lint_input;
 mod log;
 mod manual;
 mod mount_options;

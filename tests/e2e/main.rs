@@ -32,6 +32,7 @@ mod delivery;
 mod dockerfile_places;
 mod dockerignore;
 mod dry_run;
+mod epoch;
 mod file_zoo;
 mod flags;
 mod harness;

@@ -214,7 +214,7 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
     (
         "executor",
         "kaniko-dir",
-        Tests(&["tests/containers/templates/gitlab.rs the_executors_files_may_lie_elsewhere"]),
+        Tests(&["tests/containers/templates/kaniko_jobs.rs the_executors_files_may_lie_elsewhere"]),
     ),
     // Registries.
     (
