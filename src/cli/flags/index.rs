@@ -9,6 +9,7 @@ use super::{DigestFileFlags, FormatName, LogFlags, RegistryFlags};
 
 #[derive(Debug, Args)]
 #[command(
+    next_help_heading = "Output",
     after_help = "Example:\n  executor index --destination registry.example/team/app:1.0 registry.example/team/app:1.0-amd64 registry.example/team/app:1.0-arm64"
 )]
 pub(in crate::cli) struct IndexFlags {
