@@ -81,7 +81,7 @@ async fn parallel_requests_share_one_token() {
 
 #[tokio::test]
 async fn a_helper_that_fails_does_not_keep_a_public_image_from_being_read() {
-    let server = registry_with_tokens("good").await;
+    let server = registry_with_tokens(r#"{"token":"good"}"#).await;
     let text = format!(
         r#"{{"credHelpers":{{"{}":"sawagani-test-missing"}}}}"#,
         server.address
