@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::dockerfile::{Dockerfile, Instruction, Statement, nearest_name};
 
 use super::BuildOptions;
-use super::named_contexts::NamedContext;
 use super::plan::Plan;
 use super::scope::{GlobalScope, is_predefined};
 
@@ -25,7 +24,7 @@ const MULTI_PLATFORM: &str = "BUILDKIT_MULTI_PLATFORM";
 /// What keeps `.git` in a context that is a git repository.
 pub(super) const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 /// What says the latest time in an image.
-const EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub(super) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Those that change nothing here, and why.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
@@ -89,18 +88,30 @@ pub(super) fn syntax<'a>(
     Some(("# syntax=", &directive.value))
 }
 
-/// Refuses what is asked for and cannot be done, and returns what is to be said of the others.
-pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<String>> {
+/// Says whether images are listed in an index: several always, one if that is asked for.
+pub(super) fn wants_index(options: &BuildOptions) -> Result<bool> {
+    let is_list = options.platforms.len() > 1;
+    let value = options.build_args.get(MULTI_PLATFORM);
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(is_list);
+    };
+    match value.as_str() {
+        // The spellings of Go's `strconv.ParseBool`.
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" if is_list => {
+            bail!("{MULTI_PLATFORM} is `{value}`, and images for several platforms need an index")
+        }
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => bail!("{MULTI_PLATFORM} is `{value}`, expected true or false"),
+    }
+}
+
+/// Returns what is to be said of arguments that change nothing here.
+pub(super) fn notes(options: &BuildOptions, has_hostnames: bool) -> Vec<String> {
     let given = |name: &str| {
         let value = options.build_args.get(name);
         value.filter(|value| !value.is_empty())
     };
-    if let Some(value) = given(MULTI_PLATFORM) {
-        match value.as_str() {
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => {}
-            _ => bail!("not yet supported: {MULTI_PLATFORM}={value}, an index around one image"),
-        }
-    }
     let without_effect = WITHOUT_EFFECT.iter();
     let without_effect = without_effect.filter(|(name, _)| given(name).is_some());
     let mut notes: Vec<String> = without_effect
@@ -114,55 +125,19 @@ pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<S
         let why = "here RUN sees the machine's own name";
         notes.push(format!("--build-arg {HOSTNAME} has no effect: {why}"));
     }
-    Ok(notes)
+    notes
 }
 
-/// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
-/// `--build-arg`, the environment or a global ARG says it, in this order (BuildKit, "Build
-/// reproducibility"). An empty value is none.
-pub(super) fn source_date_epoch(
-    dockerfile: &Dockerfile,
-    options: &BuildOptions,
-    global: &GlobalScope,
-) -> Result<Option<i64>> {
-    if options.is_reproducible {
-        return Ok(Some(0));
-    }
-    let text = match global.build_arg(EPOCH).or_else(|| global.get(EPOCH)) {
-        None | Some("") => return Ok(None),
-        Some(text) => text,
-    };
-    if let Some(seconds) = text.parse().ok().filter(|seconds| *seconds >= 0) {
-        return Ok(Some(seconds));
-    }
-    // A directory has no time of its own; only git and what is fetched have (BuildKit frontend).
-    if text == "context" {
-        if options.context_is_fetched {
-            bail!("not yet supported: {EPOCH}=context, the time of a context from the network");
-        }
-        return Ok(None);
-    }
-    match options.named_contexts.find(text, &options.platform) {
-        Some(NamedContext::Directory(_)) => return Ok(None),
-        Some(_) => bail!("not yet supported: {EPOCH}={text}, the time of that named context"),
-        None => {}
-    }
-    if dockerfile.target(Some(text)).is_ok() {
-        bail!("not yet supported: {EPOCH}={text}, the time of what that stage adds");
-    }
-    None.with_context(|| format!("{EPOCH} is `{text}`, expected seconds since 1970-01-01"))
-}
-
-/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without a plan, what
+/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without plans, what
 /// base images ask for is not known.
 pub(super) fn unknown_args(
     dockerfile: &Dockerfile,
-    plan: Option<&Plan>,
+    plans: &[Plan],
     options: &BuildOptions,
 ) -> Vec<String> {
     let of_stages = dockerfile.stages.iter();
     let of_stages = of_stages.flat_map(|stage| &stage.statements);
-    let triggers = plan.iter().flat_map(|plan| plan.stages.values());
+    let triggers = plans.iter().flat_map(|plan| plan.stages.values());
     let triggers = triggers.flat_map(|stage| &stage.steps);
     let triggers = triggers.map(|step| &step.statement);
     let in_stages = of_stages.chain(triggers).flat_map(arg_names);

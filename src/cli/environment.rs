@@ -75,6 +75,14 @@ pub(super) fn image_directory() -> Option<PathBuf> {
     is_ours.then(|| directory.to_owned())
 }
 
+/// Returns the directories that hold certificates for each registry, best first, as containers/image reads them
+/// (containers-certs.d(5)); docker knows the last.
+pub(super) fn certificate_dirs() -> Vec<PathBuf> {
+    let own = path_variable("HOME").map(|home| home.join(".config/containers/certs.d"));
+    let usual = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+    own.into_iter().chain(usual).collect()
+}
+
 /// Returns the directories for a build's files, best first: where no `--state-dir` is given.
 pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
     let temporary = path_variable("TMPDIR");
@@ -91,6 +99,14 @@ pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
         .chain(usual)
         .chain(last)
         .collect()
+}
+
+/// Makes a directory for files of a command that is no build, where a build's would be. It goes with the value.
+pub(super) fn scratch_dir(current_dir: &Path) -> Result<tempfile::TempDir> {
+    let candidates = state_dir_candidates(current_dir);
+    let mut made = candidates.iter().map(tempfile::tempdir_in);
+    let made = made.find_map(Result::ok);
+    made.context("no directory can be written: set TMPDIR")
 }
 
 /// Returns the directories for a build's files in our own image, which has neither /var/tmp nor /tmp. Empty elsewhere.

@@ -1,13 +1,15 @@
 //! A build, from its options to what is delivered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{self, BaseImages, BuildInput, BuildOptions, DockerfileSource, Halt, Tools};
+use crate::build::{
+    self, BaseImages, BuildInput, BuildOptions, DockerfileSource, Halt, Product, Tools,
+};
 use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
@@ -20,7 +22,7 @@ use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::Interrupted;
 use super::step_cache_options::StepCacheOptions;
-use super::{dry_run, environment, options};
+use super::{dry_run, environment, kaniko_variables, options};
 
 /// Builds and delivers an image.
 pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
@@ -32,11 +34,8 @@ pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);
     }
-    if environment::has_variable_like("FF_KANIKO_") {
-        style.print(
-            Level::Info,
-            "FF_KANIKO_* have no effect: images are built as BuildKit builds them",
-        );
+    for note in kaniko_variables::notes() {
+        style.print(Level::Info, &note);
     }
     let local_cache = options.cache.open_dir();
     let step_cache = options.step_cache.as_ref();
@@ -135,6 +134,8 @@ async fn build_and_deliver(
     if options.checks_push_permission {
         output::check_push_access(&registries, &options.delivery.destinations).await?;
     }
+    // Beside the build's files, which are removed in the end.
+    options.delivery.unpushed_parent = sandbox.work_dir().parent().map(Path::to_path_buf);
     let remote = options.remote.clone();
     BuildInput::fetch_dockerfile(&mut options.build, remote, &sandbox, &halt).await?;
     let input = match (input, options.remote_context.take()) {
@@ -164,6 +165,7 @@ async fn build_and_deliver(
         sandbox.clone(),
         halt.clone(),
         Arc::clone(&progress),
+        options.base_retries,
     ));
     let tools = Tools {
         images: Arc::clone(&images),
@@ -177,10 +179,18 @@ async fn build_and_deliver(
         return print_plan(input, &options.build, tools, style).await;
     }
     let delivered = async {
-        let image = build::build(input, &options.build, tools).await?;
-        style.print(Level::Info, &format!("built {}", image.digest()));
+        let product = build::build(input, &options.build, tools).await?;
+        style.print(Level::Info, &format!("built {}", product.digest()));
         let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
-        output::deliver(image, &options.delivery, registries, store, &tell).await
+        let delivery = &options.delivery;
+        match product {
+            Product::Image(image) => {
+                output::deliver(*image, delivery, registries, store, &tell).await
+            }
+            Product::Index(index) => {
+                output::deliver_index(*index, delivery, registries, store, &tell).await
+            }
+        }
     }
     .await;
     // Also after a failure: the next try need not pull the base image again.
@@ -196,17 +206,19 @@ async fn print_plan(
     style: LogStyle,
 ) -> Result<()> {
     let isolation = tools.sandbox.description();
-    let preview = build::preview(input, options, tools).await?;
-    let lines = dry_run::lines(&preview.stages, &preview.pulls, &isolation);
-    print_line(&lines.join("\n"))?;
-    if let Some(refusal) = preview.refusal {
+    let previews = build::preview(input, options, tools).await?;
+    print_line(&dry_run::lines(&previews, &isolation).join("\n"))?;
+    for refusal in previews
+        .iter()
+        .filter_map(|preview| preview.refusal.as_ref())
+    {
         let text = format!("warning: the build would fail here: {refusal:#}");
         style.print(Level::Warning, &text);
     }
     Ok(())
 }
 
-fn show_receipt(receipt: &Receipt) -> String {
+pub(super) fn show_receipt(receipt: &Receipt) -> String {
     let Receipt {
         destination,
         digest,

@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, lint, log, login, upkeep};
+use super::{debug, index, lint, log, login, manual, push, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -26,14 +26,24 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(flags) => flags,
         Err(error) => return usage(&error, arguments.len() < 2),
     };
-    let style = LogStyle::new(&flags.log, std::io::stderr().is_terminal());
+    let log_flags = match &flags.command {
+        Some(ExecutorCommand::Push(push)) => &push.log,
+        Some(ExecutorCommand::Index(index)) => &index.log,
+        Some(_) | None => &flags.log,
+    };
+    let style = LogStyle::new(log_flags, std::io::stderr().is_terminal());
     log::start(style);
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
+        Some(ExecutorCommand::Push(flags)) => push::run(flags, style),
+        Some(ExecutorCommand::Index(flags)) => index::run(flags, style),
         Some(ExecutorCommand::Login(flags)) => login::log_in(flags, style),
         Some(ExecutorCommand::Logout(flags)) => login::log_out(flags),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
+        Some(ExecutorCommand::Completion(flags)) => {
+            manual::print_completion::<ExecutorFlags>(flags.shell)
+        }
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),
     };
@@ -95,6 +105,7 @@ fn show_debug(command: &DebugCommand) -> Result<()> {
         }
         DebugCommand::Expand { word, variables } => debug::expand(word, variables)?,
         DebugCommand::Ignore { file, path } => debug::ignore(&read(file)?, path)?.to_string(),
+        DebugCommand::Docs { dir } => return manual::write_all(dir),
     };
     print_line(&text)
 }

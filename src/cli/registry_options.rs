@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::BuildOptions;
+use crate::build::{BaseRetries, BuildOptions};
+use crate::http::options::USER_AGENT;
 use crate::registry::RegistryOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
 use crate::remote::RemoteOptions;
@@ -25,8 +26,20 @@ pub(super) fn registry_options(
     Ok(RegistryOptions {
         insecure_push: flags.insecure,
         skip_tls_verify: flags.skip_tls_verify,
+        user_agent: user_agent(environment::variable("UPSTREAM_CLIENT_TYPE")),
         ..pull_options(&flags.pull, current_dir)?
     })
+}
+
+/// Returns the name that registries see, with what a program that calls the executor calls itself, as kaniko's
+/// `UPSTREAM_CLIENT_TYPE`.
+fn user_agent(caller: Option<String>) -> String {
+    // What no header can hold is left out, as it would stop every request.
+    let is_sayable = |text: &String| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match caller.filter(is_sayable) {
+        Some(caller) => format!("{USER_AGENT},{caller}"),
+        None => USER_AGENT.to_owned(),
+    }
 }
 
 /// Checks the flags for pulling, with the environment that they refer to.
@@ -43,11 +56,25 @@ pub(super) fn pull_options(flags: &PullFlags, current_dir: &Path) -> Result<Regi
         system_roots: SystemRoots {
             file: environment::path_variable("SSL_CERT_FILE"),
             dirs: environment::path_list("SSL_CERT_DIR"),
+            // GitLab's runner writes the certificates of its server there: its registry has the same authority.
+            more: environment::path_variable("CI_SERVER_TLS_CA_FILE")
+                .into_iter()
+                .collect(),
         },
+        certificate_dirs: environment::certificate_dirs(),
         proxy: proxy_options()?,
         keychain: keychain(flags.credential_helpers.as_deref())?,
         ..RegistryOptions::default()
     })
+}
+
+/// Returns how often base images are pulled again. As in kaniko, less than none is none.
+pub(super) fn base_retries(flags: &RegistryFlags) -> BaseRetries {
+    let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+    BaseRetries {
+        download: count(flags.image_download_retry),
+        unpack: count(flags.image_fs_extract_retry),
+    }
 }
 
 /// Returns how servers of files and repositories are spoken to: certificates and proxies as for registries. What makes a
@@ -191,6 +218,14 @@ mod tests {
         assert_eq!(found["gcr.io"], [Mirror::parse("other/prefix")]);
         assert_eq!(found.len(), 2);
         assert!(read_mirrors(texts(&["gcr.io"]).iter(), [].iter()).is_err());
+    }
+
+    #[test]
+    fn whoever_calls_us_is_named_to_registries() {
+        let named = |text: &str| user_agent(Some(text.to_owned()));
+        assert_eq!(user_agent(None), USER_AGENT);
+        assert_eq!(named("a caller/1"), format!("{USER_AGENT},a caller/1"));
+        assert_eq!(named("no\nheader"), USER_AGENT);
     }
 
     #[test]

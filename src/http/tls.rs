@@ -12,7 +12,8 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
 use thiserror::Error;
 use tracing::{debug, warn};
 
@@ -58,6 +59,14 @@ pub enum TlsSetupError {
     NoCertificate {
         /// The file.
         path: PathBuf,
+    },
+    /// A certificate to show whose key is missing.
+    #[error("`{}` needs its key beside it, `{}`", .certificate.display(), .key.display())]
+    NoKey {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
     },
     /// A certificate that cannot be a root, or a key that does not fit its certificate.
     #[error("cannot use `{}`", .path.display())]
@@ -105,18 +114,37 @@ pub(super) fn client_config(
     let Some(client) = settings.client else {
         return Ok(builder.with_no_client_auth());
     };
+    let shown = SingleCertAndKey::from(certified_key(&provider, client)?);
+    Ok(builder.with_client_cert_resolver(Arc::new(shown)))
+}
+
+/// Reads what we show. Whether the server believes it is the server's affair: rustls itself refuses certificates of
+/// version 1, which is what `openssl x509 -req` makes without a file of extensions.
+fn certified_key(
+    provider: &CryptoProvider,
+    client: &ClientCertificate,
+) -> Result<CertifiedKey, TlsSetupError> {
+    let unusable = |path: &Path, source| TlsSetupError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
     let chain = read_certificates(&client.certificate)?;
-    let key = read_key(&client.key)?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|source| TlsSetupError::Unusable {
-            path: client.certificate.clone(),
-            source,
-        })
+    let key = provider
+        .key_provider
+        .load_private_key(read_key(&client.key)?)
+        .map_err(|source| unusable(&client.key, source))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Err(source @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(unusable(&client.certificate, source))
+        }
+        Ok(()) | Err(_) => Ok(certified),
+    }
 }
 
 /// Reads the system's roots: the given or usual bundle, and the given or usual directories. Files that cannot be read are
 /// passed over with a warning if they were named, in silence if not. Without any root, Mozilla's list that came with us.
+/// What is trusted besides is added to whichever it is.
 pub fn system_roots(places: &SystemRoots) -> RootCertStore {
     let mut store = RootCertStore::empty();
     let usual_bundle = || {
@@ -126,10 +154,10 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
             .find(|path| path.is_file())
     };
     if let Some(bundle) = places.file.as_deref().or_else(usual_bundle) {
-        add_system_certificates(&mut store, Some(bundle), None);
+        add_file(&mut store, bundle);
     }
     for directory in &places.dirs {
-        add_system_certificates(&mut store, None, Some(directory));
+        add_directory(&mut store, directory);
     }
     // The usual directories hold the usual bundle's certificates one by one: only needed in its absence.
     if store.is_empty() && places.dirs.is_empty() {
@@ -138,27 +166,48 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
             .map(Path::new)
             .filter(|path| path.is_dir())
         {
-            add_system_certificates(&mut store, None, Some(directory));
+            add_directory(&mut store, directory);
         }
     }
     if store.is_empty() {
         debug!("no root certificates on this system: using the built-in list");
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
+    for file in &places.more {
+        add_file(&mut store, file);
+    }
     store
 }
 
-fn add_system_certificates(
-    store: &mut RootCertStore,
-    file: Option<&Path>,
-    directory: Option<&Path>,
-) {
-    let found = rustls_native_certs::load_certs_from_paths(file, directory);
+/// Adds what every file of a directory holds, whatever its name is.
+fn add_directory(store: &mut RootCertStore, dir: &Path) {
+    let entries = std::fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut files: Vec<PathBuf> = match entries {
+        Ok(entries) => entries.iter().map(std::fs::DirEntry::path).collect(),
+        Err(error) => {
+            return warn!(
+                "passing over root certificates: `{}`: {error}",
+                dir.display()
+            );
+        }
+    };
+    files.sort();
+    for file in files.iter().filter(|file| !file.is_dir()) {
+        add_file(store, file);
+    }
+}
+
+/// Adds what a file holds.
+fn add_file(store: &mut RootCertStore, file: &Path) {
+    let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
     for error in found.errors {
-        warn!("passing over root certificates: {error}");
+        warn!(
+            "passing over root certificates: `{}`: {error}",
+            file.display()
+        );
     }
     let (added, ignored) = store.add_parsable_certificates(found.certs);
-    debug!(added, ignored, ?file, ?directory, "root certificates");
+    debug!(added, ignored, ?file, "root certificates");
 }
 
 fn with_own_roots(
@@ -217,6 +266,7 @@ mod tests {
     use super::*;
 
     const SELF_SIGNED_ROOT: &str = include_str!("tls/testdata/root.pem");
+    const OTHER_ROOT: &str = include_str!("tls/testdata/other_root.pem");
 
     #[test]
     fn every_file_of_a_given_directory_is_read_whatever_its_name() {
@@ -231,6 +281,7 @@ mod tests {
         let places = SystemRoots {
             file: Some(nowhere),
             dirs: vec![dir.path().to_owned()],
+            ..SystemRoots::default()
         };
         assert_eq!(system_roots(&places).len(), 1);
     }
@@ -241,11 +292,37 @@ mod tests {
         let places = SystemRoots {
             file: Some(dir.path().join("missing.pem")),
             dirs: vec![dir.path().join("missing")],
+            ..SystemRoots::default()
         };
-        assert_eq!(
-            system_roots(&places).len(),
-            webpki_roots::TLS_SERVER_ROOTS.len()
-        );
+        let built_in = webpki_roots::TLS_SERVER_ROOTS.len();
+        assert_eq!(system_roots(&places).len(), built_in);
+        let own = dir.path().join("ca.pem");
+        std::fs::write(&own, SELF_SIGNED_ROOT).unwrap();
+        let places = SystemRoots {
+            more: vec![own, dir.path().join("missing.pem")],
+            ..places
+        };
+        assert_eq!(system_roots(&places).len(), built_in + 1);
+    }
+
+    #[test]
+    fn several_directories_and_a_file_are_all_read() {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        for (dir, root) in dirs.iter().zip([SELF_SIGNED_ROOT, OTHER_ROOT]) {
+            std::fs::write(dir.path().join("0"), root).unwrap();
+        }
+        let places = SystemRoots {
+            file: Some(dirs[0].path().join("0")),
+            dirs: dirs.iter().map(|dir| dir.path().to_owned()).collect(),
+            ..SystemRoots::default()
+        };
+        let store = system_roots(&places);
+        let subjects: std::collections::BTreeSet<Vec<u8>> = store
+            .roots
+            .iter()
+            .map(|root| root.subject.to_vec())
+            .collect();
+        assert_eq!(subjects.len(), 2);
     }
 
     #[test]

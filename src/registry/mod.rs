@@ -19,11 +19,13 @@ pub mod push;
 
 mod auth;
 mod blob_reader;
+mod certs_dir;
 mod challenge;
 mod client;
 mod exchange;
 mod host;
 mod pool;
+mod referrers;
 mod request;
 mod response;
 mod scope;
@@ -32,11 +34,13 @@ mod scripted_server;
 mod token;
 mod transport;
 mod upload;
+mod upload_session;
+mod warnings;
 
 pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;
 pub use client::{Registry, Repository};
 pub use credentials::{DockerConfig, Keychain, Source};
-pub use error::{ErrorKind, RegistryError};
+pub use error::{ErrorKind, RegistryError, TlsTrouble};
 pub use options::{Purpose, RegistryOptions};
 pub use pool::Registries;

@@ -4,6 +4,8 @@
 //! `script:` works unchanged. What the values mean is decided once, in `options`.
 
 mod cache;
+mod examples;
+mod index;
 mod input;
 mod lint;
 mod log;
@@ -11,7 +13,9 @@ mod login;
 mod no_effect;
 mod output;
 mod place;
+mod push;
 mod registry;
+mod shells;
 mod upkeep;
 mod values;
 mod warmer;
@@ -21,6 +25,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
+pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
@@ -28,7 +33,9 @@ pub(in crate::cli) use login::{LoginFlags, LogoutFlags};
 pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
+pub(in crate::cli) use push::{DigestFileFlags, PushCommandFlags, PushFlags};
 pub(in crate::cli) use registry::{PullFlags, RegistryFlags};
+pub(in crate::cli) use shells::CompletionFlags;
 pub(in crate::cli) use upkeep::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 pub(in crate::cli) use values::go_bool;
 pub(in crate::cli) use warmer::{WarmerCommand, WarmerFlags};
@@ -38,9 +45,11 @@ pub(in crate::cli) use warmer::{WarmerCommand, WarmerFlags};
 #[command(
     name = "executor",
     version,
-    disable_help_subcommand = true,
+    // As Go's flags: the last of several values counts, where a flag has only one.
+    args_override_self = true,
     args_conflicts_with_subcommands = true,
-    after_help = "Example:\n  executor --context . --dockerfile Dockerfile --destination registry.example/team/app:1.0"
+    after_help = examples::EXECUTOR,
+    after_long_help = examples::with_flags_without_effect(examples::EXECUTOR)
 )]
 pub(in crate::cli) struct ExecutorFlags {
     #[command(subcommand)]
@@ -67,14 +76,24 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Print the version
     Version,
     /// Say what could be better in a Dockerfile, without building it or asking a registry
+    #[command(after_help = examples::LINT)]
     Lint(LintFlags),
+    /// Push an image that lies in a file
+    #[command(args_override_self = true, after_help = examples::PUSH)]
+    Push(Box<PushCommandFlags>),
+    /// Join images that were built apart, for a platform each, into one index
+    Index(IndexFlags),
     /// Keep the login of a registry in docker's configuration file
+    #[command(after_help = examples::LOGIN)]
     Login(LoginFlags),
     /// Forget the login of a registry
     Logout(LogoutFlags),
     /// Look after a cache directory
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CACHE)]
     Cache(UpkeepCommand),
+    /// Print the script that completes this program's words in a shell
+    #[command(after_help = examples::COMPLETION)]
+    Completion(CompletionFlags),
     /// Show how a Dockerfile, a word or an ignore file is read
     #[command(hide = true, subcommand)]
     Debug(DebugCommand),
@@ -102,19 +121,21 @@ pub(in crate::cli) enum DebugCommand {
         /// The path, relative to the context
         path: String,
     },
+    /// Write the man pages and completions of both programs below a directory, as packages have them in /usr/share
+    Docs {
+        /// The directory; made if missing
+        dir: PathBuf,
+    },
 }
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 7] = [
-    "annotation",
-    "bucket",
-    "image-download-retry",
-    "image-fs-extract-retry",
-    "push-ignore-immutable-tag-errors",
-    "push-retry",
-    "single-snapshot",
-];
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 3] = ["annotation", "bucket", "single-snapshot"];
+
+#[cfg(test)]
+mod help_texts;
+#[cfg(test)]
+mod spellings;
 
 #[cfg(test)]
 mod tests {

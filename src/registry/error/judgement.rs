@@ -59,7 +59,9 @@ impl RegistryError {
             Self::Interrupted { .. } | Self::Stalled { .. } => ErrorKind::Interrupted,
             Self::Protocol { .. } | Self::TooLarge { .. } => ErrorKind::Server,
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => ErrorKind::Corrupt,
-            Self::Manifest { .. } | Self::Config { .. } => ErrorKind::Corrupt,
+            Self::Manifest { .. } | Self::Referrers { .. } | Self::Config { .. } => {
+                ErrorKind::Corrupt
+            }
             Self::Platform { .. } => ErrorKind::NoPlatform,
             Self::Credentials { .. } | Self::Host { .. } | Self::NoSource { .. } => {
                 ErrorKind::Local
@@ -75,7 +77,7 @@ impl Retryable for RegistryError {
     /// | what happened | again? |
     /// |---|---|
     /// | cannot connect, connection lost, nothing moved | yes |
-    /// | 408, 425, 429, 500, 502, 503, 504 and other 5xx, from the registry or its token server | yes |
+    /// | 408, 425, 429, 499, 500, 502, 503, 504 and other 5xx, from the registry or its token server | yes |
     /// | the same with `Retry-After` | after that time, if it is bearable |
     /// | 501, 505 and all other statuses | no |
     /// | TLS, wrong content, files, credentials | no |
@@ -97,6 +99,7 @@ impl Retryable for RegistryError {
             | Self::SizeMismatch { .. }
             | Self::TooLarge { .. }
             | Self::Manifest { .. }
+            | Self::Referrers { .. }
             | Self::Config { .. }
             | Self::Platform { .. }
             | Self::Source { .. }
