@@ -14,6 +14,7 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
+use super::layers::SharedError;
 use super::named_dir::NamedDir;
 use super::once::Once;
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase, needs};
@@ -258,9 +259,11 @@ impl Planner<'_> {
         self.images
             .resolve(&reference, platform)
             .await
-            .map_err(|error| {
+            .map_err(|error_of_registry| {
                 let message = format!("cannot get the image `{name}`");
-                let error = self.text.error_at(span, message).because(error);
+                let error = self.text.error_at(span, message);
+                // Shared, it can be told what it is: the boxed form hides that.
+                let error = error.because(SharedError::from(error_of_registry));
                 match self.dockerfile.similar_stage(name, span) {
                     Some(stage) => error.hint(format!("did you mean the stage `{stage}`?")),
                     None => error,

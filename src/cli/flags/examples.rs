@@ -23,6 +23,11 @@ Examples:
   executor push image.tar --destination registry.example/team/app:1.0
   executor push layout --destination registry.example/team/app:1.0 --digest-file digest";
 
+pub(super) const LOGIN: &str = "\
+Examples:
+  executor login registry.example -u ci --password-stdin <token
+  executor logout registry.example";
+
 pub(super) const CACHE: &str = "\
 Examples:
   executor cache du --cache-dir /cache

@@ -84,6 +84,7 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Join images that were built apart, for a platform each, into one index
     Index(IndexFlags),
     /// Keep the login of a registry in docker's configuration file
+    #[command(after_help = examples::LOGIN)]
     Login(LoginFlags),
     /// Forget the login of a registry
     Logout(LogoutFlags),

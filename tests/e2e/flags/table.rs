@@ -279,7 +279,11 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
         "skip-default-registry-fallback",
         Tests(&["tests/e2e/flags/registries.rs images_come_from_the_registry_that_stands_in"]),
     ),
-    ("executor", "credential-helpers", Pending),
+    (
+        "executor",
+        "credential-helpers",
+        Tests(&["tests/e2e/credentials.rs a_refusal_lists_what_was_tried_and_no_secret"]),
+    ),
     // Logging.
     (
         "executor",
@@ -473,7 +477,11 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
         "skip-default-registry-fallback",
         Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
     ),
-    ("push", "credential-helpers", Pending),
+    (
+        "push",
+        "credential-helpers",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
     (
         "push",
         "verbosity",
