@@ -338,11 +338,19 @@ impl Planner<'_> {
         };
         let mut sources = Vec::new();
         for mount in &run.mounts {
-            let stage_named = |from| self.dockerfile.stage_named(from, stage);
-            sources.push(match (mount.from(), mount.from().and_then(stage_named)) {
-                (None, _) => FileSource::Context,
-                (Some(_), Some(index)) => FileSource::Stage(index),
-                (Some(from), None) => self.image_source(from, span).await?,
+            let Some(from) = mount.from() else {
+                sources.push(FileSource::Context);
+                continue;
+            };
+            let found = self.dockerfile.mount_source(from, stage).map_err(|error| {
+                let located = self
+                    .text
+                    .error_at(span, "cannot find the source of a mount");
+                located.because(error)
+            })?;
+            sources.push(match found {
+                Some(index) => FileSource::Stage(index),
+                None => self.image_source(from, span).await?,
             });
         }
         Ok(sources)
