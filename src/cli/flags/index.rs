@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::path_or_empty;
-use super::{FormatName, LogFlags, RegistryFlags};
+use super::{FormatName, LogFlags, RegistryFlags, examples};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  executor index --destination registry.example/team/app:1.0 registry.example/team/app:1.0-amd64 registry.example/team/app:1.0-arm64"
-)]
+#[command(after_help = examples::INDEX)]
 pub(in crate::cli) struct IndexFlags {
     /// Images or indexes: REFERENCE, oci-layout://PATH[:TAG][@DIGEST], or the path of a layout or an archive, which begins with / or .
     #[arg(value_name = "SOURCE", required = true)]
