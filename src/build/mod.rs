@@ -7,6 +7,7 @@
 mod ability;
 mod action;
 mod add;
+mod archive_time;
 mod assemble;
 mod base;
 #[expect(
@@ -21,6 +22,7 @@ mod control_args;
 mod copy;
 mod draft;
 mod emulation;
+mod epoch;
 mod error;
 mod evaluate;
 mod explain;

@@ -11,7 +11,8 @@ use crate::remote::{Credentials, Fetcher, GitSource, HttpSource, RemoteError, Re
 use crate::sandbox::Sandbox;
 
 use super::add::{is_archive, unpack_into};
-use super::control_args::KEEP_GIT_DIR;
+use super::archive_time::newest_file;
+use super::control_args::{EPOCH, KEEP_GIT_DIR};
 use super::halt::Halt;
 use super::input::read_text;
 use super::remote_source::redacted;
@@ -67,24 +68,63 @@ impl RemoteContext {
     }
 
     /// Fetches the files into a directory of their own: those of a commit, or the one file, called `context`. Blocks.
-    pub fn fetch(&self, fetcher: &Fetcher, keeps_git_dir: bool, sandbox: &Sandbox) -> Result<Root> {
+    pub fn fetch(
+        &self,
+        fetcher: &Fetcher,
+        keeps_git_dir: bool,
+        sandbox: &Sandbox,
+    ) -> Result<FetchedContext> {
         let root = sandbox.new_files_dir()?;
-        let fetch = || -> Result<(), RemoteError> {
+        let fetch = || -> Result<Option<i64>, RemoteError> {
             match self {
                 Self::Repository(source) => {
                     let keeps_git_dir = source.keep_git_dir.unwrap_or(keeps_git_dir);
                     let commit = fetcher.resolve(source)?;
                     let scratch = sandbox.work_dir();
-                    fetcher.checkout(source, &commit, keeps_git_dir, &scratch, root.dir())
+                    let time =
+                        fetcher.checkout(source, &commit, keeps_git_dir, &scratch, root.dir())?;
+                    Ok(Some(time))
                 }
                 Self::File(file) => fetcher
                     .download(file, root.dir(), FILE.as_ref(), FILE_MODE)
-                    .map(|_| ()),
+                    .map(|downloaded| downloaded.version.time()),
             }
         };
-        fetch().with_context(|| format!("cannot fetch the build context `{}`", self.shown()))?;
-        Ok(root)
+        let cannot = || format!("cannot fetch the build context `{}`", self.shown());
+        Ok(FetchedContext {
+            told_time: fetch().with_context(cannot)?,
+            root,
+        })
     }
+
+    /// Lets files of a repository have the time of the commit, unless its URL says another thing.
+    fn with_commit_times(self) -> Self {
+        match self {
+            Self::Repository(source) => Self::Repository(GitSource {
+                has_commit_times: source.has_commit_times.or(Some(true)),
+                ..source
+            }),
+            Self::File(file) => Self::File(file),
+        }
+    }
+}
+
+/// A context that is here.
+pub struct FetchedContext {
+    /// Its files.
+    pub(super) root: Root,
+    /// When it was committed or, as the server says, changed, in seconds since 1970-01-01.
+    pub(super) told_time: Option<i64>,
+}
+
+/// Returns the time of a context in seconds since 1970-01-01: an archive of which nobody tells it has that of its newest
+/// file. Reads it.
+pub(super) fn time_of(root: &Root, told: Option<i64>) -> Result<Option<i64>> {
+    let file = Path::new(FILE);
+    if told.is_some() || root.metadata(file)?.is_none() {
+        return Ok(told);
+    }
+    Ok(newest_file(root.open_file(file)?))
 }
 
 /// `github.com/OWNER/REPOSITORY` needs no `.git`.
@@ -141,17 +181,26 @@ impl BuildInput {
     ) -> Result<Self> {
         let fetcher = fetcher(options, remote, halt);
         let keeps_git_dir = keeps_git_dir(options);
+        // Whoever gives the build a time wants to have the same files again (BuildKit, `dockerui`).
+        let gives_time = options.build_args.get(EPOCH);
+        let context = match gives_time.is_some_and(|value| !value.is_empty()) {
+            true => context.with_commit_times(),
+            false => context,
+        };
         let (sandbox, is_file) = (sandbox.clone(), matches!(context, RemoteContext::File(_)));
-        let fetch = move || -> Result<(Root, bool)> {
-            let root = context.fetch(&fetcher, keeps_git_dir, &sandbox)?;
-            match is_file && is_archive(&root, Path::new(FILE))? {
-                true => Ok((unpacked(&root, &sandbox)?, false)),
-                false => Ok((root, is_file)),
-            }
+        let fetch = move || -> Result<(FetchedContext, Option<Root>)> {
+            let fetched = context.fetch(&fetcher, keeps_git_dir, &sandbox)?;
+            let unpacked = match is_file && is_archive(&fetched.root, Path::new(FILE))? {
+                true => Some(unpacked(&fetched.root, &sandbox)?),
+                false => None,
+            };
+            Ok((fetched, unpacked))
         };
         let fetched = tokio::task::spawn_blocking(fetch).await;
-        let (root, is_dockerfile) = fetched.context("fetching the build context stopped")??;
-        if is_dockerfile {
+        let (fetched, unpacked) = fetched.context("fetching the build context stopped")??;
+        let is_archive = unpacked.is_some();
+        let root = unpacked.as_ref().unwrap_or(&fetched.root);
+        if is_file && !is_archive {
             options.dockerfile = DockerfileSource::Path(PathBuf::from(FILE));
         }
         let sub_path = root.resolve(sub_path)?;
@@ -170,11 +219,29 @@ impl BuildInput {
         options.context_is_fetched = true;
         let input = Self::read(options)?;
         let root = Root::from_dir(root.open_dir(&sub_path)?);
+        let context_time = match wants_time(&input, options) {
+            true => time_of(&fetched.root, fetched.told_time)?,
+            false => None,
+        };
+        if is_archive {
+            fetched.root.dir().remove_file(FILE.as_ref())?;
+        }
         Ok(Self {
             context: input.context.in_root(root),
+            context_time,
             ..input
         })
     }
+}
+
+/// Says whether the time of the context may be asked for.
+fn wants_time(input: &BuildInput, options: &BuildOptions) -> bool {
+    let mut args = input
+        .dockerfile
+        .meta_args
+        .iter()
+        .flat_map(|list| &list.args);
+    options.build_args.contains_key(EPOCH) || args.any(|arg| arg.name == EPOCH)
 }
 
 /// Makes what fetches files for a build, with its secrets.
@@ -195,7 +262,6 @@ fn unpacked(root: &Root, sandbox: &Sandbox) -> Result<Root> {
     let target = sandbox.new_files_dir()?;
     let file = root.open_file(Path::new(FILE))?;
     unpack_into(file, &target, Some((0, 0))).context("cannot unpack the build context")?;
-    root.dir().remove_file(FILE.as_ref())?;
     Ok(target)
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::build::{
     BaseRetries, BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext,
 };
-use crate::image::{ImageFormat, LayerCompression, Reference};
+use crate::image::{ImageFormat, LayerCompression};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -20,6 +20,7 @@ use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
 use super::platform_options::{or_host, platforms};
+use super::push_options::{destinations, file, push_rules, with_digest_files};
 use super::registry_options::{base_retries, registry_options, remote_options};
 use super::remote_context::remote_context;
 use super::step_cache_options::StepCacheOptions;
@@ -77,7 +78,7 @@ impl ExecutorOptions {
             is_dry_run: flags.output.dryrun,
             checks_push_permission: delivery.push
                 && !flags.output.dryrun
-                && !flags.output.skip_push_permission_check,
+                && !flags.output.push.skip_push_permission_check,
             delivery,
         })
     }
@@ -199,39 +200,21 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
     if push && !output.dryrun && output.destination.is_empty() {
         bail!("you must provide --destination, or use --no-push");
     }
-    // An empty value is an unset one: scripts write `--tar-path=$TAR`.
-    let path = |path: &Option<PathBuf>| {
-        let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
-        path.map(|path| absolute(path, current_dir))
-    };
     let options = DeliveryOptions {
-        destinations: output
-            .destination
-            .iter()
-            .map(|text| destination(text))
-            .collect::<Result<_>>()?,
+        destinations: destinations(&output.destination)?,
         push,
-        tar_path: path(&output.tar_path),
-        oci_layout_path: path(&output.oci_layout_path),
-        digest_file: path(&output.digest_file),
-        name_with_digest_file: path(&output.image_name_with_digest_file),
-        name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
+        push_rules: push_rules(&output.push),
+        tar_path: file(&output.tar_path, current_dir),
+        oci_layout_path: file(&output.oci_layout_path, current_dir),
+        ..DeliveryOptions::default()
     };
+    let options = with_digest_files(options, &output.digest_files, current_dir);
     let names_destinations = !output.dryrun
         && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
     if names_destinations && options.destinations.is_empty() {
         bail!("a file with image names needs a --destination");
     }
     Ok(options)
-}
-
-/// Reads a `--destination`.
-pub(super) fn destination(text: &str) -> Result<Reference> {
-    let reference = Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
-    if reference.digest().is_some() {
-        bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
-    }
-    Ok(reference)
 }
 
 /// kaniko's `KANIKO_NO_PUSH` overrides the flag.

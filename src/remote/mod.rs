@@ -18,6 +18,7 @@ mod credentials;
 mod download;
 mod error;
 mod options;
+mod partial;
 mod percent;
 mod stream;
 mod web;

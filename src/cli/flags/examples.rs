@@ -27,6 +27,11 @@ Examples:
   Join layouts that jobs have left, and push the index:
     executor index --destination registry.example/team/app:1.0 ./amd64 ./arm64";
 
+pub(super) const PUSH: &str = "\
+Examples:
+  executor push image.tar --destination registry.example/team/app:1.0
+  executor push layout --destination registry.example/team/app:1.0 --digest-file digest";
+
 pub(super) const CACHE: &str = "\
 Examples:
   executor cache du --cache-dir /cache
