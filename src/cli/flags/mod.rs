@@ -90,8 +90,10 @@ pub(in crate::cli) enum ExecutorCommand {
     #[command(args_override_self = true, after_help = examples::PUSH)]
     Push(Box<PushCommandFlags>),
     /// Join images that were built apart, for a platform each, into one index
-    Index(IndexFlags),
+    #[command(args_override_self = true, after_help = examples::INDEX)]
+    Index(Box<IndexFlags>),
     /// Keep the login of a registry in docker's configuration file
+    #[command(after_help = examples::LOGIN)]
     Login(LoginFlags),
     /// Forget the login of a registry
     Logout(LogoutFlags),
