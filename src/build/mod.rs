@@ -7,6 +7,7 @@
 mod ability;
 mod action;
 mod add;
+mod archive_stream;
 mod assemble;
 mod base;
 #[expect(
@@ -23,6 +24,7 @@ mod draft;
 mod error;
 mod evaluate;
 mod explain;
+mod fetched_context;
 mod files;
 mod forecast;
 mod go_format;
@@ -72,6 +74,7 @@ mod workshop;
 pub use base::BaseImages;
 pub use build::build;
 pub use error::{DockerfileText, LocatedError};
+pub use fetched_context::FetchedContext;
 pub use halt::Halt;
 pub use input::{BuildInput, DOCKERFILE_BYTES_MAX};
 pub use layers::SharedError;

@@ -17,7 +17,7 @@ use super::executor::print_line;
 use super::flags::{ExecutorFlags, LintFlags, LintFormat};
 use super::options::build_options;
 use super::progress::{Level, LogStyle};
-use super::remote_context::remote_context;
+use super::remote_context::fetched_context;
 
 /// Prints what is found. What keeps the Dockerfile from being built is an error, as it is of a build.
 pub(super) fn run(flags: &LintFlags, style: LogStyle) -> Result<()> {
@@ -61,10 +61,11 @@ fn lint_options(flags: &LintFlags) -> Result<BuildOptions> {
         .custom_platform
         .clone_from(&flags.custom_platform);
     build.input.check_error = flags.check_error;
-    if remote_context(&build.input)?.is_some() {
-        bail!("not yet supported: lint with a context from the network");
+    let current_dir = environment::current_dir()?;
+    if fetched_context(&build.input, &current_dir)?.is_some() {
+        bail!("not yet supported: lint with a context that has to be fetched or unpacked");
     }
-    let options = build_options(&build, &environment::current_dir()?)?;
+    let options = build_options(&build, &current_dir)?;
     if matches!(options.dockerfile, DockerfileSource::Url(_)) {
         bail!("not yet supported: lint of a Dockerfile from a URL");
     }

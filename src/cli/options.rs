@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext};
+use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, FetchedContext};
 use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
@@ -18,14 +18,14 @@ use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
 use super::registry_options::{registry_options, remote_options};
-use super::remote_context::remote_context;
+use super::remote_context::{ContextFlags, context_text, fetched_context, store_variables};
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
 pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
     /// Where the context is fetched from; `None` for a directory of this machine.
-    pub(super) remote_context: Option<RemoteContext>,
+    pub(super) fetched_context: Option<FetchedContext>,
     /// The directory in it that is meant.
     pub(super) context_sub_path: PathBuf,
     pub(super) delivery: DeliveryOptions,
@@ -49,6 +49,12 @@ impl ExecutorOptions {
         let build = build_options(flags, &current_dir)?;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
+        let fetched_context = fetched_context(&flags.input, &current_dir)?;
+        let mut remote = remote_options(&registry, &build);
+        remote.object_stores = store_variables();
+        let unverified = fetched_context.as_ref();
+        let unverified = unverified.and_then(ContextFlags::unverified_host);
+        remote.unverified.extend(unverified);
         Ok(Self {
             step_cache: StepCacheOptions::new(
                 &flags.cache,
@@ -56,8 +62,8 @@ impl ExecutorOptions {
                 &build.context,
                 cache.oldest,
             )?,
-            remote: remote_options(&registry, &build),
-            remote_context: remote_context(&flags.input)?,
+            remote,
+            fetched_context: fetched_context.map(|flags| flags.context),
             context_sub_path: PathBuf::from(&flags.input.context_sub_path),
             build,
             registry,
@@ -74,8 +80,8 @@ impl ExecutorOptions {
 
 pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let platform = given(&flags.input.custom_platform);
-    let context = match remote_context(&flags.input)? {
-        Some(context) => PathBuf::from(context.shown()),
+    let context = match fetched_context(&flags.input, current_dir)? {
+        Some(flags) => PathBuf::from(flags.context.shown()),
         None => absolute(&context_dir(&flags.input)?, current_dir),
     };
     Ok(BuildOptions {
@@ -142,11 +148,14 @@ fn dockerfile_source(text: &str) -> Result<DockerfileSource> {
 
 /// Returns the directory of the context. Other sources of contexts are refused by name.
 fn context_dir(flags: &InputFlags) -> Result<PathBuf> {
-    let context = flags.context.as_str();
+    let context = context_text(flags)?;
     let directory = match context.split_once("://") {
-        None => context,
+        None => context.as_ref(),
         Some(("dir", directory)) => directory,
-        Some((scheme, _)) => bail!("not yet supported: a build context from {scheme}://"),
+        // What stands behind it may hold a password.
+        Some((scheme, _)) => bail!(
+            "not supported: a build context from {scheme}://; expected a directory, dir://, tar://, git://, s3://, gs://, https:// or http://"
+        ),
     };
     Ok(PathBuf::from(directory).join(flags.context_sub_path.trim_start_matches('/')))
 }
@@ -258,7 +267,7 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
         path.map(|path| absolute(path, current_dir))
     };
-    let context = match remote_context(&flags.input)? {
+    let context = match fetched_context(&flags.input, current_dir)? {
         Some(_) => None,
         None => Some(absolute(&context_dir(&flags.input)?, current_dir)),
     };

@@ -1,16 +1,20 @@
-//! `--context` with a URL, and `--git`: from words to meaning.
+//! `--context` that is no directory, `--bucket` and `--git`: from words to meaning.
 //!
 //! Two programs have given these words a meaning. `git://` is kaniko's: a repository that is fetched over https, with
 //! `#REFERENCE[#COMMIT]` behind it. All others are BuildKit's.
 
+use std::borrow::Cow;
+use std::io::IsTerminal;
+use std::path::Path;
+
 use anyhow::{Context, Result, bail, ensure};
 use url::Url;
 
-use crate::build::RemoteContext;
-use crate::remote::GitSource;
+use crate::build::{FetchedContext, RemoteContext};
 use crate::remote::git::RepositoryUrl;
+use crate::remote::{GitSource, ObjectSource, StoreVariables, authority};
 
-use super::environment;
+use super::environment::{self, absolute};
 use super::flags::{InputFlags, go_bool};
 
 /// What kaniko's `git://` begins with.
@@ -19,23 +23,115 @@ const KANIKO: &str = "git://";
 /// Says which protocol kaniko's `git://` means. `git` is ours.
 const PULL_METHOD: &str = "GIT_PULL_METHOD";
 
-/// Reads `--context`; `None` for a directory of this machine.
-pub(super) fn remote_context(flags: &InputFlags) -> Result<Option<RemoteContext>> {
+/// kaniko's form of an archive.
+const ARCHIVE: &str = "tar://";
+
+/// kaniko's default of `--context`: then `--bucket` may say what is meant.
+const DEFAULT_CONTEXT: &str = "/workspace/";
+
+/// A context that has to be brought here, as it was asked for.
+pub(super) struct ContextFlags {
+    pub(super) context: FetchedContext,
+    /// Whether the server's certificate goes unchecked.
+    skips_verification: bool,
+}
+
+impl ContextFlags {
+    /// Returns the host whose certificate goes unchecked.
+    pub(super) fn unverified_host(&self) -> Option<String> {
+        match &self.context {
+            FetchedContext::Repository(source) if self.skips_verification => {
+                match &source.repository {
+                    RepositoryUrl::Http(url) => Some(authority(url)),
+                    RepositoryUrl::Git(_) | RepositoryUrl::Ssh(_) => None,
+                }
+            }
+            FetchedContext::Repository(_)
+            | FetchedContext::File(_)
+            | FetchedContext::Object(_)
+            | FetchedContext::Archive(_)
+            | FetchedContext::StandardInput => None,
+        }
+    }
+}
+
+/// Reads `--context` and `--bucket`; `None` for a directory of this machine.
+pub(super) fn fetched_context(
+    flags: &InputFlags,
+    current_dir: &Path,
+) -> Result<Option<ContextFlags>> {
     let options = GitOptions::parse(&flags.git)?;
-    if let Some(rest) = flags.context.strip_prefix(KANIKO) {
-        let method = environment::variable(PULL_METHOD);
-        let method = method.as_deref().unwrap_or("https");
-        let source = kaniko_source(rest, method)?;
-        return Ok(Some(RemoteContext::Repository(
-            options.apply(source, false)?,
+    let skips_verification = options.skips_verification;
+    let text = context_text(flags)?;
+    let context = match text.split_at_checked(ARCHIVE.len()) {
+        Some((ARCHIVE, path)) => Some(archive(path, flags, current_dir)?),
+        Some(_) | None => elsewhere(&text, options)?,
+    };
+    Ok(context.map(|context| ContextFlags {
+        context,
+        skips_verification,
+    }))
+}
+
+/// `--bucket` is the old name of a context in a bucket: of Google's, where it names no other.
+pub(super) fn context_text(flags: &InputFlags) -> Result<Cow<'_, str>> {
+    let bucket = flags.bucket.as_str();
+    if bucket.is_empty() {
+        return Ok(Cow::Borrowed(&flags.context));
+    }
+    ensure!(
+        flags.context.is_empty() || flags.context == DEFAULT_CONTEXT,
+        "--bucket and --context both say what the build context is"
+    );
+    Ok(match bucket.contains("://") {
+        true => Cow::Borrowed(bucket),
+        false => Cow::Owned(format!("gs://{bucket}")),
+    })
+}
+
+fn archive(path: &str, flags: &InputFlags, current_dir: &Path) -> Result<FetchedContext> {
+    if path != "stdin" {
+        ensure!(!path.is_empty(), "the build context `tar://` has no path");
+        return Ok(FetchedContext::Archive(absolute(
+            Path::new(path),
+            current_dir,
         )));
     }
-    Ok(match RemoteContext::parse(&flags.context)? {
+    ensure!(
+        flags.dockerfile != "-",
+        "standard input can be the build context or the Dockerfile, not both"
+    );
+    ensure!(
+        !std::io::stdin().is_terminal(),
+        "standard input is a terminal, and `--context tar://stdin` reads an archive from it: write `tar -cz . | executor --context tar://stdin …`"
+    );
+    Ok(FetchedContext::StandardInput)
+}
+
+fn elsewhere(text: &str, options: GitOptions) -> Result<Option<FetchedContext>> {
+    if let Some(rest) = text.strip_prefix(KANIKO) {
+        let method = environment::variable(PULL_METHOD);
+        let method = method.as_deref().unwrap_or("https");
+        let source = options.apply(kaniko_source(rest, method)?, false)?;
+        return Ok(Some(FetchedContext::Repository(source)));
+    }
+    let object = ObjectSource::parse(text, &store_variables());
+    if let Some(object) = object.context("cannot use the build context")? {
+        return Ok(Some(FetchedContext::Object(object)));
+    }
+    Ok(match RemoteContext::parse(text)? {
         Some(RemoteContext::Repository(source)) => {
-            Some(RemoteContext::Repository(options.apply(source, true)?))
+            Some(FetchedContext::Repository(options.apply(source, true)?))
         }
-        other => other,
+        Some(RemoteContext::File(file)) => Some(FetchedContext::File(file)),
+        None => None,
     })
+}
+
+/// Collects what opens object stores.
+pub(super) fn store_variables() -> StoreVariables {
+    let value = |name: &str| Some((name.to_owned(), environment::variable(name)?));
+    StoreVariables::new(StoreVariables::NAMES.into_iter().filter_map(value))
 }
 
 /// `--git`, as kaniko has it: a list of `NAME=VALUE`.
@@ -43,6 +139,7 @@ pub(super) fn remote_context(flags: &InputFlags) -> Result<Option<RemoteContext>
 struct GitOptions {
     branch: String,
     recurses: Option<bool>,
+    skips_verification: bool,
 }
 
 impl GitOptions {
@@ -62,10 +159,12 @@ impl GitOptions {
                 "recurse-submodules" => options.recurses = Some(boolean()?),
                 // Nothing but the one commit is ever fetched.
                 "single-branch" => drop(boolean()?),
-                "insecure-skip-tls" => ensure!(
-                    !boolean()?,
-                    "not supported: --git insecure-skip-tls: name the authority with --registry-certificate HOST=FILE"
+                "depth" => drop(
+                    value
+                        .parse::<u32>()
+                        .with_context(|| format!("--git is `{pair}`, expected a number"))?,
                 ),
+                "insecure-skip-tls" => options.skips_verification = boolean()?,
                 _ => bail!("unknown option `{name}` in --git"),
             }
         }
@@ -74,8 +173,9 @@ impl GitOptions {
 
     /// Adds to a source what it does not say itself, and what opens the server.
     fn apply(self, source: GitSource, recurses: bool) -> Result<GitSource> {
-        let reference = match source.reference.is_empty() && !self.branch.is_empty() {
-            true => format!("refs/heads/{}", self.branch),
+        // A branch, or a tag, as kaniko takes it.
+        let reference = match source.reference.is_empty() {
+            true => self.branch,
             false => source.reference.clone(),
         };
         let submodules = source.submodules && self.recurses.unwrap_or(recurses);
@@ -180,16 +280,16 @@ mod tests {
     #[test]
     fn options_are_kanikos() {
         let parse = |text: &str| GitOptions::parse(&[text.to_owned()]);
-        let options = parse("branch=b,single-branch=true,recurse-submodules=true").unwrap();
+        let options = parse("branch=b,single-branch=true,recurse-submodules=true,depth=3").unwrap();
         assert_eq!(
             (options.branch.as_str(), options.recurses),
             ("b", Some(true))
         );
         for wrong in [
-            "depth=1",
+            "depth=some",
             "branch",
             "recurse-submodules=maybe",
-            "insecure-skip-tls=true",
+            "unknown=1",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::remote::RemoteError;
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
@@ -82,6 +83,9 @@ fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<EnterError>() {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    if let Some(error) = cause.downcast_ref::<RemoteError>() {
+        return error.hint().map(str::to_owned);
     }
     located_in(cause)
         .and_then(LocatedError::wanted_hint)

@@ -95,7 +95,7 @@ impl Version {
         }
     }
 
-    fn of(answer: &Answer) -> Self {
+    pub(super) fn of(answer: &Answer) -> Self {
         Self {
             etag: answer.header(&ETAG).to_owned(),
             last_modified: answer.header(&LAST_MODIFIED).to_owned(),
@@ -178,7 +178,7 @@ impl Fetcher {
         }
     }
 
-    fn request(&self, source: &HttpSource, method: Method) -> WebRequest {
+    pub(super) fn request(&self, source: &HttpSource, method: Method) -> WebRequest {
         WebRequest {
             method,
             url: source.url.clone(),

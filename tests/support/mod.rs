@@ -29,6 +29,7 @@ pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod site;
 pub(crate) mod small_disk;
+pub(crate) mod stores;
 pub(crate) mod test_dir;
 pub(crate) mod tool;
 pub(crate) mod tree;

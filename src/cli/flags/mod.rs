@@ -100,9 +100,8 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 8] = [
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 7] = [
     "annotation",
-    "bucket",
     "credential-helpers",
     "image-download-retry",
     "image-fs-extract-retry",
