@@ -253,6 +253,50 @@ fn with_login(source: GitSource) -> Result<GitSource> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::flags::ExecutorFlags;
+    use clap::Parser;
+
+    fn context(arguments: &[&str]) -> Result<Option<ContextFlags>> {
+        let words = ["executor"].iter().chain(arguments);
+        let flags = ExecutorFlags::try_parse_from(words).unwrap();
+        fetched_context(&flags.input, Path::new("/job"))
+    }
+
+    #[test]
+    fn archives_and_buckets_are_told_from_directories() {
+        for (arguments, expected) in [
+            (vec!["-c", "tar://a/c.tar"], "tar:///job/a/c.tar"),
+            (vec!["-c", "tar:///c.tar"], "tar:///c.tar"),
+            (vec!["-b", "x"], "gs://x/context.tar.gz"),
+            (vec!["-b", "s3://x/y", "-c", ""], "s3://x/y"),
+            (vec!["-c", "gs://x"], "gs://x/context.tar.gz"),
+        ] {
+            let found = context(&arguments).unwrap().expect("a context to fetch");
+            assert_eq!(found.context.shown(), expected);
+            assert_eq!(found.unverified_host(), None);
+        }
+        for directory in [vec![], vec!["-c", "dir:///x"], vec!["-b", "dir:///x"]] {
+            assert!(context(&directory).unwrap().is_none(), "{directory:?}");
+        }
+        for wrong in [
+            vec!["-c", "tar://"],
+            vec!["-c", "s3://"],
+            vec!["-c", "/x", "-b", "y"],
+            vec!["-c", "tar://stdin", "-f", "-"],
+        ] {
+            assert!(context(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn verification_is_skipped_for_the_repositorys_host_alone() {
+        let host = |arguments: &[&str]| context(arguments).unwrap().unwrap().unverified_host();
+        let unchecked = "--git=insecure-skip-tls=true";
+        let found = host(&["-c", "git://h:8443/r", unchecked]);
+        assert_eq!(found.as_deref(), Some("h:8443"));
+        assert_eq!(host(&["-c", "git://h/r"]), None);
+        assert_eq!(host(&["-c", "https://h/c.tar", unchecked]), None);
+    }
 
     #[test]
     fn kanikos_form_is_fetched_over_https_and_may_name_a_commit() {

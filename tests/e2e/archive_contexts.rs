@@ -151,7 +151,8 @@ fn a_hostile_archive_stays_inside() {
     for who in Who::BOTH {
         let build = executor(who, "tar://stdin").input(&tar);
         let tree = tree(build.arg("--context-sub-path=/"));
-        assert_eq!(tree.get("app/link").kind, Kind::link(&secret), "{who:?}");
+        let target = secret.clone();
+        assert_eq!(tree.get("app/link").kind, Kind::Symlink { target });
         assert!(tree.has("app/fifo"), "{who:?}");
         assert!(!outside.join("absolute").exists() && !outside.join("through-a-link").exists());
         let through = executor(who, "tar://stdin").input(&tar);

@@ -8,6 +8,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::HttpConnector;
 use url::Url;
 
+use super::super::web::authority;
 use super::error::ObjectError;
 use super::opened::Opened;
 use super::variables::StoreVariables;
@@ -75,7 +76,7 @@ pub(super) fn open(
         .map_err(ObjectError::settings)?;
     Ok(Opened {
         store: Arc::new(store),
-        host: endpoint.host_str().unwrap_or_default().to_owned(),
+        host: authority(&endpoint),
         tried: "the account's key",
         hint: "AZURE_STORAGE_ACCESS_KEY must be a key of the account; or put a SAS into the URL",
     })

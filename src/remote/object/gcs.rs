@@ -8,6 +8,7 @@ use object_store::client::HttpConnector;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use url::Url;
 
+use super::super::web::authority;
 use super::error::ObjectError;
 use super::opened::Opened;
 use super::variables::StoreVariables;
@@ -30,7 +31,7 @@ pub(super) fn open(
     let mut tried = "no GOOGLE_APPLICATION_CREDENTIALS; gcloud's file, else the metadata server";
     if let Some(emulator) = variables.get("STORAGE_EMULATOR_HOST") {
         let url = emulator_url(emulator)?;
-        host = url.host_str().unwrap_or_default().to_owned();
+        host = authority(&url);
         tried = "none, because of STORAGE_EMULATOR_HOST";
         let base = url.as_str().trim_end_matches('/');
         // Google's libraries show an emulator nothing.

@@ -20,7 +20,7 @@ use crate::http::options::RetryPolicy;
 /// A store that is ready to be asked.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Where its objects are; what is asked of others is about credentials.
+    /// Where its objects are, with the port; what is asked of others is about credentials.
     pub(super) host: String,
     /// Which credentials there are, in words.
     pub(super) tried: &'static str,

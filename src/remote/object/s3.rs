@@ -11,6 +11,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::client::HttpConnector;
 use url::Url;
 
+use super::super::web::authority;
 use super::aws_profile::AwsProfile;
 use super::error::ObjectError;
 use super::opened::Opened;
@@ -86,7 +87,7 @@ pub(super) fn open(
     let store = builder.build().map_err(ObjectError::settings)?;
     Ok(Opened {
         store: Arc::new(store),
-        host: address.endpoint.host_str().unwrap_or_default().to_owned(),
+        host: authority(&address.endpoint),
         tried,
         hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION where the bucket is",
     })

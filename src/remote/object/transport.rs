@@ -22,7 +22,7 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::super::error::RemoteError;
-use super::super::web::Web;
+use super::super::web::{Web, authority};
 use crate::http::{Call, tls_failure};
 
 /// Metadata servers answer at once, or are not there.
@@ -105,7 +105,7 @@ impl Transport {
         let method = request.method().clone();
         let url = Url::parse(&request.uri().to_string());
         let url = url.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-        let host = url.host_str().unwrap_or_default().to_owned();
+        let host = authority(&url);
         let call = Box::new(Call::new(&method, &url));
         self.lock().call = Some(call.clone());
         let failed = |kind: HttpErrorKind, error: RemoteError| {
@@ -116,7 +116,7 @@ impl Transport {
         };
         let client = self.web.client(&url);
         let client = client.map_err(|error| failed(HttpErrorKind::Unknown, error))?;
-        let after = self.patience(&host);
+        let after = self.patience(url.host_str().unwrap_or_default());
         let sent = tokio::time::timeout(after, HttpService::call(&client, request)).await;
         let answer = match sent {
             Ok(Ok(answer)) => answer,
