@@ -120,7 +120,8 @@ mod tests {
     fn blobs_are_those_that_a_key_opens() {
         let key = ("AZURE_STORAGE_ACCESS_KEY".to_owned(), "k".to_owned());
         let variables = StoreVariables::new([key]);
-        let shown = |text: &str, variables| blob(text, variables).map(|it| it.to_string());
+        let shown =
+            |text: &str, variables: &StoreVariables| blob(text, variables).map(|it| it.to_string());
         let url = "https://acc.blob.core.windows.net/c/a/b%20c.tgz";
         assert_eq!(
             shown(url, &variables).as_deref(),
