@@ -121,7 +121,7 @@ fn s3_takes_what_sdks_take() {
     assert!(tree(profile, &[stores.get("s3-secret")]).has("f"));
     let web_identity = build()
         .env("AWS_ENDPOINT_URL_S3", stores.get("s3-open"))
-        .env("AWS_ENDPOINT_URL_STS", stores.get("s3-open"))
+        .env("AWS_ENDPOINT_URL_STS", stores.get("sts"))
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", dir.join("token"))
         .env("AWS_ROLE_ARN", stores.get("s3-role"))
         .env("AWS_ROLE_SESSION_NAME", "job");

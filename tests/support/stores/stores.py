@@ -17,7 +17,9 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
-from urllib.parse import quote, urlencode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 SERVERS, FILES, DATA = sys.argv[1:4]
@@ -167,6 +169,26 @@ def fill_s3(guarded, unguarded):
     print("s3-secret", key["SecretAccessKey"])
     print("s3-open", unguarded)
     print("s3-role", role["Arn"])
+    print("sts", token_service(unguarded))
+
+
+def token_service(moto):
+    """AWS's token service takes its parameters from the URL or the body, moto's from the body alone."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+        def do_POST(self):
+            body = urlopen(Request(moto, urlsplit(self.path).query.encode(), method="POST")).read()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 main()
