@@ -79,8 +79,29 @@ fn coded(code: &str) -> String {
     }
 }
 
+/// Says what is wrong with a file of credentials, without what is in it but for names.
+fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let is_about_names = ["missing field", "unknown variant"];
+    match is_about_names.iter().any(|start| text.starts_with(start)) {
+        true => format!("the file of credentials cannot be used: {text}"),
+        false => format!(
+            "the file of credentials cannot be read: line {}, column {}",
+            error.line(),
+            error.column()
+        ),
+    }
+}
+
 impl ObjectError {
     pub(super) fn settings(error: object_store::Error) -> Self {
+        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(cause) = next {
+            if let Some(json) = cause.downcast_ref::<serde_json::Error>() {
+                return Self::Settings(json_problem(json).into());
+            }
+            next = cause.source();
+        }
         Self::Settings(Box::new(error))
     }
 
@@ -104,5 +125,19 @@ impl ObjectError {
             | Self::Settings(_)
             | Self::Protocol { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_file_of_credentials_is_not_shown() {
+        let problem = |text: &str| {
+            let read: Result<Vec<String>, serde_json::Error> = serde_json::from_str(text);
+            json_problem(&read.unwrap_err())
+        };
+        assert!(problem("\n\"hunter2\"").ends_with("line 2, column 9"));
     }
 }

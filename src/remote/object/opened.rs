@@ -74,40 +74,45 @@ impl ObjectSource {
 impl Opened {
     /// Says what went wrong in words of ours: those of the crate may hold what a server sent back.
     fn explain(&self, failure: Option<Failure>, error: object_store::Error) -> RemoteError {
-        let (tried, hint) = (self.tried, self.hint);
-        let (is_stores, cause) = match failure {
-            None => return ObjectError::settings(error).into(),
+        match failure {
+            None => ObjectError::settings(error).into(),
+            Some(Failure::Transport { host, error }) if host == self.host => *error,
+            Some(Failure::Transport { error, .. }) => self.no_credentials(*error),
+            Some(Failure::Answer { call, status, .. }) if status.is_success() => {
+                let source = Words::of(&error).into();
+                ObjectError::Protocol { call, source }.into()
+            }
             Some(Failure::Answer {
                 call,
                 host,
                 status,
                 code,
-            }) => {
-                let is_stores = host == self.host;
-                if status.is_success() {
-                    let source = Words::of(&error).into();
-                    return ObjectError::Protocol { call, source }.into();
-                }
-                let cause = ObjectError::Refused {
-                    call,
-                    status,
-                    code,
-                    tried,
-                    hint,
-                };
-                (is_stores, cause.into())
-            }
-            Some(Failure::Transport { host, error }) => (host == self.host, *error),
-        };
-        match is_stores {
-            true => cause,
-            false => ObjectError::Credentials {
-                tried,
-                hint,
-                source: Box::new(cause),
+            }) if host == self.host => ObjectError::Refused {
+                call,
+                status,
+                code,
+                tried: self.tried,
+                hint: self.hint,
             }
             .into(),
+            Some(Failure::Answer { call, status, .. }) => {
+                self.no_credentials(RemoteError::Refused {
+                    call,
+                    asked: None,
+                    status,
+                    retry_after: None,
+                })
+            }
         }
+    }
+
+    fn no_credentials(&self, cause: RemoteError) -> RemoteError {
+        ObjectError::Credentials {
+            tried: self.tried,
+            hint: self.hint,
+            source: Box::new(cause),
+        }
+        .into()
     }
 }
 
