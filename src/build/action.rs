@@ -17,6 +17,7 @@ const SCRIPT_DIR: &str = "/dev/pipes";
 const SCRIPT_MODE: u32 = 0o755;
 
 /// What a step does, and as whom.
+#[derive(PartialEq)]
 pub(super) struct Work {
     /// What the history says of it.
     pub(super) created_by: String,
@@ -29,6 +30,7 @@ pub(super) struct Work {
 }
 
 /// What a step does.
+#[derive(PartialEq)]
 pub(super) enum Action {
     /// RUN
     Run(RunAction),
@@ -39,6 +41,7 @@ pub(super) enum Action {
 }
 
 /// A command to execute.
+#[derive(PartialEq)]
 pub(super) struct RunAction {
     /// The program and its arguments, the shell's included.
     pub(super) argv: Vec<String>,
@@ -55,6 +58,7 @@ pub(super) struct RunAction {
 }
 
 /// What COPY and ADD have in common.
+#[derive(PartialEq)]
 pub(super) struct Transfer {
     /// `COPY` or `ADD`.
     pub(super) keyword: &'static str,
@@ -103,6 +107,18 @@ impl Work {
             FileSource::Stage(_) | FileSource::Image(_) => true,
         };
         sources.into_iter().filter(is_elsewhere).collect()
+    }
+
+    /// Gives the stages that it takes files from other numbers.
+    pub(super) fn renumber(&mut self, numbers: &BTreeMap<usize, usize>) {
+        match &mut self.action {
+            Action::Transfer(transfer) => transfer.from.renumber(numbers),
+            Action::Run(run) => {
+                let sources = run.mounts.iter_mut().filter_map(MountAction::source_mut);
+                sources.for_each(|source| source.renumber(numbers));
+            }
+            Action::Workdir => {}
+        }
     }
 
     /// Says whether it takes anything from the network.

@@ -4,28 +4,31 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::image::layer_writer::Layer;
-use crate::image::{AssembledImage, AssembledLayer, Descriptor, MediaType};
+use crate::image::{AssembledImage, AssembledLayer, Descriptor, MediaType, Platform};
 
 use super::BuildOptions;
-use super::built::BuiltStage;
+use super::built::BuiltStages;
 use super::draft::FinishedLayer;
+use super::joined::PlannedImage;
 use super::layers::{LayerContent, StageLayer};
 use super::workshop::Workshop;
 
-/// Waits for the layers that are still being written and puts the image together.
+/// Waits for the layers that are still being written and puts the image together. Its platform is what its config says.
 pub(super) async fn assemble(
-    stage: &BuiltStage,
+    image: PlannedImage,
+    built: &BuiltStages,
     options: &BuildOptions,
     workshop: &Workshop,
-) -> Result<AssembledImage> {
-    let mut draft = stage.draft.clone();
+) -> Result<(Platform, AssembledImage)> {
+    let stage = &built[&image.stage];
+    let mut draft = image.draft;
     draft
         .config
         .config
         .labels
         .extend(options.labels.iter().cloned());
     if options.platform_is_explicit {
-        draft.config.set_platform(&options.platform);
+        draft.config.set_platform(&image.platform);
     }
     let mut layers = Vec::with_capacity(stage.layers.len());
     let mut told = Vec::with_capacity(stage.layers.len());
@@ -48,7 +51,8 @@ pub(super) async fn assemble(
         layers.push(own_layer(&layer, options));
     }
     let config = draft.finish(told, workshop.epoch(), Timestamp::now());
-    Ok(AssembledImage::new(&config, layers, options.format)?)
+    let image = AssembledImage::new(&config, layers, options.format)?;
+    Ok((config.platform(), image))
 }
 
 async fn finished(

@@ -1,18 +1,20 @@
 //! Images that a build starts from or copies from: found in the cache directory or in their registry, fetched and unpacked
 //! only when a step needs their files, and each layer once.
 
+mod again;
 mod fetch;
 mod layout;
 mod lend;
 mod stack;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, bail};
 
-use crate::cache::BaseImageCache;
+use crate::cache::{BaseImageCache, ImageName};
 use crate::image::blob_store::BlobStore;
 use crate::image::{Digest, ImageConfig, Manifest, Platform, Reference};
 use crate::sandbox::{LayerDir, Sandbox, StorageKind};
@@ -27,6 +29,8 @@ use super::once::Once;
 use super::unpacked_bases::UnpackedBases;
 use super::unpacking::UnpackedLayer;
 use super::{Event, Progress};
+
+pub use again::BaseRetries;
 
 /// An image, of which manifest and config are here. Its layers are in a registry, or among the blobs, or both.
 #[derive(Debug)]
@@ -56,6 +60,8 @@ pub struct BaseImages {
     sandbox: Sandbox,
     halt: Halt,
     progress: Progress,
+    names: Mutex<BTreeMap<String, Arc<ImageName>>>,
+    retries: BaseRetries,
     resolved: Once<(String, String), Arc<BaseImage>>,
     in_layouts: Once<(LayoutImage, String), Arc<BaseImage>>,
     /// Blobs of layouts that are what they should be.
@@ -81,6 +87,7 @@ impl BaseImages {
         sandbox: Sandbox,
         halt: Halt,
         progress: Progress,
+        retries: BaseRetries,
     ) -> Self {
         let local = cache.local.as_ref().filter(|_| keeps_unpacked);
         Self {
@@ -91,6 +98,8 @@ impl BaseImages {
             sandbox,
             halt,
             progress,
+            names: Mutex::default(),
+            retries,
             resolved: Once::default(),
             in_layouts: Once::default(),
             borrowed: Once::default(),
@@ -106,7 +115,7 @@ impl BaseImages {
         Arc::clone(&self.blobs)
     }
 
-    /// Finds an image for a platform: asks once for each image, however many stages use it.
+    /// Finds an image for a platform: asks once for each image, however many stages and platforms use it.
     pub(super) async fn resolve(
         &self,
         reference: &Reference,
@@ -123,7 +132,13 @@ impl BaseImages {
         reference: &Reference,
         platform: &Platform,
     ) -> Result<Arc<BaseImage>> {
-        let image = self.cache.resolve(reference, platform).await?;
+        let name = {
+            let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+            let name = names.entry(reference.to_string());
+            Arc::clone(name.or_insert_with(|| Arc::new(ImageName::new(reference))))
+        };
+        let asking = || self.cache.resolve(&name, platform);
+        let image = self.asked_again(reference, asking).await?;
         image
             .config
             .check_layer_count(image.manifest.layers.len())?;

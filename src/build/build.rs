@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use tokio::task::JoinSet;
 
 use crate::dockerfile::Dockerfile;
-use crate::image::{AssembledImage, Reference};
+use crate::image::{AssembledImage, AssembledIndex, Digest, Platform, Reference};
 
 use super::ability::check_ability;
 use super::action::Action;
@@ -17,30 +17,53 @@ use super::control_args::{self, unknown_args};
 use super::evaluate::{EvaluatedStage, evaluate};
 use super::forecast::{Forecast, forecast};
 use super::halt::Halted;
+use super::joined::join;
 use super::lint;
 use super::mount_action::MountAction;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
-use super::planner::plan;
+use super::planner::plans;
 use super::stage::{StageJob, build_stage};
 use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};
 use super::{BuildInput, BuildOptions, Event};
 
-/// Builds what `options` ask for and returns the image. Its own layers are among the blobs of
-/// `tools`.
-pub async fn build(
-    input: BuildInput,
-    options: &BuildOptions,
-    tools: Tools,
-) -> Result<AssembledImage> {
-    let plan = begin(&input, options, &tools).await?;
-    let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
-    let workshop = Arc::new(workshop);
-    let target = plan.targets[0];
+/// What a build makes.
+#[derive(Debug)]
+pub enum Product {
+    /// An image.
+    Image(Box<AssembledImage>),
+    /// An index of images: for several platforms, or because it was asked for.
+    Index(Box<AssembledIndex>),
+}
+
+impl Product {
+    /// Returns the digest of what a tag names.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            Self::Image(image) => image.digest(),
+            Self::Index(index) => index.digest(),
+        }
+    }
+}
+
+/// Builds what `options` ask for. Layers of its own are among the blobs of `tools`.
+pub async fn build(input: BuildInput, options: &BuildOptions, tools: Tools) -> Result<Product> {
+    let makes_index = options.makes_index()?;
+    let plans = begin(&input, options, &tools).await?;
+    let workshop = Arc::new(Workshop::new(input, options, &plans, tools)?);
     let result = async {
-        let jobs = jobs(plan, &workshop).await?;
+        let evaluated = plans.into_iter().map(|plan| {
+            let evaluated = evaluate(&plan, &workshop)?;
+            Ok((plan, evaluated))
+        });
+        let joined = join(evaluated.collect::<Result<_>>()?);
+        let jobs = jobs(joined.plan, joined.evaluated, &workshop).await?;
         let built = build_stages(jobs, &workshop).await?;
-        assemble(&built[&target], options, &workshop).await
+        let mut images = Vec::with_capacity(joined.images.len());
+        for image in joined.images {
+            images.push(assemble(image, &built, options, &workshop).await?);
+        }
+        product(images, makes_index, options)
     };
     let result = result.await;
     if let (Some(carrier), Ok(_)) = (&workshop.carrier, &result) {
@@ -59,35 +82,55 @@ pub async fn build(
     result
 }
 
-/// Says what the control arguments come to, plans the build, and warns of its Dockerfile.
+fn product(
+    mut images: Vec<(Platform, AssembledImage)>,
+    makes_index: bool,
+    options: &BuildOptions,
+) -> Result<Product> {
+    match images.pop() {
+        Some((_, image)) if images.is_empty() && !makes_index => {
+            Ok(Product::Image(Box::new(image)))
+        }
+        last => {
+            images.extend(last);
+            let index = AssembledIndex::new(options.format, BTreeMap::new(), images)?;
+            Ok(Product::Index(Box::new(index)))
+        }
+    }
+}
+
+/// Says what the control arguments come to, plans the build for each platform, and warns of its Dockerfile.
 pub(super) async fn begin(
     input: &BuildInput,
     options: &BuildOptions,
     tools: &Tools,
-) -> Result<Plan> {
+) -> Result<Vec<Plan>> {
     let BuildInput {
         dockerfile, text, ..
     } = input;
     warn_of_syntax(dockerfile, options, tools);
     let has_hostnames = tools.sandbox.mode().has_namespaces();
-    for note in control_args::check(options, has_hostnames)? {
+    for note in control_args::notes(options, has_hostnames) {
         (tools.progress)(Event::Note(&note));
     }
-    let plan = plan(dockerfile, text, options, tools).await?;
-    for warning in unknown_args(dockerfile, Some(&plan), options) {
+    let plans = plans(dockerfile, text, options, tools).await?;
+    for warning in unknown_args(dockerfile, &plans, options) {
         (tools.progress)(Event::Warning(&warning));
     }
-    lint::report(input, &plan, options, &tools.progress)?;
-    Ok(plan)
+    lint::report(input, &plans, options, &tools.progress)?;
+    Ok(plans)
 }
 
 /// Finds out what has to be done for each stage that is needed.
-async fn jobs(mut plan: Plan, workshop: &Arc<Workshop>) -> Result<BTreeMap<usize, StageJob>> {
-    let evaluated = evaluate(&plan, workshop)?;
+async fn jobs(
+    mut plan: Plan,
+    evaluated: BTreeMap<usize, EvaluatedStage>,
+    workshop: &Arc<Workshop>,
+) -> Result<BTreeMap<usize, StageJob>> {
     let evaluated = Arc::new(evaluated);
     let mut forecast = forecast(&plan, &evaluated, workshop).await?;
     plan.keep_what_is_needed(&forecast);
-    check_ability(&plan, &forecast, &workshop.text, workshop.sandbox())?;
+    check_ability(&plan, &forecast, workshop).await?;
     expect_cache_mounts(&evaluated, &forecast, workshop);
     let evaluated = Arc::into_inner(evaluated).context("the plan is still being read")?;
     let keeps_layers = workshop.caching.as_ref().is_some_and(StepCaching::keeps);

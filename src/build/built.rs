@@ -7,7 +7,6 @@ use anyhow::Result;
 
 use crate::sandbox::LayerDir;
 
-use super::draft::ImageDraft;
 use super::files::{StageFiles, StageView};
 use super::layers::StageLayer;
 use super::state::FilesState;
@@ -15,8 +14,6 @@ use super::workshop::Workshop;
 
 /// A stage that is built.
 pub(super) struct BuiltStage {
-    /// What it made, but for its layers.
-    pub(super) draft: ImageDraft,
     /// Base first.
     pub(super) layers: Vec<StageLayer>,
     pub(super) stack: Mutex<StageStack>,

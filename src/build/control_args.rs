@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 
 use crate::dockerfile::{Dockerfile, Instruction, Statement, nearest_name};
+use crate::image::Platform;
 
 use super::BuildOptions;
 use super::named_contexts::NamedContext;
@@ -89,18 +90,30 @@ pub(super) fn syntax<'a>(
     Some(("# syntax=", &directive.value))
 }
 
-/// Refuses what is asked for and cannot be done, and returns what is to be said of the others.
-pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<String>> {
+/// Says whether images are listed in an index: several always, one if that is asked for.
+pub(super) fn wants_index(options: &BuildOptions) -> Result<bool> {
+    let is_list = options.platforms.len() > 1;
+    let value = options.build_args.get(MULTI_PLATFORM);
+    let Some(value) = value.filter(|value| !value.is_empty()) else {
+        return Ok(is_list);
+    };
+    match value.as_str() {
+        // The spellings of Go's `strconv.ParseBool`.
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" if is_list => {
+            bail!("{MULTI_PLATFORM} is `{value}`, and images for several platforms need an index")
+        }
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
+        _ => bail!("{MULTI_PLATFORM} is `{value}`, expected true or false"),
+    }
+}
+
+/// Returns what is to be said of arguments that change nothing here.
+pub(super) fn notes(options: &BuildOptions, has_hostnames: bool) -> Vec<String> {
     let given = |name: &str| {
         let value = options.build_args.get(name);
         value.filter(|value| !value.is_empty())
     };
-    if let Some(value) = given(MULTI_PLATFORM) {
-        match value.as_str() {
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => {}
-            _ => bail!("not yet supported: {MULTI_PLATFORM}={value}, an index around one image"),
-        }
-    }
     let without_effect = WITHOUT_EFFECT.iter();
     let without_effect = without_effect.filter(|(name, _)| given(name).is_some());
     let mut notes: Vec<String> = without_effect
@@ -114,7 +127,7 @@ pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<S
         let why = "here RUN sees the machine's own name";
         notes.push(format!("--build-arg {HOSTNAME} has no effect: {why}"));
     }
-    Ok(notes)
+    notes
 }
 
 /// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
@@ -123,6 +136,7 @@ pub(super) fn check(options: &BuildOptions, has_hostnames: bool) -> Result<Vec<S
 pub(super) fn source_date_epoch(
     dockerfile: &Dockerfile,
     options: &BuildOptions,
+    platform: &Platform,
     global: &GlobalScope,
 ) -> Result<Option<i64>> {
     if options.is_reproducible {
@@ -142,7 +156,7 @@ pub(super) fn source_date_epoch(
         }
         return Ok(None);
     }
-    match options.named_contexts.find(text, &options.platform) {
+    match options.named_contexts.find(text, platform) {
         Some(NamedContext::Directory(_)) => return Ok(None),
         Some(_) => bail!("not yet supported: {EPOCH}={text}, the time of that named context"),
         None => {}
@@ -153,16 +167,16 @@ pub(super) fn source_date_epoch(
     None.with_context(|| format!("{EPOCH} is `{text}`, expected seconds since 1970-01-01"))
 }
 
-/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without a plan, what
+/// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without plans, what
 /// base images ask for is not known.
 pub(super) fn unknown_args(
     dockerfile: &Dockerfile,
-    plan: Option<&Plan>,
+    plans: &[Plan],
     options: &BuildOptions,
 ) -> Vec<String> {
     let of_stages = dockerfile.stages.iter();
     let of_stages = of_stages.flat_map(|stage| &stage.statements);
-    let triggers = plan.iter().flat_map(|plan| plan.stages.values());
+    let triggers = plans.iter().flat_map(|plan| plan.stages.values());
     let triggers = triggers.flat_map(|stage| &stage.steps);
     let triggers = triggers.map(|step| &step.statement);
     let in_stages = of_stages.chain(triggers).flat_map(arg_names);

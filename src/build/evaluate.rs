@@ -23,7 +23,7 @@ use super::mount_action::{MountAction, MountPlaces};
 use super::owner::has_names;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
 use super::remote_source::remote_sources;
-use super::scope::StageScope;
+use super::scope::{GlobalScope, StageScope};
 use super::support::refusal;
 use super::workshop::Workshop;
 use super::{LocatedError, StepName};
@@ -38,6 +38,23 @@ pub(super) struct EvaluatedStage {
     pub(super) draft: ImageDraft,
     /// Variables at its end: a stage that is built on it inherits them.
     scope: StageScope,
+}
+
+impl EvaluatedStage {
+    /// Returns the same stage with other steps.
+    pub(super) fn with_steps(&self, steps: Vec<EvaluatedStep>) -> Self {
+        Self {
+            from: EvaluatedStep {
+                name: self.from.name.clone(),
+                text: self.from.text.clone(),
+                span: self.from.span,
+                work: None,
+            },
+            steps,
+            draft: self.draft.clone(),
+            scope: self.scope.clone(),
+        }
+    }
 }
 
 /// A step, evaluated.
@@ -60,7 +77,7 @@ pub(super) fn evaluate(
     let mut evaluated = BTreeMap::new();
     // In the order of the file: a stage comes after the one that it is built on.
     for (index, stage) in &plan.stages {
-        let mut evaluator = Evaluator::start(stage, &evaluated, workshop);
+        let mut evaluator = Evaluator::start(stage, &evaluated, &plan.global, workshop);
         let steps = stage.steps.iter().enumerate();
         let steps = steps.map(|(at, step)| evaluator.step(at, step));
         let steps = steps.collect::<Result<_>>()?;
@@ -82,6 +99,7 @@ pub(super) fn evaluate(
 
 struct Evaluator<'a> {
     stage: &'a PlannedStage,
+    global: &'a GlobalScope,
     workshop: &'a Workshop,
     draft: ImageDraft,
     scope: StageScope,
@@ -92,6 +110,7 @@ impl<'a> Evaluator<'a> {
     fn start(
         stage: &'a PlannedStage,
         evaluated: &BTreeMap<usize, EvaluatedStage>,
+        global: &'a GlobalScope,
         workshop: &'a Workshop,
     ) -> Self {
         let (mut draft, parent) = match &stage.base {
@@ -109,10 +128,11 @@ impl<'a> Evaluator<'a> {
         let scope = StageScope::new(parent, &draft.config.config.env);
         Self {
             stage,
+            global,
             workshop,
             draft,
             scope,
-            controls: RunControls::new(&workshop.global),
+            controls: RunControls::new(global),
         }
     }
 
@@ -341,7 +361,7 @@ impl<'a> Evaluator<'a> {
         let mut shown = Vec::new();
         for arg in args {
             // A default that does not count is not even read (BuildKit frontend).
-            let is_given = self.workshop.global.build_arg(&arg.name).is_some();
+            let is_given = self.global.build_arg(&arg.name).is_some();
             let default = arg.default.as_deref().filter(|_| !is_given);
             let default = default
                 .map(|word| self.with_expander(|expander| expander.word(word)))
@@ -349,7 +369,7 @@ impl<'a> Evaluator<'a> {
                 .map_err(|error| self.error(span, "cannot expand the default").because(error))?;
             let value = self
                 .scope
-                .declare(&arg.name, default.as_deref(), &self.workshop.global);
+                .declare(&arg.name, default.as_deref(), self.global);
             shown.push(match value {
                 Some(value) => format!("{}={value}", arg.name),
                 None => arg.name.clone(),

@@ -1,6 +1,7 @@
 //! The files of a stage, in whichever way the place keeps them.
 
 use std::io::BufRead;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -73,6 +74,11 @@ impl StageTree {
             tree: Tree::new(sandbox)?,
             knowledge: Knowledge::Unpacked(KnownContents::default()),
         })
+    }
+
+    /// Returns where the files are.
+    pub(super) fn path(&self) -> &Path {
+        self.tree.root().dir().path()
     }
 
     /// Returns a tree with the same files, of which as much is known.

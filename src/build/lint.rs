@@ -54,7 +54,7 @@ pub fn lint(input: &BuildInput, options: &BuildOptions) -> Result<LintReport> {
     let violation = || look.violation(&config, &warnings);
     Ok(LintReport {
         error: mistake.or_else(violation),
-        unknown_args: unknown_args(file, None, options),
+        unknown_args: unknown_args(file, &[], options),
         text: input.text.clone(),
         warnings,
     })
@@ -64,28 +64,25 @@ pub fn lint(input: &BuildInput, options: &BuildOptions) -> Result<LintReport> {
 /// executed yet.
 pub(super) fn report(
     input: &BuildInput,
-    plan: &Plan,
+    plans: &[Plan],
     options: &BuildOptions,
     progress: &Progress,
 ) -> Result<()> {
     let look = Look { input, options };
-    let mut facts = look.facts();
-    let ignored = |path: &str| look.is_ignored(path);
-    facts.is_ignored = &ignored;
-    let written = plan.stages.iter().filter(|(_, stage)| !stage.is_replaced);
-    facts.stages = Some(written.map(|(index, _)| *index).collect());
-    let bases = plan.stages.iter();
-    let bases = bases.filter_map(|(index, stage)| Some((*index, base_facts(stage)?)));
-    facts.bases = bases.collect();
     let config = look.config()?;
-    let file = &input.dockerfile;
-    // The build itself tells mistakes, and all that come with them.
-    let linted = lint::lint(input.text.as_str(), file, &config, &facts);
-    for warning in &linted.warnings {
+    let mut warnings: Vec<Warning> = Vec::new();
+    for plan in plans {
+        // What is said of one platform is mostly what is said of the next.
+        let new = look.at_plan(plan, &config).into_iter();
+        let new = new.filter(|warning| !warnings.contains(warning));
+        let new: Vec<Warning> = new.collect();
+        warnings.extend(new);
+    }
+    for warning in &warnings {
         let text = format!("{}: {}", place(&input.text, warning), one_line(warning));
         progress(Event::Warning(&text));
     }
-    match look.violation(&config, &linted.warnings) {
+    match look.violation(&config, &warnings) {
         Some(error) => Err(error.into()),
         None => Ok(()),
     }
@@ -120,7 +117,7 @@ impl Look<'_> {
         let target_stage = asked.as_deref().unwrap_or(last);
         let none = BTreeMap::new();
         let host = Platform::host();
-        let automatic = GlobalScope::new(&none, &host, &options.platform, target_stage);
+        let automatic = GlobalScope::new(&none, &host, &options.platforms[0], target_stage);
         Facts {
             build_args: &options.build_args,
             automatic_args: automatic.all().to_vec(),
@@ -129,6 +126,21 @@ impl Look<'_> {
             is_reference: &|text| Reference::parse(text).is_ok(),
             is_ignored: &|_| false,
         }
+    }
+
+    /// Returns what is to be said with all that a plan knows of base images.
+    fn at_plan(&self, plan: &Plan, config: &CheckConfig) -> Vec<Warning> {
+        let mut facts = self.facts();
+        let ignored = |path: &str| self.is_ignored(path);
+        facts.is_ignored = &ignored;
+        let written = plan.stages.iter().filter(|(_, stage)| !stage.is_replaced);
+        facts.stages = Some(written.map(|(index, _)| *index).collect());
+        let bases = plan.stages.iter();
+        let bases = bases.filter_map(|(index, stage)| Some((*index, base_facts(stage)?)));
+        facts.bases = bases.collect();
+        let (text, file) = (self.input.text.as_str(), &self.input.dockerfile);
+        // The build itself tells mistakes, and all that come with them.
+        lint::lint(text, file, config, &facts).warnings
     }
 
     fn is_ignored(&self, path: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::sandbox::Access;
 use super::plan::FileSource;
 
 /// A mount of a RUN. Targets are absolute paths inside the root, and never `/`.
+#[derive(PartialEq)]
 pub(super) enum MountAction {
     Bind(BindMount),
     Cache(CacheMount),
@@ -25,6 +26,7 @@ pub(super) enum MountAction {
 }
 
 /// Files of the context, a stage or an image.
+#[derive(PartialEq)]
 pub(super) struct BindMount {
     pub(super) target: String,
     pub(super) from: FileSource,
@@ -35,6 +37,7 @@ pub(super) struct BindMount {
 }
 
 /// A directory that RUNs of this build share.
+#[derive(PartialEq)]
 pub(super) struct CacheMount {
     pub(super) target: String,
     /// What it is kept under, as the Dockerfile says it.
@@ -48,6 +51,7 @@ pub(super) struct CacheMount {
 }
 
 /// What a new cache starts with.
+#[derive(PartialEq)]
 pub(super) struct CacheStart {
     pub(super) from: FileSource,
     /// As the Dockerfile names it.
@@ -57,6 +61,7 @@ pub(super) struct CacheStart {
 }
 
 /// A secret, as a file, a variable, or both.
+#[derive(PartialEq)]
 pub(super) struct SecretMount {
     pub(super) id: String,
     /// Where the file is; `None` for none.
@@ -68,6 +73,7 @@ pub(super) struct SecretMount {
 }
 
 /// The socket of an SSH agent.
+#[derive(PartialEq)]
 pub(super) struct SshMount {
     pub(super) id: String,
     pub(super) target: String,
@@ -103,6 +109,15 @@ impl MountAction {
         match self {
             Self::Bind(bind) => Some(&bind.from),
             Self::Cache(cache) => Some(&cache.start.as_ref()?.from),
+            Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
+        }
+    }
+
+    /// As [`Self::source`], to be changed.
+    pub(super) fn source_mut(&mut self) -> Option<&mut FileSource> {
+        match self {
+            Self::Bind(bind) => Some(&mut bind.from),
+            Self::Cache(cache) => Some(&mut cache.start.as_mut()?.from),
             Self::Tmpfs { .. } | Self::Secret(_) | Self::Ssh(_) => None,
         }
     }

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Result;
+
 use crate::image::{ImageFormat, LayerCompression, Platform};
 use crate::remote::HttpSource;
 use crate::sandbox::{Agent, Secret};
 
+use super::control_args::wants_index;
 use super::named_contexts::NamedContexts;
 
 /// Everything that decides what is built. Paths are absolute.
@@ -39,9 +42,9 @@ pub struct BuildOptions {
     pub targets: Vec<String>,
     /// Paths, relative to the root directory, that are part of no layer, with all below them.
     pub ignored_paths: BTreeSet<PathBuf>,
-    /// Platform that the image is for.
-    pub platform: Platform,
-    /// Whether the platform was asked for, and so is written into the image's config.
+    /// Platforms to build for: one image each, in this order. Never empty, each once, normalised.
+    pub platforms: Vec<Platform>,
+    /// Whether the platforms were asked for, and so are written into the images' configs.
     pub platform_is_explicit: bool,
     /// Whether all times of new files, layers and history are 0.
     pub is_reproducible: bool,
@@ -51,6 +54,13 @@ pub struct BuildOptions {
     pub compression_level: Option<u32>,
     /// Family of the media types.
     pub format: ImageFormat,
+}
+
+impl BuildOptions {
+    /// Says whether the build makes an index of images: of several, or of one because it was asked for.
+    pub fn makes_index(&self) -> Result<bool> {
+        wants_index(self)
+    }
 }
 
 /// Where a Dockerfile comes from.

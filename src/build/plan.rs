@@ -13,10 +13,12 @@ use super::scope::GlobalScope;
 
 /// The stages to build.
 pub(super) struct Plan {
-    /// By their number in the file: each comes after those that it needs.
+    /// By number: each comes after those that it needs. For one platform it is their number in the file.
     pub(super) stages: BTreeMap<usize, PlannedStage>,
     /// Numbers of the stages to build for their own sake; the first is the image.
     pub(super) targets: Vec<usize>,
+    /// The platform that it is for.
+    pub(super) platform: Platform,
     /// The ARGs before the first FROM.
     pub(super) global: GlobalScope,
     /// Time in seconds since the Unix epoch that replaces every later one.
@@ -68,7 +70,23 @@ impl Plan {
     }
 }
 
+/// Returns the numbers of the stages that a stage with this base and these steps needs.
+pub(super) fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {
+    let sources = steps.iter().flat_map(PlannedStep::source_stages);
+    base.stage().into_iter().chain(sources).collect()
+}
+
 impl StageBase {
+    /// Says whether two stages start from the same: the same stage, or an image that was found once.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Scratch, Self::Scratch) => true,
+            (Self::Stage(one), Self::Stage(other)) => one == other,
+            (Self::Image(one), Self::Image(other)) => Arc::ptr_eq(one, other),
+            (Self::Scratch | Self::Stage(_) | Self::Image(_), _) => false,
+        }
+    }
+
     /// Returns the number of the stage, if it is one.
     pub(super) fn stage(&self) -> Option<usize> {
         match self {
@@ -103,6 +121,8 @@ impl PlannedStep {
 }
 
 /// Where an instruction takes files from.
+///
+/// Images and directories are the same if they were found as one: each is looked for once.
 #[derive(Clone)]
 pub(super) enum FileSource {
     /// The build context, or nowhere at all.
@@ -115,7 +135,26 @@ pub(super) enum FileSource {
     Directory(Arc<NamedDir>),
 }
 
+impl PartialEq for FileSource {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Context, Self::Context) => true,
+            (Self::Stage(one), Self::Stage(other)) => one == other,
+            (Self::Image(one), Self::Image(other)) => Arc::ptr_eq(one, other),
+            (Self::Directory(one), Self::Directory(other)) => Arc::ptr_eq(one, other),
+            (Self::Context | Self::Stage(_) | Self::Image(_) | Self::Directory(_), _) => false,
+        }
+    }
+}
+
 impl FileSource {
+    /// Gives a stage another number.
+    pub(super) fn renumber(&mut self, numbers: &BTreeMap<usize, usize>) {
+        if let Self::Stage(index) = self {
+            *index = numbers[index];
+        }
+    }
+
     /// Returns the number of the stage, if it is one.
     pub(super) fn stage(&self) -> Option<usize> {
         match self {

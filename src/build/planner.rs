@@ -17,31 +17,41 @@ use super::base::{BaseImage, BaseImages};
 use super::control_args::source_date_epoch;
 use super::named_dir::NamedDir;
 use super::once::Once;
-use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase};
+use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase, needs};
 use super::replacement::Replacement;
 use super::scope::GlobalScope;
 use super::support::refusal;
 use super::workshop::Tools;
 use super::{BuildOptions, DockerfileText};
 
-/// Plans the build of what `options` ask for.
-pub(super) async fn plan(
+/// Plans the build of what `options` ask for, for each platform. Images and directories that several use are looked for
+/// once.
+pub(super) async fn plans(
     dockerfile: &Dockerfile,
     text: &DockerfileText,
     options: &BuildOptions,
     tools: &Tools,
-) -> Result<Plan> {
+) -> Result<Vec<Plan>> {
+    let directories = OpenedDirectories::default();
+    let mut plans = Vec::with_capacity(options.platforms.len());
     let targets = targets(dockerfile, options)?;
-    let planner = Planner {
-        dockerfile,
-        text,
-        options,
-        tools,
-        images: &tools.images,
-        named_dirs: Mutex::default(),
-        fetched_dirs: Once::default(),
-        global: global_scope(dockerfile, text, options, targets[0])?,
-    };
+    for platform in &options.platforms {
+        let planner = Planner {
+            dockerfile,
+            text,
+            options,
+            platform,
+            tools,
+            images: &tools.images,
+            directories: &directories,
+            global: global_scope(dockerfile, text, options, platform, targets[0])?,
+        };
+        plans.push(plan(planner, targets.clone()).await?);
+    }
+    Ok(plans)
+}
+
+async fn plan(planner: Planner<'_>, targets: Vec<usize>) -> Result<Plan> {
     let mut stages = BTreeMap::new();
     let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
     // From the back: a stage needs only stages above it.
@@ -51,10 +61,17 @@ pub(super) async fn plan(
         stages.insert(index, stage);
     }
     mark_layer_makers(&mut stages, targets[0]);
+    let Planner {
+        dockerfile,
+        options,
+        platform,
+        ..
+    } = planner;
     Ok(Plan {
-        epoch: source_date_epoch(dockerfile, options, &planner.global)?,
+        epoch: source_date_epoch(dockerfile, options, platform, &planner.global)?,
         stages,
         targets,
+        platform: platform.clone(),
         global: planner.global,
     })
 }
@@ -76,13 +93,14 @@ fn global_scope(
     dockerfile: &Dockerfile,
     text: &DockerfileText,
     options: &BuildOptions,
+    platform: &Platform,
     target: usize,
 ) -> Result<GlobalScope> {
     let asked = options.targets.first().map(|name| name.to_lowercase());
     let last = dockerfile.stages[target].name().map(str::to_owned);
     let target_stage = asked.or(last).unwrap_or_else(|| "default".to_owned());
     let host = Platform::host();
-    let mut global = GlobalScope::new(&options.build_args, &host, &options.platform, &target_stage);
+    let mut global = GlobalScope::new(&options.build_args, &host, platform, &target_stage);
     declare_meta_args(&mut global, dockerfile, text)?;
     Ok(global)
 }
@@ -119,17 +137,25 @@ fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) 
     }
 }
 
-/// Plans one build.
+/// Directories that stand in for images and stages, each opened or fetched once.
+#[derive(Default)]
+pub(super) struct OpenedDirectories {
+    /// Directories of `--build-context` that are opened.
+    pub(super) named: Mutex<BTreeMap<PathBuf, Arc<NamedDir>>>,
+    /// Those that were fetched, by their URLs.
+    pub(super) fetched: Once<String, Arc<NamedDir>>,
+}
+
+/// Plans the build for one platform.
 pub(super) struct Planner<'a> {
     pub(super) dockerfile: &'a Dockerfile,
     pub(super) text: &'a DockerfileText,
     pub(super) options: &'a BuildOptions,
+    /// What is built for.
+    pub(super) platform: &'a Platform,
     pub(super) tools: &'a Tools,
     pub(super) images: &'a BaseImages,
-    /// Directories of `--build-context` that are opened.
-    pub(super) named_dirs: Mutex<BTreeMap<PathBuf, Arc<NamedDir>>>,
-    /// Those that were fetched, by their URLs.
-    pub(super) fetched_dirs: Once<String, Arc<NamedDir>>,
+    pub(super) directories: &'a OpenedDirectories,
     global: GlobalScope,
 }
 
@@ -139,7 +165,7 @@ impl Planner<'_> {
         if let Some(replacement) = self.stand_in(index).await? {
             return self.replaced_stage(stage, index, replacement);
         }
-        let platform = self.platform(stage)?;
+        let platform = self.platform_of(stage)?;
         let (base, load) = self.base(stage, index, &platform).await?;
         let mut steps = Vec::from_iter(load);
         for statement in self.triggers(stage, &base).await? {
@@ -167,16 +193,16 @@ impl Planner<'_> {
             span: stage.source.span,
             needs: needs(&base, &steps),
             base,
-            platform: self.platform(stage)?,
+            platform: self.platform_of(stage)?,
             is_replaced: false,
             steps,
             makes_layers: false,
         })
     }
 
-    pub(super) fn platform(&self, stage: &Stage) -> Result<Platform> {
+    pub(super) fn platform_of(&self, stage: &Stage) -> Result<Platform> {
         let Some(word) = &stage.from.platform else {
-            return Ok(self.options.platform.clone());
+            return Ok(self.platform.clone());
         };
         let text = self.expand(word, stage.source.span)?;
         let platform = Platform::parse(&text).map_err(|error| {
@@ -315,14 +341,14 @@ impl Planner<'_> {
     pub(super) fn nothing(&self) -> BaseImage {
         BaseImage {
             digest: None,
-            config: ImageConfig::scratch(&self.options.platform),
+            config: ImageConfig::scratch(self.platform),
             layers: Vec::new(),
         }
     }
 
     /// The image for the platform of the target, whatever the stage's own is, or what stands in for it.
     async fn image_source(&self, name: &str, span: Span) -> Result<FileSource> {
-        let platform = &self.options.platform;
+        let platform = self.platform;
         if name == "scratch" {
             return Ok(FileSource::Image(Arc::new(self.nothing())));
         }
@@ -338,7 +364,7 @@ impl Planner<'_> {
     }
 
     fn warn_of_platform(&self, name: &str, image: &BaseImage) {
-        let (found, wanted) = (image.config.platform(), &self.options.platform);
+        let (found, wanted) = (image.config.platform(), self.platform);
         self.images.warn_of_platform(&name, &found, wanted);
     }
 
@@ -379,9 +405,4 @@ fn trigger_text(statement: &Statement) -> Option<String> {
         return None;
     };
     Some(onbuild.trigger.clone())
-}
-
-fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> {
-    let sources = steps.iter().flat_map(PlannedStep::source_stages);
-    base.stage().into_iter().chain(sources).collect()
 }

@@ -24,9 +24,11 @@ use super::{BuildInput, BuildOptions};
 
 pub use pulls::Pull;
 
-/// What a build would do.
+/// What a build would do for one platform.
 #[derive(Debug)]
 pub struct Preview {
+    /// What it would build for.
+    pub platform: Platform,
     /// All stages of the Dockerfile, in its order.
     pub stages: Vec<StagePreview>,
     /// What would be pulled for the steps that would be executed, by where it comes from.
@@ -109,25 +111,42 @@ pub enum StepOutcome {
     Miss(CacheKey, String),
 }
 
-/// Finds out what a build would do.
-pub async fn preview(input: BuildInput, options: &BuildOptions, tools: Tools) -> Result<Preview> {
-    let plan = begin(&input, options, &tools).await?;
+/// Finds out what a build would do, for each platform by itself: what several have in common is done once all the same.
+pub async fn preview(
+    input: BuildInput,
+    options: &BuildOptions,
+    tools: Tools,
+) -> Result<Vec<Preview>> {
+    options.makes_index()?;
+    let plans = begin(&input, options, &tools).await?;
     let dockerfile = input.dockerfile.clone();
-    let workshop = Workshop::new(input, options, plan.global.clone(), plan.epoch, tools)?;
-    let workshop = Arc::new(workshop);
-    let evaluated = Arc::new(evaluate(&plan, &workshop)?);
-    let forecast = forecast(&plan, &evaluated, &workshop).await?;
+    let workshop = Arc::new(Workshop::new(input, options, &plans, tools)?);
+    let mut previews = Vec::with_capacity(plans.len());
+    for plan in plans {
+        previews.push(preview_plan(plan, &dockerfile, &workshop).await?);
+    }
+    Ok(previews)
+}
+
+async fn preview_plan(
+    plan: Plan,
+    dockerfile: &Dockerfile,
+    workshop: &Arc<Workshop>,
+) -> Result<Preview> {
+    let evaluated = Arc::new(evaluate(&plan, workshop)?);
+    let forecast = forecast(&plan, &evaluated, workshop).await?;
     let needed = Needed {
         plan: &plan,
         evaluated: &evaluated,
         forecast: &forecast,
     };
-    let refusal = check_ability(&plan, &forecast, &workshop.text, workshop.sandbox()).err();
+    let refusal = check_ability(&plan, &forecast, workshop).await.err();
     Ok(Preview {
         stages: (0..dockerfile.stages.len())
-            .map(|index| needed.stage(index, &dockerfile))
+            .map(|index| needed.stage(index, dockerfile))
             .collect(),
         pulls: needed.pulls(&workshop.images.blobs()),
+        platform: plan.platform,
         refusal,
     })
 }

@@ -79,7 +79,8 @@ impl Planner<'_> {
     /// Opens a directory, once.
     fn named_dir(&self, path: &PathBuf) -> Result<Arc<NamedDir>> {
         let mut opened = self
-            .named_dirs
+            .directories
+            .named
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(dir) = opened.get(path) {
@@ -104,7 +105,8 @@ impl Planner<'_> {
             let fetched = tokio::task::spawn_blocking(task).await;
             Ok(Arc::new(fetched.context("fetching stopped")??))
         };
-        self.fetched_dirs.get(url.reveal().to_owned(), fetch).await
+        let fetched = &self.directories.fetched;
+        fetched.get(url.reveal().to_owned(), fetch).await
     }
 
     /// Finds what stands in for a stage of the Dockerfile, if anything does.
@@ -113,7 +115,7 @@ impl Planner<'_> {
         let Some(name) = stage.name() else {
             return Ok(None);
         };
-        let platform = self.platform(stage)?;
+        let platform = self.platform_of(stage)?;
         self.replacement(name, &platform, stage.source.span).await
     }
 

@@ -57,7 +57,6 @@ pub(super) fn build_stage(
         layers: builder.layers,
         stack: Mutex::new(builder.stack),
         state: builder.state,
-        draft: evaluated.draft,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Filling the cache directory with images before a build needs them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use futures_util::StreamExt;
@@ -27,8 +27,8 @@ pub struct WarmOptions {
     pub dockerfile: Option<PathBuf>,
     /// Values of `--build-arg` by name, for the Dockerfile.
     pub build_args: BTreeMap<String, String>,
-    /// Which of an index's images is wanted, where the Dockerfile says nothing else.
-    pub platform: Platform,
+    /// Which of an index's images are wanted, where the Dockerfile says nothing else.
+    pub platforms: Vec<Platform>,
     /// Pulls also what is there and fresh.
     pub pulls_again: bool,
 }
@@ -92,14 +92,16 @@ fn wanted(options: &WarmOptions) -> Result<BTreeSet<NamedImage>> {
         Some(path) => images_of_file(path, options)?,
         None => BTreeSet::new(),
     };
-    images.extend(options.images.iter().map(|name| NamedImage {
-        name: name.clone(),
-        platform: options.platform.clone(),
-    }));
+    for platform in &options.platforms {
+        images.extend(options.images.iter().map(|name| NamedImage {
+            name: name.clone(),
+            platform: platform.clone(),
+        }));
+    }
     Ok(images)
 }
 
-fn images_of_file(path: &std::path::Path, options: &WarmOptions) -> Result<BTreeSet<NamedImage>> {
+fn images_of_file(path: &Path, options: &WarmOptions) -> Result<BTreeSet<NamedImage>> {
     let failed = || format!("cannot read the Dockerfile `{}`", path.display());
     let size = std::fs::metadata(path).with_context(failed)?.len();
     if size > DOCKERFILE_BYTES_MAX {
@@ -110,5 +112,10 @@ fn images_of_file(path: &std::path::Path, options: &WarmOptions) -> Result<BTree
     let text = DockerfileText::new(&path.to_string_lossy(), &content);
     let dockerfile = dockerfile::parse(&content)
         .map_err(|error| text.error_at(error.span, error.to_string()))?;
-    named_images(&dockerfile, &text, &options.build_args, &options.platform)
+    let mut images = BTreeSet::new();
+    for platform in &options.platforms {
+        let args = &options.build_args;
+        images.append(&mut named_images(&dockerfile, &text, args, platform)?);
+    }
+    Ok(images)
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -33,6 +33,7 @@ use super::halt::{Halt, Halted};
 use super::layer_job::LayerJob;
 use super::layers::{LayerContent, PendingLayer, SharedError, StageLayer, pending};
 use super::mount_carrier::MountCarrier;
+use super::plan::Plan;
 use super::remotes::Remotes;
 use super::scope::GlobalScope;
 use super::step_cache::{StepCache, StepCaching};
@@ -72,6 +73,7 @@ pub(super) struct Workshop {
     pub(super) carrier: Option<MountCarrier>,
     pub(super) secrets: BTreeMap<String, Secret>,
     pub(super) agents: BTreeMap<String, Arc<Agent>>,
+    /// Of the first platform: only what `--build-arg` gives is asked of it.
     pub(super) global: GlobalScope,
     pub(super) images: Arc<BaseImages>,
     /// `None` where nothing is cached.
@@ -99,11 +101,14 @@ impl Workshop {
     pub(super) fn new(
         input: BuildInput,
         options: &BuildOptions,
-        global: GlobalScope,
-        epoch: Option<i64>,
+        plans: &[Plan],
         tools: Tools,
     ) -> Result<Self> {
         let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let (global, epoch) = (plans[0].global.clone(), plans[0].epoch);
+        if plans.iter().any(|plan| plan.epoch != epoch) {
+            bail!("SOURCE_DATE_EPOCH is not the same for all platforms");
+        }
         let epoch_time = epoch.map(Timestamp::from_second).transpose();
         let form = LayerForm {
             compression: compression(options),
@@ -113,7 +118,7 @@ impl Workshop {
         let carried = cache.as_mut().and_then(|cache| cache.mounts.take());
         let carrier = carried.map(|carried| {
             let (sandbox, blobs) = (&tools.sandbox, tools.images.blobs());
-            let platform = &options.platform;
+            let platform = &options.platforms[0];
             MountCarrier::new(carried, sandbox, blobs, platform, &tools.progress)
         });
         let caching =

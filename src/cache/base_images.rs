@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
 use tracing::{debug, warn};
 
 use super::local_cache::{CachedImage, HeldBlob, ImageDocument, LocalCache, LocalCacheError};
@@ -58,13 +59,38 @@ pub struct PulledDocuments {
     index: Option<ImageDocument>,
 }
 
+/// A name, and what was found out about it: it stands for the same thing for all platforms of a build, and is asked for
+/// and read at most once.
+#[derive(Debug)]
+pub struct ImageName {
+    reference: Reference,
+    told: OnceCell<(Repository, Descriptor)>,
+    read: OnceCell<(Repository, FetchedManifest)>,
+}
+
+impl ImageName {
+    /// Nothing is known of it yet.
+    pub fn new(reference: &Reference) -> Self {
+        Self {
+            reference: reference.clone(),
+            told: OnceCell::new(),
+            read: OnceCell::new(),
+        }
+    }
+}
+
 impl BaseImageCache {
     /// Finds an image for a platform. A name that stands for one image gives that image, whatever it is for.
     pub async fn resolve(
         &self,
-        reference: &Reference,
+        name: &ImageName,
         platform: &Platform,
     ) -> Result<ResolvedImage, RegistryError> {
+        let ImageName {
+            reference,
+            told,
+            read,
+        } = name;
         if let Some(digest) = reference.digest()
             && let Some(image) = self.find_here(digest, platform).await
         {
@@ -76,18 +102,22 @@ impl BaseImageCache {
             return Ok(resolved_here(image, origin));
         }
         if self.local.is_none() {
-            let (repository, fetched) = self.registries.fetch_manifest(reference).await?;
-            return pull(&repository, fetched, platform).await;
+            let ask = || self.registries.fetch_manifest(reference);
+            let (repository, fetched) = read.get_or_try_init(ask).await?;
+            return pull(repository, fetched.clone(), platform).await;
         }
-        let (repository, descriptor) = self.registries.resolve(reference).await?;
+        let ask = || self.registries.resolve(reference);
+        let (repository, descriptor) = told.get_or_try_init(ask).await?;
         if let Some(image) = self.find_here(&descriptor.digest, platform).await {
-            return Ok(resolved_here(image, origin_of(&repository)));
+            return Ok(resolved_here(image, origin_of(repository)));
         }
-        // By digest: the tag may have moved since.
-        let fetched = repository
-            .fetch_manifest(descriptor.digest.as_str())
-            .await?;
-        pull(&repository, fetched, platform).await
+        let ask = || async {
+            // By digest: the tag may have moved since.
+            let fetched = repository.fetch_manifest(descriptor.digest.as_str());
+            Ok::<_, RegistryError>((repository.clone(), fetched.await?))
+        };
+        let (repository, fetched) = read.get_or_try_init(ask).await?;
+        pull(repository, fetched.clone(), platform).await
     }
 
     async fn find_here(&self, digest: &Digest, platform: &Platform) -> Option<CachedImage> {

@@ -21,7 +21,7 @@ pub mod local_cache;
 mod lookup;
 mod registry_cache;
 
-pub use base_images::{BaseImageCache, ImageLayers, ResolvedImage};
+pub use base_images::{BaseImageCache, ImageLayers, ImageName, ResolvedImage};
 pub use entry::{CacheEntry, EntryError, EntryLooks};
 pub use fill::{FillError, Filled, FilledImage};
 pub use fingerprint::{Difference, Fingerprint, Part};

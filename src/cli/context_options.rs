@@ -65,7 +65,7 @@ fn named_context(value: &str, current_dir: &Path) -> Result<NamedContext> {
 }
 
 /// Reads `PATH[:TAG][@DIGEST]`.
-fn layout_image(text: &str, current_dir: &Path) -> Result<LayoutImage> {
+pub(super) fn layout_image(text: &str, current_dir: &Path) -> Result<LayoutImage> {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
         None => (text, None),

@@ -1,24 +1,31 @@
 //! `--dryrun`: what a build would do, as text for people. The same build gives the same text.
 
-use crate::build::{Base, Need, Pull, StagePreview, StepOutcome, StepPreview};
+use crate::build::{Base, Need, Preview, Pull, StagePreview, StepOutcome, StepPreview};
 use crate::dockerfile::Span;
 
 use super::progress::show_bytes;
 
-/// Returns the plan of a build, line by line; `isolation` says where its steps would run.
-pub(super) fn lines(stages: &[StagePreview], pulls: &[Pull], isolation: &str) -> Vec<String> {
+/// Returns the plan of a build, line by line, for each platform; `isolation` says where its steps would run.
+pub(super) fn lines(previews: &[Preview], isolation: &str) -> Vec<String> {
     let mut lines = vec![format!("isolation: {isolation}")];
-    for stage in stages {
+    for preview in previews {
+        if previews.len() > 1 {
+            lines.push(String::new());
+            lines.push(format!("platform {}", preview.platform));
+        }
+        for stage in &preview.stages {
+            lines.push(String::new());
+            lines.extend(stage_lines(stage));
+        }
         lines.push(String::new());
-        lines.extend(stage_lines(stage));
+        lines.extend(pull_lines(&preview.pulls));
     }
-    lines.push(String::new());
-    lines.extend(pull_lines(pulls));
     let may_be_found = |stage: &StagePreview| {
         let mut steps = stage.steps.iter();
         steps.any(|step| matches!(step.outcome, StepOutcome::Miss(..)))
     };
-    if stages.iter().any(may_be_found) {
+    let mut stages = previews.iter().flat_map(|preview| &preview.stages);
+    if stages.any(may_be_found) {
         lines.push(
             "a miss may still be found, once the files that it is made of are known".to_owned(),
         );

@@ -75,6 +75,14 @@ pub(super) fn docker_config() -> Result<Option<(PathBuf, String)>> {
     }
 }
 
+/// Returns the directories that hold certificates for each registry, best first, as containers/image reads them
+/// (containers-certs.d(5)); docker knows the last.
+pub(super) fn certificate_dirs() -> Vec<PathBuf> {
+    let own = path_variable("HOME").map(|home| home.join(".config/containers/certs.d"));
+    let usual = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+    own.into_iter().chain(usual).collect()
+}
+
 /// Returns the directories for a build's files, best first: where no `--state-dir` is given.
 pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
     let temporary = path_variable("TMPDIR");

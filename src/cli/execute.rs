@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::{self, BaseImages, BuildInput, BuildOptions, DockerfileSource, Halt, Tools};
+use crate::build::{
+    self, BaseImages, BuildInput, BuildOptions, DockerfileSource, Halt, Product, Tools,
+};
 use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
 use crate::output::{self, Receipt};
@@ -164,6 +166,7 @@ async fn build_and_deliver(
         sandbox.clone(),
         halt.clone(),
         Arc::clone(&progress),
+        options.base_retries,
     ));
     let tools = Tools {
         images: Arc::clone(&images),
@@ -177,10 +180,18 @@ async fn build_and_deliver(
         return print_plan(input, &options.build, tools, style).await;
     }
     let delivered = async {
-        let image = build::build(input, &options.build, tools).await?;
-        style.print(Level::Info, &format!("built {}", image.digest()));
+        let product = build::build(input, &options.build, tools).await?;
+        style.print(Level::Info, &format!("built {}", product.digest()));
         let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
-        output::deliver(image, &options.delivery, registries, store, &tell).await
+        let delivery = &options.delivery;
+        match product {
+            Product::Image(image) => {
+                output::deliver(*image, delivery, registries, store, &tell).await
+            }
+            Product::Index(index) => {
+                output::deliver_index(*index, delivery, registries, store, &tell).await
+            }
+        }
     }
     .await;
     // Also after a failure: the next try need not pull the base image again.
@@ -196,17 +207,19 @@ async fn print_plan(
     style: LogStyle,
 ) -> Result<()> {
     let isolation = tools.sandbox.description();
-    let preview = build::preview(input, options, tools).await?;
-    let lines = dry_run::lines(&preview.stages, &preview.pulls, &isolation);
-    print_line(&lines.join("\n"))?;
-    if let Some(refusal) = preview.refusal {
+    let previews = build::preview(input, options, tools).await?;
+    print_line(&dry_run::lines(&previews, &isolation).join("\n"))?;
+    for refusal in previews
+        .iter()
+        .filter_map(|preview| preview.refusal.as_ref())
+    {
         let text = format!("warning: the build would fail here: {refusal:#}");
         style.print(Level::Warning, &text);
     }
     Ok(())
 }
 
-fn show_receipt(receipt: &Receipt) -> String {
+pub(super) fn show_receipt(receipt: &Receipt) -> String {
     let Receipt {
         destination,
         digest,

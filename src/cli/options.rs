@@ -5,8 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use crate::build::{BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, FetchedContext};
-use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::build::{
+    BaseRetries, BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, FetchedContext,
+};
+use crate::image::{ImageFormat, LayerCompression, Reference};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -17,7 +19,8 @@ use super::context_options::named_contexts;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
-use super::registry_options::{registry_options, remote_options};
+use super::platform_options::{or_host, platforms};
+use super::registry_options::{base_retries, registry_options, remote_options};
 use super::remote_context::{ContextFlags, context_text, fetched_context, store_variables};
 use super::step_cache_options::StepCacheOptions;
 
@@ -35,6 +38,8 @@ pub(super) struct ExecutorOptions {
     /// `None` where no step is cached.
     pub(super) step_cache: Option<StepCacheOptions>,
     pub(super) sandbox: EnterOptions,
+    /// How often base images are pulled again.
+    pub(super) base_retries: BaseRetries,
     /// Whether only the plan is printed.
     pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
@@ -47,6 +52,11 @@ impl ExecutorOptions {
         let current_dir = environment::current_dir()?;
         let delivery = delivery_options(flags, &current_dir)?;
         let build = build_options(flags, &current_dir)?;
+        if delivery.tar_path.is_some() && build.makes_index()? {
+            bail!(
+                "--tar-path holds one image, and this build makes an index of images: write it with --oci-layout-path"
+            );
+        }
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
         let fetched_context = fetched_context(&flags.input, &current_dir)?;
@@ -69,6 +79,7 @@ impl ExecutorOptions {
             registry,
             cache,
             sandbox: sandbox_options(flags, &current_dir)?,
+            base_retries: base_retries(&flags.registry),
             is_dry_run: flags.output.dryrun,
             checks_push_permission: delivery.push
                 && !flags.output.dryrun
@@ -79,7 +90,7 @@ impl ExecutorOptions {
 }
 
 pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
-    let platform = given(&flags.input.custom_platform);
+    let given_platforms = platforms(&flags.input.custom_platform)?;
     let context = match fetched_context(&flags.input, current_dir)? {
         Some(flags) => PathBuf::from(flags.context.shown()),
         None => absolute(&context_dir(&flags.input)?, current_dir),
@@ -104,8 +115,8 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
             .cloned()
             .collect(),
         ignored_paths: ignored_paths(&flags.place.ignore_path)?,
-        platform: platform_or_host(platform)?,
-        platform_is_explicit: platform.is_some(),
+        platform_is_explicit: !given_platforms.is_empty(),
+        platforms: or_host(given_platforms),
         is_reproducible: flags.output.reproducible,
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
@@ -191,39 +202,12 @@ fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
     arguments.iter().map(split).collect()
 }
 
-/// Returns a flag's value; an empty one is unset, as kaniko takes it: scripts write `--target=$TARGET`.
-pub(super) fn given(value: &Option<String>) -> Option<&str> {
-    value.as_deref().filter(|value| !value.is_empty())
-}
-
-pub(super) fn platform_or_host(text: Option<&str>) -> Result<Platform> {
-    match text {
-        None => Ok(Platform::host()),
-        Some(text) if text.contains(',') => {
-            bail!("not yet supported: several platforms in --custom-platform")
-        }
-        Some(text) => {
-            let platform =
-                Platform::parse(text).with_context(|| format!("--custom-platform is `{text}`"))?;
-            Ok(platform.normalised())
-        }
-    }
-}
-
 fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
     let output = &flags.output;
     let push = !no_push(output.no_push)?;
     if push && !output.dryrun && output.destination.is_empty() {
         bail!("you must provide --destination, or use --no-push");
     }
-    let parse = |text: &String| {
-        let reference =
-            Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
-        if reference.digest().is_some() {
-            bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
-        }
-        Ok(reference)
-    };
     // An empty value is an unset one: scripts write `--tar-path=$TAR`.
     let path = |path: &Option<PathBuf>| {
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
@@ -233,7 +217,7 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
         destinations: output
             .destination
             .iter()
-            .map(parse)
+            .map(|text| destination(text))
             .collect::<Result<_>>()?,
         push,
         tar_path: path(&output.tar_path),
@@ -248,6 +232,15 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
         bail!("a file with image names needs a --destination");
     }
     Ok(options)
+}
+
+/// Reads a `--destination`.
+pub(super) fn destination(text: &str) -> Result<Reference> {
+    let reference = Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
+    if reference.digest().is_some() {
+        bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
+    }
+    Ok(reference)
 }
 
 /// kaniko's `KANIKO_NO_PUSH` overrides the flag.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::BuildOptions;
+use crate::build::{BaseRetries, BuildOptions};
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain, RegistryOptions};
 use crate::remote::{RemoteOptions, StoreVariables};
@@ -42,11 +42,25 @@ pub(super) fn pull_options(flags: &PullFlags, current_dir: &Path) -> Result<Regi
         system_roots: SystemRoots {
             file: environment::path_variable("SSL_CERT_FILE"),
             dirs: environment::path_list("SSL_CERT_DIR"),
+            // GitLab's runner writes the certificates of its server there: its registry has the same authority.
+            more: environment::path_variable("CI_SERVER_TLS_CA_FILE")
+                .into_iter()
+                .collect(),
         },
+        certificate_dirs: environment::certificate_dirs(),
         proxy: proxy_options()?,
         keychain: keychain()?,
         ..RegistryOptions::default()
     })
+}
+
+/// Returns how often base images are pulled again. As in kaniko, less than none is none.
+pub(super) fn base_retries(flags: &RegistryFlags) -> BaseRetries {
+    let count = |number: i64| u32::try_from(number.max(0)).unwrap_or(u32::MAX);
+    BaseRetries {
+        download: count(flags.image_download_retry),
+        unpack: count(flags.image_fs_extract_retry),
+    }
 }
 
 /// Returns how servers of files and repositories are spoken to: certificates and proxies as for registries. What makes a

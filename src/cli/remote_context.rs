@@ -119,12 +119,36 @@ fn elsewhere(text: &str, options: GitOptions) -> Result<Option<FetchedContext>> 
     if let Some(object) = object.context("cannot use the build context")? {
         return Ok(Some(FetchedContext::Object(object)));
     }
+    let (text, commit) = without_commit(text);
     Ok(match RemoteContext::parse(text)? {
         Some(RemoteContext::Repository(source)) => {
+            let source = at_commit(source, commit).context("cannot use the build context")?;
             Some(FetchedContext::Repository(options.apply(source, true)?))
         }
         Some(RemoteContext::File(file)) => Some(FetchedContext::File(file)),
         None => None,
+    })
+}
+
+/// Takes off what stands behind a second `#`, where that is the hash of a commit: kaniko's way to say it, which says nothing
+/// in BuildKit's URLs. Else the commit is empty.
+fn without_commit(text: &str) -> (&str, &str) {
+    let is_hash =
+        |commit: &str| commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match text.rsplit_once('#') {
+        Some((rest, commit)) if rest.contains('#') && is_hash(commit) => (rest, commit),
+        Some(_) | None => (text, ""),
+    }
+}
+
+/// Asks for one commit, which need not be the end of the branch. Empty for what the source says.
+fn at_commit(source: GitSource, commit: &str) -> Result<GitSource> {
+    if commit.is_empty() {
+        return Ok(source);
+    }
+    Ok(GitSource {
+        reference: source.clone().demand(commit)?.checksum,
+        ..source
     })
 }
 
@@ -201,14 +225,7 @@ fn kaniko_source(text: &str, method: &str) -> Result<GitSource> {
     }
     let source = GitSource::parse(&meaning).with_context(cannot)?;
     let source = source.with_context(cannot)?;
-    let source = match commit {
-        "" => source,
-        // The commit is what counts; it need not be the end of the branch.
-        commit => GitSource {
-            reference: source.clone().demand(commit).with_context(cannot)?.checksum,
-            ..source
-        },
-    };
+    let source = at_commit(source, commit).with_context(cannot)?;
     let repository = match method {
         "https" | "http" => {
             let url = Url::parse(&format!("{method}://{address}")).with_context(cannot)?;
@@ -286,6 +303,22 @@ mod tests {
         ] {
             assert!(context(&wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_second_fragment_is_a_commit_in_every_url() {
+        let hash = "0123456789abcdef0123456789abcdef01234567";
+        let reference = |url: &str| match context(&["-c", url]).unwrap().unwrap().context {
+            FetchedContext::Repository(source) => source.reference,
+            other => panic!("{}", other.shown()),
+        };
+        assert_eq!(
+            reference(&format!("https://h/r.git#refs/heads/x#{hash}")),
+            hash
+        );
+        assert_eq!(reference(&format!("git://h/r#refs/heads/x#{hash}")), hash);
+        assert_eq!(reference("https://h/r.git#x#y"), "x#y");
+        assert_eq!(reference(&format!("https://h/r.git#{hash}")), hash);
     }
 
     #[test]

@@ -20,7 +20,8 @@ use super::execute::interruption;
 use super::executor::{print_version, usage};
 use super::flags::{WarmerCommand, WarmerFlags};
 use super::log;
-use super::options::{build_args, given, platform_or_host};
+use super::options::build_args;
+use super::platform_options::{or_host, platforms};
 use super::progress::{Level, LogStyle, show_bytes};
 use super::registry_options::pull_options;
 use super::report::report;
@@ -86,7 +87,7 @@ fn warm_options(flags: &WarmerFlags, current_dir: &Path) -> Result<WarmOptions> 
         images,
         dockerfile,
         build_args: build_args(&flags.build_arg),
-        platform: platform_or_host(given(&flags.custom_platform))?,
+        platforms: or_host(platforms(&flags.custom_platform)?),
         pulls_again: flags.force,
     })
 }

@@ -18,13 +18,15 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// Where root certificates are read from, as `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
+/// Where root certificates are read from: `file` and `dirs` are what `SSL_CERT_FILE` and `SSL_CERT_DIR` say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SystemRoots {
     /// Replaces the system's bundle.
     pub file: Option<PathBuf>,
     /// Replaces the system's directories; every file in them is read, whatever it is called.
     pub dirs: Vec<PathBuf>,
+    /// Files that are read besides, such as GitLab's `CI_SERVER_TLS_CA_FILE`.
+    pub more: Vec<PathBuf>,
 }
 
 /// As the variables of the same names say.

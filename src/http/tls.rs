@@ -59,6 +59,14 @@ pub enum TlsSetupError {
         /// The file.
         path: PathBuf,
     },
+    /// A certificate to show whose key is missing.
+    #[error("`{}` needs its key beside it, `{}`", .certificate.display(), .key.display())]
+    NoKey {
+        /// The certificate.
+        certificate: PathBuf,
+        /// Where the key should be.
+        key: PathBuf,
+    },
     /// A certificate that cannot be a root, or a key that does not fit its certificate.
     #[error("cannot use `{}`", .path.display())]
     Unusable {
@@ -117,6 +125,7 @@ pub(super) fn client_config(
 
 /// Reads the system's roots: the given or usual bundle, and the given or usual directories. Files that cannot be read are
 /// passed over with a warning if they were named, in silence if not. Without any root, Mozilla's list that came with us.
+/// What is trusted besides is added to whichever it is.
 pub fn system_roots(places: &SystemRoots) -> RootCertStore {
     let mut store = RootCertStore::empty();
     let usual_bundle = || {
@@ -144,6 +153,9 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
     if store.is_empty() {
         debug!("no root certificates on this system: using the built-in list");
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    for file in &places.more {
+        add_system_certificates(&mut store, Some(file), None);
     }
     store
 }
@@ -217,6 +229,7 @@ mod tests {
     use super::*;
 
     const SELF_SIGNED_ROOT: &str = include_str!("tls/testdata/root.pem");
+    const OTHER_ROOT: &str = include_str!("tls/testdata/other_root.pem");
 
     #[test]
     fn every_file_of_a_given_directory_is_read_whatever_its_name() {
@@ -231,6 +244,7 @@ mod tests {
         let places = SystemRoots {
             file: Some(nowhere),
             dirs: vec![dir.path().to_owned()],
+            ..SystemRoots::default()
         };
         assert_eq!(system_roots(&places).len(), 1);
     }
@@ -241,11 +255,37 @@ mod tests {
         let places = SystemRoots {
             file: Some(dir.path().join("missing.pem")),
             dirs: vec![dir.path().join("missing")],
+            ..SystemRoots::default()
         };
-        assert_eq!(
-            system_roots(&places).len(),
-            webpki_roots::TLS_SERVER_ROOTS.len()
-        );
+        let built_in = webpki_roots::TLS_SERVER_ROOTS.len();
+        assert_eq!(system_roots(&places).len(), built_in);
+        let own = dir.path().join("ca.pem");
+        std::fs::write(&own, SELF_SIGNED_ROOT).unwrap();
+        let places = SystemRoots {
+            more: vec![own, dir.path().join("missing.pem")],
+            ..places
+        };
+        assert_eq!(system_roots(&places).len(), built_in + 1);
+    }
+
+    #[test]
+    fn several_directories_and_a_file_are_all_read() {
+        let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        for (dir, root) in dirs.iter().zip([SELF_SIGNED_ROOT, OTHER_ROOT]) {
+            std::fs::write(dir.path().join("0"), root).unwrap();
+        }
+        let places = SystemRoots {
+            file: Some(dirs[0].path().join("0")),
+            dirs: dirs.iter().map(|dir| dir.path().to_owned()).collect(),
+            ..SystemRoots::default()
+        };
+        let store = system_roots(&places);
+        let subjects: std::collections::BTreeSet<Vec<u8>> = store
+            .roots
+            .iter()
+            .map(|root| root.subject.to_vec())
+            .collect();
+        assert_eq!(subjects.len(), 2);
     }
 
     #[test]

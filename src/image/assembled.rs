@@ -49,6 +49,9 @@ pub enum AssembleError {
     /// The manifest cannot be written.
     #[error("cannot write the image manifest")]
     Manifest(#[source] ManifestError),
+    /// The index cannot be written.
+    #[error("cannot write the image index")]
+    Index(#[source] ManifestError),
 }
 
 impl AssembledImage {

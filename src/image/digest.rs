@@ -96,6 +96,13 @@ impl Digest {
         hasher.finish()
     }
 
+    /// Says whether this is the digest of `bytes`.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        let mut hasher = DigestHasher::new(self.algorithm);
+        hasher.update(bytes);
+        hasher.finish() == *self
+    }
+
     /// Returns the hash function of this digest.
     pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm

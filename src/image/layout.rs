@@ -13,17 +13,17 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::descriptor::Descriptor;
-use super::digest::{Digest, DigestHasher};
+use super::digest::Digest;
 use super::manifest::{Index, MAX_MANIFEST_BYTES, ManifestDocument, ManifestError};
 use super::media_type::{ImageFormat, MediaType};
 use crate::fs::{PathContext, PathError, replace_file};
 
 /// Name of the file that makes a directory a layout.
-const MARKER_FILE: &str = "oci-layout";
+pub(super) const MARKER_FILE: &str = "oci-layout";
 /// The one version there is.
 const LAYOUT_VERSION: &str = "1.0.0";
 /// Name of the index.
-const INDEX_FILE: &str = "index.json";
+pub(super) const INDEX_FILE: &str = "index.json";
 /// The annotation that names an image in an index (image-spec, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -60,6 +60,24 @@ pub enum LayoutError {
         /// The file.
         path: PathBuf,
     },
+    /// The index lists no image of that name.
+    #[error("`{}` has no image called `{tag}`{}", path.display(), only(.names))]
+    NoSuchImage {
+        /// The layout.
+        path: PathBuf,
+        /// What was asked for.
+        tag: String,
+        /// What it has. Images without a name are not among them.
+        names: Vec<String>,
+    },
+}
+
+fn only(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!(", only {}", names.join(", "))
 }
 
 #[derive(Serialize, Deserialize)]
@@ -93,23 +111,11 @@ impl Layout {
     /// Opens the layout in a directory.
     pub fn open(dir: &Path) -> Result<Self, LayoutError> {
         let marker = read_small(&dir.join(MARKER_FILE))?;
-        let marker = serde_json::from_slice::<Marker>(&marker).ok();
-        if marker.is_none_or(|marker| marker.image_layout_version != LAYOUT_VERSION) {
-            return Err(LayoutError::NotALayout {
-                path: dir.to_path_buf(),
-            });
-        }
-        let path = dir.join(INDEX_FILE);
-        let document = parse(
-            &path,
-            &read_small(&path)?,
-            &MediaType::Index(ImageFormat::Oci),
-        )?;
-        let ManifestDocument::Index(index) = document else {
-            return Err(LayoutError::NotAnIndex { path });
-        };
+        check_marker(dir, &marker)?;
+        let index = read_small(&dir.join(INDEX_FILE))?;
+        let index = parse_index(dir, &marker, &index)?;
         let dir = dir.to_path_buf();
-        Ok(Self { dir, index: *index })
+        Ok(Self { dir, index })
     }
 
     /// Opens the layout in a directory, or begins one where there is none.
@@ -126,6 +132,11 @@ impl Layout {
         &self.index
     }
 
+    /// Finds an image by its name or tag; without one, the only image or that of the tag `latest`.
+    pub fn find(&self, tag: Option<&str>) -> Result<&Descriptor, LayoutError> {
+        find_listed(&self.index.manifests, tag, &self.dir)
+    }
+
     /// Returns the name of something that an index lists. `None` where it has none.
     pub fn name_of(listed: &Descriptor) -> Option<&str> {
         ref_name(&listed.annotations).map(String::as_str)
@@ -133,8 +144,7 @@ impl Layout {
 
     /// Returns where the blob is, or would be.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
-        let algorithm_dir = self.dir.join("blobs").join(digest.algorithm().name());
-        algorithm_dir.join(digest.hex())
+        self.dir.join(blob_name(digest))
     }
 
     /// Opens a blob for reading. Its bytes are not checked.
@@ -148,9 +158,7 @@ impl Layout {
     pub fn read_blob(&self, digest: &Digest) -> Result<Vec<u8>, LayoutError> {
         let path = self.blob_path(digest);
         let bytes = read_small(&path)?;
-        let mut hasher = DigestHasher::new(digest.algorithm());
-        hasher.update(&bytes);
-        if hasher.finish() == *digest {
+        if digest.is_of(&bytes) {
             Ok(bytes)
         } else {
             Err(LayoutError::Damaged { path })
@@ -218,6 +226,65 @@ impl Layout {
     }
 }
 
+/// Returns where a blob is in a layout.
+pub(super) fn blob_name(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
+}
+
+/// Gives something that an index lists a name.
+pub fn named(mut descriptor: Descriptor, name: &str) -> Descriptor {
+    let annotations = &mut descriptor.annotations;
+    annotations.insert(REF_NAME.to_owned(), name.to_owned());
+    descriptor
+}
+
+/// Reads the two documents that make a layout. `path` is for messages.
+pub(super) fn parse_index(path: &Path, marker: &[u8], index: &[u8]) -> Result<Index, LayoutError> {
+    check_marker(path, marker)?;
+    let path = path.join(INDEX_FILE);
+    match parse(&path, index, &MediaType::Index(ImageFormat::Oci))? {
+        ManifestDocument::Index(index) => Ok(*index),
+        ManifestDocument::Image(_) => Err(LayoutError::NotAnIndex { path }),
+    }
+}
+
+fn check_marker(path: &Path, marker: &[u8]) -> Result<(), LayoutError> {
+    let marker = serde_json::from_slice::<Marker>(marker).ok();
+    let is_known = marker.is_some_and(|marker| marker.image_layout_version == LAYOUT_VERSION);
+    let path = path.to_path_buf();
+    is_known
+        .then_some(())
+        .ok_or(LayoutError::NotALayout { path })
+}
+
+/// Finds an image among those that are listed: by its name, or by the tag that its name ends with. Of
+/// several, the last was written last. Without a name, the only image or that of the tag `latest`.
+pub(super) fn find_listed<'a>(
+    listed: &'a [Descriptor],
+    tag: Option<&str>,
+    path: &Path,
+) -> Result<&'a Descriptor, LayoutError> {
+    if let (None, [only]) = (tag, listed) {
+        return Ok(only);
+    }
+    let wanted = tag.unwrap_or("latest");
+    let full_name = format!(":{wanted}");
+    let is_called = |image: &&Descriptor| {
+        let name = Layout::name_of(image);
+        name.is_some_and(|name| name == wanted || name.ends_with(&full_name))
+    };
+    let found = listed.iter().rev().find(is_called);
+    found.ok_or_else(|| LayoutError::NoSuchImage {
+        path: path.to_path_buf(),
+        tag: wanted.to_owned(),
+        names: listed
+            .iter()
+            .filter_map(Layout::name_of)
+            .map(str::to_owned)
+            .collect(),
+    })
+}
+
 fn ref_name(annotations: &BTreeMap<String, String>) -> Option<&String> {
     annotations.get(REF_NAME)
 }
@@ -258,12 +325,6 @@ mod tests {
         let json = manifest.to_json().unwrap();
         let descriptor = Descriptor::of(MediaType::Manifest(ImageFormat::Oci), &json);
         (json, descriptor)
-    }
-
-    fn named(mut descriptor: Descriptor, name: &str) -> Descriptor {
-        let annotations = &mut descriptor.annotations;
-        annotations.insert(REF_NAME.to_owned(), name.to_owned());
-        descriptor
     }
 
     #[test]

@@ -94,6 +94,11 @@ pub enum ManifestError {
     /// JSON, but it neither says what it is nor has a schema version.
     #[error("the document is neither an image manifest nor an index")]
     Unrecognised,
+    /// `schemaVersion` is 1.
+    #[error(
+        "the image is in Docker's old format (manifest schema 1), which holds no config: it has to be pushed again by a current tool"
+    )]
+    Schema1,
     /// `schemaVersion` is not 2.
     #[error("manifest has the unsupported schema version {0}")]
     UnsupportedSchema(u64),
@@ -166,6 +171,7 @@ impl Outline {
         let named = declared.or(self.media_type.as_ref());
         match self.schema_version {
             Some(2) => {}
+            Some(1) => return Err(ManifestError::Schema1),
             Some(version) => return Err(ManifestError::UnsupportedSchema(version)),
             None if named.is_none() => return Err(ManifestError::Unrecognised),
             None => {}

@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod assembled;
+pub mod assembled_index;
 pub mod blob_store;
 pub mod config;
 pub mod decompress;
@@ -22,9 +23,11 @@ pub mod parallel_gzip;
 mod pax;
 pub mod platform;
 pub mod reference;
+pub mod stored_image;
 pub mod unpack;
 
 pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
+pub use assembled_index::AssembledIndex;
 pub use config::ImageConfig;
 pub use descriptor::Descriptor;
 pub use digest::DiffId;

@@ -167,6 +167,15 @@ pub enum RegistryError {
         #[source]
         source: ManifestError,
     },
+    /// A list of what is about an image that cannot be kept.
+    #[error("cannot list what is about an image of `{repository}`")]
+    Referrers {
+        /// Where the list would be.
+        repository: String,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
     /// A config that cannot be used.
     #[error("unusable image config `{digest}`")]
     Config {
@@ -246,6 +255,7 @@ impl RegistryError {
             | Self::SizeMismatch { .. }
             | Self::TooLarge { .. }
             | Self::Manifest { .. }
+            | Self::Referrers { .. }
             | Self::Config { .. }
             | Self::Platform { .. }
             | Self::Source { .. }

@@ -19,11 +19,13 @@ pub mod push;
 
 mod auth;
 mod blob_reader;
+mod certs_dir;
 mod challenge;
 mod client;
 mod exchange;
 mod host;
 mod pool;
+mod referrers;
 mod request;
 mod response;
 mod scope;
@@ -32,6 +34,7 @@ mod scripted_server;
 mod token;
 mod transport;
 mod upload;
+mod warnings;
 
 pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;

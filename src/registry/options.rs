@@ -29,6 +29,8 @@ pub struct RegistryOptions {
     pub registry_certificates: BTreeMap<String, Vec<PathBuf>>,
     /// `--registry-client-cert`: what we show to that host only.
     pub client_certificates: BTreeMap<String, ClientCertificate>,
+    /// Directories with a directory of certificates for each registry, best first: `certs.d` of docker and containers.
+    pub certificate_dirs: Vec<PathBuf>,
     /// Where the system's roots are. Empty fields mean the usual places.
     pub system_roots: SystemRoots,
     /// Which proxies to go through. Loopback hosts are always reached directly.
@@ -91,6 +93,7 @@ impl Default for RegistryOptions {
             skip_tls_verify_hosts: BTreeSet::new(),
             registry_certificates: BTreeMap::new(),
             client_certificates: BTreeMap::new(),
+            certificate_dirs: Vec::new(),
             system_roots: SystemRoots::default(),
             proxy: ProxyOptions::default(),
             mirrors: BTreeMap::new(),

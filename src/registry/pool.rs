@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use super::auth::Authorizer;
+use super::certs_dir::{self, HostCertificates};
 use super::client::{Registry, Repository};
 use super::error::RegistryError;
 use super::exchange::Exchange;
@@ -25,6 +26,7 @@ pub struct Registries {
     system_roots: OnceLock<RootCertStore>,
     clients: Mutex<BTreeMap<ClientKey, Registry>>,
     connections: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+    certificates: Mutex<BTreeMap<RegistryHost, Arc<HostCertificates>>>,
 }
 
 /// Pulling from and pushing to a host share a client unless the flags tell them apart.
@@ -44,6 +46,7 @@ impl Registries {
             system_roots: OnceLock::new(),
             clients: Mutex::default(),
             connections: Mutex::default(),
+            certificates: Mutex::default(),
         }
     }
 
@@ -60,8 +63,17 @@ impl Registries {
     /// Returns the client of a host.
     pub fn registry(&self, host: &str, purpose: Purpose) -> Result<Registry, RegistryError> {
         let host = RegistryHost::new(host);
+        let setup_failed = |source| RegistryError::Setup {
+            registry: host.name().to_owned(),
+            source,
+        };
+        let kept = self.kept_certificates(&host).map_err(setup_failed)?;
         let key = ClientKey {
-            security: self.options.security(&host, purpose),
+            security: match self.options.security(&host, purpose) {
+                // Somebody has prepared this machine for TLS with it.
+                Security::Plain if !kept.is_empty() => Security::Tls,
+                security => security,
+            },
             skips_verification: self.options.skips_verification(&host, purpose),
             host: host.name().to_owned(),
         };
@@ -69,12 +81,7 @@ impl Registries {
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = self
-            .connect(&host, &key)
-            .map_err(|source| RegistryError::Setup {
-                registry: host.name().to_owned(),
-                source,
-            })?;
+        let client = self.connect(&host, &key, &kept).map_err(setup_failed)?;
         clients.insert(key, client.clone());
         Ok(client)
     }
@@ -146,10 +153,32 @@ impl Registries {
         Ok(sources)
     }
 
-    fn connect(&self, host: &RegistryHost, key: &ClientKey) -> Result<Registry, TlsSetupError> {
+    /// Returns what this machine keeps for a host: looked for once.
+    fn kept_certificates(
+        &self,
+        host: &RegistryHost,
+    ) -> Result<Arc<HostCertificates>, TlsSetupError> {
+        let mut certificates = self
+            .certificates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = certificates.get(host) {
+            return Ok(Arc::clone(kept));
+        }
+        let kept = Arc::new(certs_dir::find(&self.options.certificate_dirs, host)?);
+        certificates.insert(host.clone(), Arc::clone(&kept));
+        Ok(kept)
+    }
+
+    fn connect(
+        &self,
+        host: &RegistryHost,
+        key: &ClientKey,
+        kept: &HostCertificates,
+    ) -> Result<Registry, TlsSetupError> {
         debug!(registry = host.name(), security = ?key.security, "new client");
         let exchange = Exchange::new(
-            self.http_client(host, key.skips_verification)?,
+            self.http_client(host, key.skips_verification, kept)?,
             self.options.timeouts,
         );
         let authorizer = Authorizer::new(host.clone(), self.options.keychain.clone());
@@ -169,11 +198,17 @@ impl Registries {
         &self,
         host: &RegistryHost,
         skips_verification: bool,
+        kept: &HostCertificates,
     ) -> Result<reqwest::Client, TlsSetupError> {
+        let named = self.options.certificates_of(host);
         let settings = ClientSettings {
             tls: TlsSettings {
-                certificates: self.options.certificates_of(host),
-                client: self.options.client_certificate_of(host),
+                certificates: &[named, &kept.roots].concat(),
+                // What was said now counts more than what lies about.
+                client: self
+                    .options
+                    .client_certificate_of(host)
+                    .or(kept.client.as_ref()),
                 skips_verification,
             },
             proxy: &self.options.proxy,

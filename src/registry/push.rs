@@ -173,7 +173,10 @@ impl Repository {
             .header(&CONTENT_DIGEST)
             .and_then(|text| Digest::parse(text).ok());
         match told.filter(|told| told.algorithm() == own.algorithm() && *told != own) {
-            None => Ok(ManifestDelivery::Written),
+            None => {
+                self.note_referrer(&response, media_type, bytes).await?;
+                Ok(ManifestDelivery::Written)
+            }
             Some(actual) => Err(RegistryError::DigestMismatch {
                 call: Box::new(Call::new(&request.method, &request.url)),
                 expected: own,

@@ -103,6 +103,12 @@ impl Response {
         }
     }
 
+    /// Returns a URL that the server has written, in full. `None` if it is none, or on another server.
+    pub(super) fn resolve(&self, text: &str) -> Option<Url> {
+        let target = self.inner.url().join(text).ok()?;
+        (target.origin() == self.inner.url().origin()).then_some(target)
+    }
+
     pub(super) fn protocol_error(&self, problem: &str) -> RegistryError {
         RegistryError::Protocol {
             call: self.call.clone(),

@@ -54,6 +54,8 @@ enum Ending {
     Whole,
     /// The connection is closed after so many bytes of the body.
     CutAfter(usize),
+    /// The connection is reset after so many bytes of the body.
+    ResetAfter(usize),
     /// The connection is reset instead of an answer.
     Reset,
     /// Nothing is answered, for ever.
@@ -102,6 +104,11 @@ impl Reply {
 
     pub(super) fn cut_after(mut self, count: usize) -> Self {
         self.ending = Ending::CutAfter(count);
+        self
+    }
+
+    pub(super) fn reset_after(mut self, count: usize) -> Self {
+        self.ending = Ending::ResetAfter(count);
         self
     }
 }
@@ -252,10 +259,15 @@ async fn serve(
         match reply.ending {
             Ending::Reset => return reset(stream),
             Ending::Silence => std::future::pending().await,
-            Ending::Whole | Ending::CutAfter(_) => {}
+            Ending::Whole | Ending::CutAfter(_) | Ending::ResetAfter(_) => {}
         }
-        if write_reply(&mut stream, &seen, &reply).await.is_err() || reply.ending != Ending::Whole {
+        if write_reply(&mut stream, &seen, &reply).await.is_err() {
             return;
+        }
+        match reply.ending {
+            Ending::ResetAfter(_) => return reset(stream),
+            Ending::Whole => {}
+            Ending::CutAfter(_) | Ending::Reset | Ending::Silence => return,
         }
     }
 }
@@ -307,7 +319,9 @@ async fn write_reply(
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).await?;
     let sent = match reply.ending {
-        Ending::CutAfter(count) => &reply.body[..count.min(reply.body.len())],
+        Ending::CutAfter(count) | Ending::ResetAfter(count) => {
+            &reply.body[..count.min(reply.body.len())]
+        }
         Ending::Whole | Ending::Reset | Ending::Silence => &reply.body[..],
     };
     if seen.method != "HEAD" {

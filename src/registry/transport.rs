@@ -1,10 +1,9 @@
 //! Requests to one registry: with its scheme, its authorization, its share of connections, and again if it fails.
 //! This module knows no manifests and no blobs.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::HeaderValue;
 use reqwest::{Method, StatusCode};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
@@ -17,12 +16,11 @@ use super::host::RegistryHost;
 use super::options::{RetryPolicy, Security};
 use super::request::Request;
 use super::response::Response;
+use super::warnings::Warnings;
 use crate::http::retry::with_retries;
 
 /// One request may need: nothing known, a token, a token for what was newly demanded.
 const MAX_AUTHORIZATIONS: usize = 3;
-
-const WARNING: HeaderName = HeaderName::from_static("warning");
 
 /// The way to one registry.
 #[derive(Debug)]
@@ -34,8 +32,7 @@ pub(super) struct Transport {
     connections: Arc<Semaphore>,
     retry: RetryPolicy,
     base: OnceCell<Url>,
-    /// Warnings that were shown once.
-    warnings: Mutex<BTreeSet<String>>,
+    warnings: Warnings,
 }
 
 impl Transport {
@@ -55,7 +52,7 @@ impl Transport {
             connections,
             retry,
             base: OnceCell::new(),
-            warnings: Mutex::default(),
+            warnings: Warnings::default(),
         }
     }
 
@@ -140,7 +137,9 @@ impl Transport {
             response.discard().await;
             response = self.exchange.send(request, header(&authorization)).await?;
         }
-        self.show_warnings(&response);
+        for text in self.warnings.news(response.headers()) {
+            warn!("`{}` says: {text}", self.host.name());
+        }
         Ok(response.after_trying(self.authorizer.credentials_tried(&request.scopes)))
     }
 
@@ -190,27 +189,7 @@ impl Transport {
             source,
         })
     }
-
-    /// distribution-spec "Warnings": `299 - "text"` is for people, each one once, and changes nothing.
-    fn show_warnings(&self, response: &Response) {
-        for value in response.headers().get_all(&WARNING) {
-            let text = value.to_str().unwrap_or_default();
-            let Some(text) = text
-                .strip_prefix("299 - \"")
-                .and_then(|text| text.strip_suffix('"'))
-            else {
-                continue;
-            };
-            let mut shown = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            if shown.len() < MAX_WARNINGS && shown.insert(text.to_owned()) {
-                warn!("`{}` says: {}", self.host.name(), Untrusted(text));
-            }
-        }
-    }
 }
-
-/// More different warnings than this are a registry's mistake.
-const MAX_WARNINGS: usize = 20;
 
 fn header(authorization: &Option<Authorization>) -> Option<&HeaderValue> {
     authorization

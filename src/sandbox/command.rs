@@ -52,7 +52,7 @@ impl Command {
 }
 
 /// A file of ours that a step sees, and no layer holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownFile {
     /// Its path inside the root. Where the image has a file there, that one is hidden.
     pub target: PathBuf,

@@ -297,6 +297,24 @@ impl Sandbox {
         Ok(Root::from_dir(dir))
     }
 
+    /// Removes a directory that this build made, with what is in it: a layer's or a tree's. One that lies elsewhere is
+    /// removed by whoever made it.
+    pub fn discard(&self, path: &Path) -> Result<(), PathError> {
+        let work = self.inner.dir();
+        let Ok(relative) = path.strip_prefix(work.path()) else {
+            return Ok(());
+        };
+        let (Some(room), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return Ok(());
+        };
+        let room = work.open_dir(room.as_os_str())?;
+        let room = match &self.inner.ledger {
+            Some(ledger) => room.with_ledger(Arc::clone(ledger)),
+            None => room,
+        };
+        crate::fs::remove_tree(&room, name)
+    }
+
     /// Removes the work directory now, and tells what went wrong with it. No root directory and no
     /// step can be used after this.
     ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use sawagani::cache::{BaseImageCache, ImageLayers, LocalCache, ResolvedImage};
+use sawagani::cache::{BaseImageCache, ImageLayers, ImageName, LocalCache, ResolvedImage};
 use sawagani::image::{
     Descriptor, DiffId, Digest, ImageConfig, ImageFormat, Index, LayerCompression, Manifest,
     MediaType, Platform, Reference,
@@ -79,7 +79,7 @@ impl Job {
 
     async fn resolve(&self, tag: &str) -> ResolvedImage {
         images(local_cache(&self.dir()))
-            .resolve(&self.reference(tag), &amd64())
+            .resolve(&ImageName::new(&self.reference(tag)), &amd64())
             .await
             .unwrap()
     }
@@ -164,9 +164,15 @@ async fn a_digest_is_found_without_its_registry_and_a_tag_is_not() {
     let local = local_cache(&job.dir());
     drop(job.server);
     let images = images(local);
-    let found = images.resolve(&by_digest, &amd64()).await.unwrap();
+    let found = images
+        .resolve(&ImageName::new(&by_digest), &amd64())
+        .await
+        .unwrap();
     assert_eq!(layers_here(&found), TEXTS);
-    let error = images.resolve(&by_tag, &amd64()).await.unwrap_err();
+    let error = images
+        .resolve(&ImageName::new(&by_tag), &amd64())
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unreachable);
 }
 
@@ -200,7 +206,10 @@ async fn an_index_is_kept_with_its_images_platform_by_platform() {
     let images = images(local_cache(&job.dir()));
     let resolve = || async {
         let reference = job.reference(":many");
-        images.resolve(&reference, &arm64).await.unwrap()
+        images
+            .resolve(&ImageName::new(&reference), &arm64)
+            .await
+            .unwrap()
     };
     assert_eq!(layers_here(&resolve().await), [""; 0]);
     job.keep(&resolve().await, &["first layer", "for arm"])
@@ -209,7 +218,7 @@ async fn an_index_is_kept_with_its_images_platform_by_platform() {
     assert_eq!(layers_here(&job.resolve(":many").await), TEXTS);
     let neither = Platform::new("linux", "s390x");
     let error = images
-        .resolve(&job.reference(":many"), &neither)
+        .resolve(&ImageName::new(&job.reference(":many")), &neither)
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NoPlatform);
@@ -238,7 +247,7 @@ async fn an_expired_image_is_pulled_again_and_new_once_it_is_kept() {
         let local = LocalCache::open(&job.dir(), now).unwrap();
         let images = images(Arc::new(local));
         images
-            .resolve(&job.reference(":1"), &amd64())
+            .resolve(&ImageName::new(&job.reference(":1")), &amd64())
             .await
             .unwrap()
     };
@@ -257,7 +266,7 @@ async fn without_a_directory_images_come_from_their_registry() {
         ..images(local_cache(Path::new(&job.dir())))
     };
     let found = images
-        .resolve(&job.reference(":1"), &amd64())
+        .resolve(&ImageName::new(&job.reference(":1")), &amd64())
         .await
         .unwrap();
     assert_eq!(found.descriptor, pushed);

@@ -107,6 +107,14 @@ fn standard_input_is_an_archive_or_an_error_says_what_to_do() {
     failed(on_terminal, &["standard input is a terminal", "tar -cz"]);
     let twice = from_stdin(Who::User).arg("--dockerfile=-").input(&gzip);
     failed(twice, &["context or the Dockerfile, not both"]);
+    // Nobody writes anything, and somebody ends the job.
+    let (_writer, reader) = UnixStream::pair().expect("make sockets");
+    let mut waiting = from_stdin(Who::User).input_from(reader).start();
+    waiting.wait_for_output("fetching tar://stdin");
+    waiting.signal(rustix::process::Signal::TERM);
+    waiting
+        .wait()
+        .assert_error(143, &["interrupted by SIGTERM"]);
     let half = from_stdin(Who::User).input(&gzip[..gzip.len() / 2]);
     failed(half, &["tar://stdin", "cannot unpack the archive (gzip)"]);
 }

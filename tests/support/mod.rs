@@ -20,6 +20,7 @@ pub(crate) mod file_server;
 pub(crate) mod git_repository;
 pub(crate) mod harness;
 pub(crate) mod image;
+pub(crate) mod index;
 pub(crate) mod layer_rules;
 pub(crate) mod leaks;
 pub(crate) mod oracle;

@@ -4,7 +4,6 @@
 //! from where it lies.
 
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -15,7 +14,7 @@ use crate::image::config::MAX_CONFIG_BYTES;
 use crate::image::digest::DigestHasher;
 use crate::image::layout::Layout;
 use crate::image::manifest::ManifestDocument;
-use crate::image::{Descriptor, Digest, ImageConfig, Manifest, Platform};
+use crate::image::{Digest, ImageConfig, Manifest, Platform};
 
 use super::{BaseImage, BaseImages, stored_layers};
 
@@ -89,7 +88,7 @@ fn read_image(image: &LayoutImage, platform: &Platform) -> Result<(Digest, Manif
             (digest, document)
         }
         None => {
-            let listed = listed(&layout, image.tag.as_deref(), &image.dir)?;
+            let listed = layout.find(image.tag.as_deref())?;
             (&listed.digest, layout.read_manifest(listed)?)
         }
     };
@@ -114,36 +113,6 @@ fn read_image(image: &LayoutImage, platform: &Platform) -> Result<(Digest, Manif
     let config = ImageConfig::parse(&config)
         .with_context(|| format!("cannot read the config {}", manifest.config.digest))?;
     Ok((digest, manifest, config))
-}
-
-/// Finds an image in the layout's index.
-fn listed<'a>(layout: &'a Layout, tag: Option<&str>, dir: &Path) -> Result<&'a Descriptor> {
-    let names = || layout.index().manifests.iter().filter_map(Layout::name_of);
-    let called = |wanted: &str| {
-        let full_name = format!(":{wanted}");
-        let is_called = |image: &&Descriptor| {
-            let name = Layout::name_of(image);
-            name.is_some_and(|name| name == wanted || name.ends_with(&full_name))
-        };
-        layout.index().manifests.iter().rev().find(is_called)
-    };
-    let found = match (tag, &*layout.index().manifests) {
-        (Some(tag), _) => called(tag),
-        (None, [only]) => Some(only),
-        (None, _) => called("latest"),
-    };
-    found.with_context(|| {
-        let names: Vec<String> = names().map(|name| format!("`{name}`")).collect();
-        let tag = tag.unwrap_or("latest");
-        match names.is_empty() {
-            true => format!("`{}` has no image called `{tag}`", dir.display()),
-            false => format!(
-                "`{}` has no image called `{tag}`, only {}",
-                dir.display(),
-                names.join(", ")
-            ),
-        }
-    })
 }
 
 /// Reads all of a blob, and fails unless it has the digest.

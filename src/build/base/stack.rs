@@ -53,8 +53,8 @@ impl BaseImages {
         let fetch = |layer: &Arc<StoredLayer>| {
             let (images, layer) = (Arc::clone(self), Arc::clone(layer));
             tokio::spawn(async move {
-                let dir = images.sandbox.new_layer_dir()?;
-                images.fetch_layer(&layer, dir).await.map(Arc::new)
+                let unpack = || images.unpack_alone(&layer);
+                images.unpacked_again(unpack).await.map(Arc::new)
             })
         };
         let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
@@ -74,7 +74,8 @@ impl BaseImages {
         id: Digest,
         layer: Arc<StoredLayer>,
     ) -> Result<Arc<UnpackedLayer>> {
-        let fetch = || self.unpack_layer(&id, &layer);
+        let unpack = || self.unpack_layer(&id, &layer);
+        let fetch = || self.unpacked_again(unpack);
         self.unpacked.get(id.clone(), fetch).await
     }
 
@@ -100,8 +101,18 @@ impl BaseImages {
                 Err(error) => tracing::warn!("a layer is not kept unpacked: {error:#}"),
             },
         }
+        Ok(Arc::new(self.unpack_alone(layer).await?))
+    }
+
+    /// Unpacks a layer into a directory of its own in the work directory. Of a failure nothing is left.
+    async fn unpack_alone(&self, layer: &StoredLayer) -> Result<UnpackedLayer> {
         let dir = self.sandbox.new_layer_dir()?;
-        Ok(Arc::new(self.fetch_layer(layer, dir).await?))
+        let path = dir.path().to_path_buf();
+        let unpacked = self.fetch_layer(layer, dir).await;
+        if unpacked.is_err() {
+            self.discard(path).await;
+        }
+        unpacked
     }
 
     async fn place_in_cache(

@@ -18,8 +18,16 @@ impl BaseImages {
         self: &Arc<Self>,
         layers: Vec<&Arc<StoredLayer>>,
     ) -> Result<StageTree> {
-        self.unpack_all(StageTree::new(&self.sandbox)?, layers)
-            .await
+        let unpack = || async {
+            let tree = StageTree::new(&self.sandbox)?;
+            let path = tree.path().to_path_buf();
+            let unpacked = self.unpack_all(tree, layers.clone()).await;
+            if unpacked.is_err() {
+                self.discard(path).await;
+            }
+            unpacked
+        };
+        self.unpacked_again(unpack).await
     }
 
     /// Fetches the layers, several at a time, and applies them to a directory, one after the other.

@@ -47,14 +47,15 @@ pub(in crate::cli) struct InputFlags {
     /// Stage to build; with several, the first is the one that is pushed
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(in crate::cli) target: Vec<String>,
-    /// Platform to build for, as OS/ARCH[/VARIANT] [default: the machine's]
+    /// Platform to build for, as OS/ARCH[/VARIANT]; several give an index of images [default: the machine's]
     #[arg(
         long,
         visible_alias = "platform",
         alias = "customPlatform",
-        value_name = "PLATFORM"
+        value_name = "PLATFORM",
+        value_delimiter = ','
     )]
-    pub(in crate::cli) custom_platform: Option<String>,
+    pub(in crate::cli) custom_platform: Vec<String>,
     /// Secret for RUN --mount=type=secret: id=ID[,src=FILE][,env=VARIABLE][,type=file|env]; repeatable
     #[arg(long, value_name = "SECRET")]
     pub(in crate::cli) secret: Vec<String>,

@@ -24,14 +24,15 @@ pub(in crate::cli) struct LintFlags {
     /// Look only at what this stage needs [default: all stages]
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     pub(in crate::cli) target: Vec<String>,
-    /// Platform to build for, as OS/ARCH[/VARIANT] [default: the machine's]
+    /// Platform to build for, as OS/ARCH[/VARIANT]; of several, the first counts [default: the machine's]
     #[arg(
         long,
         visible_alias = "platform",
         alias = "customPlatform",
-        value_name = "PLATFORM"
+        value_name = "PLATFORM",
+        value_delimiter = ','
     )]
-    pub(in crate::cli) custom_platform: Option<String>,
+    pub(in crate::cli) custom_platform: Vec<String>,
     /// End with an error if there is any warning
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) check_error: bool,

@@ -4,6 +4,7 @@
 //! `script:` works unchanged. What the values mean is decided once, in `options`.
 
 mod cache;
+mod index;
 mod input;
 mod lint;
 mod log;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
+pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
@@ -66,6 +68,8 @@ pub(in crate::cli) enum ExecutorCommand {
     Version,
     /// Say what could be better in a Dockerfile, without building it or asking a registry
     Lint(LintFlags),
+    /// Join images that were built apart, for a platform each, into one index
+    Index(IndexFlags),
     /// Look after a cache directory
     #[command(subcommand)]
     Cache(UpkeepCommand),
@@ -100,11 +104,9 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 7] = [
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 5] = [
     "annotation",
     "credential-helpers",
-    "image-download-retry",
-    "image-fs-extract-retry",
     "push-ignore-immutable-tag-errors",
     "push-retry",
     "single-snapshot",

@@ -13,6 +13,22 @@ pub(in crate::cli) struct RegistryFlags {
     /// Accept any TLS certificate
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) skip_tls_verify: bool,
+    /// How often a base image is asked for again, whatever went wrong
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        allow_hyphen_values = true
+    )]
+    pub(in crate::cli) image_download_retry: i64,
+    /// How often the layers of a base image are fetched and unpacked again, whatever went wrong
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        allow_hyphen_values = true
+    )]
+    pub(in crate::cli) image_fs_extract_retry: i64,
     #[command(flatten)]
     pub(in crate::cli) pull: PullFlags,
 }

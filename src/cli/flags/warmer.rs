@@ -46,14 +46,15 @@ pub(in crate::cli) struct WarmerFlags {
     /// Pull also what is there already
     #[arg(short = 'f', long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) force: bool,
-    /// Platform of the images, as OS/ARCH[/VARIANT] [default: the machine's]
+    /// Platforms of the images, as OS/ARCH[/VARIANT] [default: the machine's]
     #[arg(
         long,
         visible_alias = "platform",
         alias = "customPlatform",
-        value_name = "PLATFORM"
+        value_name = "PLATFORM",
+        value_delimiter = ','
     )]
-    pub(in crate::cli) custom_platform: Option<String>,
+    pub(in crate::cli) custom_platform: Vec<String>,
     #[command(flatten)]
     pub(in crate::cli) registry: PullFlags,
     #[command(flatten)]
@@ -99,7 +100,7 @@ mod tests {
         assert_eq!(flags.image, ["a", "b"]);
         assert_eq!((flags.dockerfile.as_str(), flags.force), ("f", true));
         assert_eq!(flags.cache_dir, PathBuf::from("/d"));
-        assert_eq!(flags.custom_platform.as_deref(), Some("linux/arm64"));
+        assert_eq!(flags.custom_platform, ["linux/arm64"]);
         let flags = WarmerFlags::try_parse_from(["warmer"]).unwrap();
         assert_eq!(flags.cache_dir, PathBuf::from(DEFAULT_DIR));
         assert_eq!(flags.cache_ttl, SignedDuration::from_hours(336));

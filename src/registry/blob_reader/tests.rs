@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::AsyncReadExt;
@@ -78,6 +79,55 @@ async fn a_broken_download_goes_on_where_it_broke() {
             range("bytes=1000-"),
             range("bytes=51000-")
         ]
+    );
+}
+
+#[tokio::test]
+async fn a_connection_that_is_reset_in_mid_blob_goes_on_where_it_broke() {
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |seen| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => part(seen).reset_after(200_000),
+        1 => Reply::reset(),
+        _ => part(seen),
+    })
+    .await;
+    assert_eq!(read(&server).await.unwrap(), content());
+    // A reset throws away what was sent and not yet received.
+    let seen = server.seen();
+    assert_eq!(seen.len(), 3);
+    assert_eq!(seen[1].header("range"), seen[2].header("range"));
+}
+
+#[tokio::test]
+async fn a_token_that_expires_in_a_long_download_is_renewed_for_the_rest() {
+    let issued = Arc::new(AtomicUsize::new(0));
+    let server = Server::start(move |seen| {
+        let number = issued.load(Ordering::SeqCst);
+        if seen.target.starts_with("/token") {
+            let number = issued.fetch_add(1, Ordering::SeqCst) + 1;
+            return Reply::status(200)
+                .body(format!(r#"{{"token":"t{number}","expires_in":3600}}"#));
+        }
+        let is_first = seen.header("authorization") == Some("Bearer t1");
+        match (seen.header("authorization"), seen.header("range")) {
+            // The second half takes another token: the first has expired, whatever was said of it.
+            (Some(_), None) if is_first => part(seen).cut_after(200_000),
+            (Some("Bearer t2"), Some(_)) if number == 2 => part(seen),
+            _ => Reply::bearer_challenge("/token", "repository:app:pull"),
+        }
+    })
+    .await;
+    assert_eq!(read(&server).await.unwrap(), content());
+    let authorizations: Vec<_> = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.target.contains("blobs"))
+        .map(|seen| seen.header("authorization").map(str::to_owned))
+        .collect();
+    let bearer = |token: &str| Some(format!("Bearer {token}"));
+    assert_eq!(
+        authorizations,
+        [None, bearer("t1"), bearer("t1"), bearer("t2")]
     );
 }
 

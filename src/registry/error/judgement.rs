@@ -59,7 +59,9 @@ impl RegistryError {
             Self::Interrupted { .. } | Self::Stalled { .. } => ErrorKind::Interrupted,
             Self::Protocol { .. } | Self::TooLarge { .. } => ErrorKind::Server,
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => ErrorKind::Corrupt,
-            Self::Manifest { .. } | Self::Config { .. } => ErrorKind::Corrupt,
+            Self::Manifest { .. } | Self::Referrers { .. } | Self::Config { .. } => {
+                ErrorKind::Corrupt
+            }
             Self::Platform { .. } => ErrorKind::NoPlatform,
             Self::Credentials { .. } | Self::Host { .. } | Self::NoSource { .. } => {
                 ErrorKind::Local
@@ -97,6 +99,7 @@ impl Retryable for RegistryError {
             | Self::SizeMismatch { .. }
             | Self::TooLarge { .. }
             | Self::Manifest { .. }
+            | Self::Referrers { .. }
             | Self::Config { .. }
             | Self::Platform { .. }
             | Self::Source { .. }

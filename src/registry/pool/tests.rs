@@ -84,6 +84,51 @@ async fn a_mirror_gets_no_credentials_of_the_registry_it_stands_for() {
     );
 }
 
+#[tokio::test]
+async fn a_mirror_gets_the_credentials_that_are_configured_for_it() {
+    let mirror = Server::start(|seen| match seen.header("authorization") {
+        Some("Basic dTpw") => resolved(&Digest::of(b"x")),
+        _ => Reply::status(401).header("WWW-Authenticate", "Basic realm=x"),
+    })
+    .await;
+    let options = RegistryOptions {
+        keychain: user_at(mirror.address),
+        ..mirrored(&[&mirror])
+    };
+    let (source, _) = Registries::new(options).resolve(&alpine()).await.unwrap();
+    assert_eq!(source.registry().host(), mirror.address.to_string());
+}
+
+#[test]
+fn a_loopback_host_that_this_machine_keeps_certificates_for_speaks_tls() {
+    let certificates = tempfile::tempdir().unwrap();
+    let own = certificates.path().join("localhost:5000");
+    std::fs::create_dir(&own).unwrap();
+    let root = include_str!("../../http/tls/testdata/root.pem");
+    std::fs::write(own.join("ca.crt"), root).unwrap();
+    let options = RegistryOptions {
+        certificate_dirs: vec![certificates.path().to_owned()],
+        ..options()
+    };
+    let registries = Registries::new(options.clone());
+    registries
+        .registry("localhost:5000", Purpose::Pull)
+        .unwrap();
+    registries
+        .registry("localhost:5001", Purpose::Pull)
+        .unwrap();
+    let clients = registries.clients.lock().unwrap();
+    let securities: Vec<Security> = clients.keys().map(|key| key.security).collect();
+    assert_eq!(securities, [Security::Tls, Security::Plain]);
+    // What cannot be used is named.
+    std::fs::write(own.join("ca.crt"), "no certificate").unwrap();
+    let error = Registries::new(options)
+        .registry("localhost:5000", Purpose::Pull)
+        .unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("localhost:5000/ca.crt"), "{cause}");
+}
+
 #[test]
 fn a_host_has_one_client_under_all_its_names_and_purposes() {
     let registries = Registries::new(options());

@@ -216,3 +216,78 @@ async fn a_config_is_checked_and_parsed() {
         assert!(error.to_string().starts_with(expected), "{error}");
     }
 }
+
+#[tokio::test]
+async fn parameters_of_a_content_type_do_not_count() {
+    let with_parameters = format!("{OCI_MANIFEST}; charset=utf-8");
+    let server =
+        Server::start(move |_| told(&with_parameters, &Digest::of(&manifest())).body(manifest()))
+            .await;
+    let repository = server.repository();
+    let expected = Descriptor::of(MediaType::Manifest(ImageFormat::Oci), &manifest());
+    let fetched = repository.fetch_manifest("v1").await.unwrap();
+    assert_eq!(fetched.descriptor, expected);
+    assert_eq!(repository.resolve("v1").await.unwrap(), expected);
+    assert_eq!(server.seen().len(), 2, "HEAD was enough");
+}
+
+#[tokio::test]
+async fn a_manifest_of_schema_1_is_refused_with_words() {
+    let server = Server::start(|_| {
+        Reply::status(200)
+            .header(
+                "Content-Type",
+                "application/vnd.docker.distribution.manifest.v1+prettyjws",
+            )
+            .body(r#"{"schemaVersion":1,"name":"app","tag":"v1","fsLayers":[],"history":[]}"#)
+    })
+    .await;
+    let error = server.repository().fetch_manifest("v1").await.unwrap_err();
+    let RegistryError::Manifest { source, .. } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        source.to_string(),
+        "the image is in Docker's old format (manifest schema 1), which holds no config: it has to be pushed again by a current tool"
+    );
+}
+
+#[tokio::test]
+async fn a_manifest_that_lies_elsewhere_is_read_without_authorization() {
+    let storage = Server::start(|_| {
+        Reply::status(200)
+            .header("Content-Type", OCI_MANIFEST)
+            .body(manifest())
+    })
+    .await;
+    let location = storage.url("/manifest");
+    let server = Server::start(move |seen| match seen.header("authorization") {
+        Some(_) => Reply::status(307).header("Location", &location),
+        None => Reply::status(401).header("WWW-Authenticate", "Basic realm=x"),
+    })
+    .await;
+    let repository = server.repository_of_user();
+    let fetched = repository.fetch_manifest("v1").await.unwrap();
+    assert_eq!(fetched.descriptor.digest, Digest::of(&manifest()));
+    assert_eq!(storage.seen()[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_401_instead_of_a_404_ends_with_what_was_tried() {
+    // GitLab and GHCR say 401 of what is not there, however good the token is.
+    let server = Server::start(|seen| match seen.target.starts_with("/token") {
+        true => Reply::status(200).body(r#"{"token":"good"}"#),
+        false => Reply::bearer_challenge("/token", "repository:app:pull"),
+    })
+    .await;
+    let error = server
+        .repository_of_user()
+        .fetch_manifest("v1")
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert_eq!(error.credentials_tried(), ["config.json: user `u`"]);
+    let get = "GET /v2/app/manifests/v1";
+    let token = "GET /token?service=reg&scope=repository%3Aapp%3Apull";
+    assert_eq!(server.lines(), [get, token, get]);
+}

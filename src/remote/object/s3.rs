@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_bucket_is_in_the_host_unless_it_cannot_be() {
-        let cases: [(&str, &[(&str, &str)], &str, bool); 6] = [
+        type Given = [(&'static str, &'static str)];
+        let cases: [(&str, &Given, &str, bool); 6] = [
             ("b", &[], "https://b.s3.eu-west-1.amazonaws.com/", true),
             ("b.c", &[], "https://s3.eu-west-1.amazonaws.com/", false),
             (

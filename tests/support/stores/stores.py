@@ -144,7 +144,6 @@ def signed(text):
 
 
 def fill_s3(guarded, unguarded):
-    sys.path[:0] = [os.path.join(SERVERS, "python/lib", f"python3.{sys.version_info[1]}", "site-packages")]
     import boto3
 
     def client(service, url):
