@@ -22,7 +22,7 @@ use super::options::ExecutorOptions;
 use super::progress::{Level, LogStyle, printer};
 use super::report::Interrupted;
 use super::step_cache_options::StepCacheOptions;
-use super::{dry_run, environment, options};
+use super::{dry_run, environment, kaniko_variables, options};
 
 /// Builds and delivers an image.
 pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
@@ -34,11 +34,8 @@ pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);
     }
-    if environment::has_variable_like("FF_KANIKO_") {
-        style.print(
-            Level::Info,
-            "FF_KANIKO_* have no effect: images are built as BuildKit builds them",
-        );
+    for note in kaniko_variables::notes() {
+        style.print(Level::Info, &note);
     }
     let local_cache = options.cache.open_dir();
     let step_cache = options.step_cache.as_ref();

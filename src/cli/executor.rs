@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, index, lint, log, upkeep};
+use super::{debug, index, lint, log, manual, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -38,6 +38,9 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
         Some(ExecutorCommand::Index(flags)) => index::run(flags, style),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
+        Some(ExecutorCommand::Completion(flags)) => {
+            manual::print_completion::<ExecutorFlags>(flags.shell)
+        }
         Some(ExecutorCommand::Debug(command)) => show_debug(command),
         None => execute(&flags, style),
     };
@@ -99,6 +102,7 @@ fn show_debug(command: &DebugCommand) -> Result<()> {
         }
         DebugCommand::Expand { word, variables } => debug::expand(word, variables)?,
         DebugCommand::Ignore { file, path } => debug::ignore(&read(file)?, path)?.to_string(),
+        DebugCommand::Docs { dir } => return manual::write_all(dir),
     };
     print_line(&text)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::build::{BaseRetries, BuildOptions};
+use crate::http::options::USER_AGENT;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
 use crate::registry::{DockerConfig, Keychain, RegistryOptions};
 use crate::remote::{RemoteOptions, StoreVariables};
@@ -24,8 +25,20 @@ pub(super) fn registry_options(
     Ok(RegistryOptions {
         insecure_push: flags.insecure,
         skip_tls_verify: flags.skip_tls_verify,
+        user_agent: user_agent(environment::variable("UPSTREAM_CLIENT_TYPE")),
         ..pull_options(&flags.pull, current_dir)?
     })
+}
+
+/// Returns the name that registries see, with what a program that calls the executor calls itself, as kaniko's
+/// `UPSTREAM_CLIENT_TYPE`.
+fn user_agent(caller: Option<String>) -> String {
+    // What no header can hold is left out, as it would stop every request.
+    let is_sayable = |text: &String| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match caller.filter(is_sayable) {
+        Some(caller) => format!("{USER_AGENT},{caller}"),
+        None => USER_AGENT.to_owned(),
+    }
 }
 
 /// Checks the flags for pulling, with the environment that they refer to.
@@ -223,6 +236,14 @@ mod tests {
         assert_eq!(found["gcr.io"], [Mirror::parse("other/prefix")]);
         assert_eq!(found.len(), 2);
         assert!(read_mirrors(texts(&["gcr.io"]).iter(), [].iter()).is_err());
+    }
+
+    #[test]
+    fn whoever_calls_us_is_named_to_registries() {
+        let named = |text: &str| user_agent(Some(text.to_owned()));
+        assert_eq!(user_agent(None), USER_AGENT);
+        assert_eq!(named("a caller/1"), format!("{USER_AGENT},a caller/1"));
+        assert_eq!(named("no\nheader"), USER_AGENT);
     }
 
     #[test]

@@ -19,12 +19,12 @@ use super::environment::{self, absolute};
 use super::execute::interruption;
 use super::executor::{print_version, usage};
 use super::flags::{WarmerCommand, WarmerFlags};
-use super::log;
 use super::options::build_args;
 use super::platform_options::{or_host, platforms};
 use super::progress::{Level, LogStyle, show_bytes};
 use super::registry_options::pull_options;
 use super::report::report;
+use super::{log, manual};
 
 /// How long layers that are being written may take to end once the program is asked to.
 const LONGEST_END: Duration = Duration::from_secs(1);
@@ -38,8 +38,11 @@ pub fn run_warmer(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let style = LogStyle::new(&flags.log, std::io::stderr().is_terminal());
     log::start(style);
-    let result = match flags.command {
+    let result = match &flags.command {
         Some(WarmerCommand::Version) => print_version(),
+        Some(WarmerCommand::Completion(given)) => {
+            manual::print_completion::<WarmerFlags>(given.shell)
+        }
         None => warm(&flags, style),
     };
     match result {

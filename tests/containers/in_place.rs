@@ -1,4 +1,4 @@
-//! The Dockerfile suite in one ordinary container, case after case, held against the builds in namespaces.
+//! The Dockerfile suite in ordinary containers, case after case in each, held against the builds in namespaces.
 
 use super::call::Call;
 use super::docker;
@@ -32,13 +32,33 @@ look after
 diff /builds/out/before /builds/out/after
 "#;
 
+/// How many containers share the cases. A build waits for its steps and its registry: one container after the other would
+/// leave the machine idle for minutes.
+const CONTAINERS: usize = 3;
+
 #[test]
 fn the_suite_has_one_result_in_place() {
     let place = Place::open();
     let cases = wanted_cases();
+    let share = cases.len().div_ceil(CONTAINERS).max(1);
+    let complaints: String = std::thread::scope(|scope| {
+        let containers = cases.chunks(share);
+        let started: Vec<_> = containers
+            .map(|cases| scope.spawn(|| in_one_container(&place, cases)))
+            .collect();
+        let ended = started.into_iter().map(|container| container.join());
+        ended
+            .map(|complaints| complaints.expect("it says what is wrong"))
+            .collect()
+    });
+    assert!(complaints.is_empty(), "{complaints}");
+}
+
+/// Builds the cases one after the other and returns what is wrong with them; empty for nothing.
+fn in_one_container(place: &Place, cases: &[Case]) -> String {
     let (jobs, out) = (TestDir::new(), TestDir::new());
-    for case in &cases {
-        lay_out(&place, case, &jobs);
+    for case in cases {
+        lay_out(place, case, &jobs);
     }
     let call = Call::script(SCRIPT)
         .env("EPOCH", place::EPOCH)
@@ -54,12 +74,12 @@ fn the_suite_has_one_result_in_place() {
         )
         .expect("text");
     }
-    for case in &cases {
-        for complaint in about(&place, case, &out) {
+    for case in cases {
+        for complaint in about(place, case, &out) {
             writeln!(complaints, "{}: {complaint}", case.name).expect("text");
         }
     }
-    assert!(complaints.is_empty(), "{complaints}");
+    complaints
 }
 
 /// Every case, or those whose names have the word in `SAWAGANI_TEST_CASES` in them.

@@ -34,6 +34,7 @@ mod dockerfile_places;
 mod dockerignore;
 mod dry_run;
 mod file_zoo;
+mod flags;
 mod harness;
 mod hostile;
 mod index;

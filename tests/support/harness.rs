@@ -31,6 +31,14 @@ pub(crate) struct Arguments {
     pub(crate) threads: usize,
 }
 
+/// As the usual harness: what the variable says, or one for each core.
+fn threads_by_default() -> usize {
+    match std::env::var("RUST_TEST_THREADS") {
+        Ok(count) => number(Some(&count)),
+        Err(_) => std::thread::available_parallelism().map_or(1, NonZero::get),
+    }
+}
+
 impl Arguments {
     pub(crate) fn of_this_process() -> Self {
         let mut arguments = Self {
@@ -39,7 +47,7 @@ impl Arguments {
             is_exact: false,
             lists: false,
             wants_ignored: false,
-            threads: std::thread::available_parallelism().map_or(1, NonZero::get),
+            threads: threads_by_default(),
         };
         let mut words = std::env::args().skip(1);
         while let Some(word) = words.next() {

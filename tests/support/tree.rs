@@ -177,8 +177,22 @@ impl Tree {
         self.remove_below(path);
     }
 
+    /// Costs what is removed: this is asked for each file of each layer.
     fn remove_below(&mut self, directory: &str) {
-        self.entries.retain(|path, _| !is_below(path, directory));
+        if directory.is_empty() {
+            self.entries.clear();
+            return;
+        }
+        let start = format!("{directory}/");
+        let from_there = self.entries.range(start.clone()..);
+        let below: Vec<String> = from_there
+            .map(|(path, _)| path)
+            .take_while(|path| path.starts_with(&start))
+            .cloned()
+            .collect();
+        for path in below {
+            self.entries.remove(&path);
+        }
     }
 }
 

@@ -30,7 +30,12 @@ pub(in crate::cli) struct InputFlags {
     )]
     pub(in crate::cli) bucket: String,
     /// Directory inside the context that is used as the context
-    #[arg(long, value_name = "DIR", default_value = "")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(in crate::cli) context_sub_path: String,
     /// What stands in for an image or a stage of the Dockerfile, as NAME=DIR, NAME=docker-image://IMAGE or NAME=oci-layout://DIR[:TAG][@DIGEST]; repeatable
     #[arg(long, value_name = "NAME=CONTEXT")]

@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use super::values::go_bool;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Lint")]
 pub(in crate::cli) struct LintFlags {
     /// Form of what is printed
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
@@ -16,7 +17,12 @@ pub(in crate::cli) struct LintFlags {
     #[arg(short = 'c', long, value_name = "DIR", default_value = ".")]
     pub(in crate::cli) context: String,
     /// Directory inside the context that is used as the context
-    #[arg(long, value_name = "DIR", default_value = "")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(in crate::cli) context_sub_path: String,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]

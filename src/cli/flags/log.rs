@@ -13,6 +13,8 @@ pub(in crate::cli) struct LogFlags {
         long,
         value_name = "LEVEL",
         value_enum,
+        // As logrus reads it: `--verbosity=INFO`.
+        ignore_case = true,
         default_value = "info"
     )]
     pub(in crate::cli) verbosity: Verbosity,

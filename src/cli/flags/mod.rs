@@ -4,6 +4,7 @@
 //! `script:` works unchanged. What the values mean is decided once, in `options`.
 
 mod cache;
+mod examples;
 mod index;
 mod input;
 mod lint;
@@ -12,6 +13,7 @@ mod no_effect;
 mod output;
 mod place;
 mod registry;
+mod shells;
 mod upkeep;
 mod values;
 mod warmer;
@@ -29,6 +31,7 @@ pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
 pub(in crate::cli) use registry::{PullFlags, RegistryFlags};
+pub(in crate::cli) use shells::CompletionFlags;
 pub(in crate::cli) use upkeep::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
 pub(in crate::cli) use values::go_bool;
 pub(in crate::cli) use warmer::{WarmerCommand, WarmerFlags};
@@ -38,9 +41,11 @@ pub(in crate::cli) use warmer::{WarmerCommand, WarmerFlags};
 #[command(
     name = "executor",
     version,
-    disable_help_subcommand = true,
+    // As Go's flags: the last of several values counts, where a flag has only one.
+    args_override_self = true,
     args_conflicts_with_subcommands = true,
-    after_help = "Example:\n  executor --context . --dockerfile Dockerfile --destination registry.example/team/app:1.0"
+    after_help = examples::EXECUTOR,
+    after_long_help = examples::with_flags_without_effect(examples::EXECUTOR)
 )]
 pub(in crate::cli) struct ExecutorFlags {
     #[command(subcommand)]
@@ -67,12 +72,16 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Print the version
     Version,
     /// Say what could be better in a Dockerfile, without building it or asking a registry
+    #[command(after_help = examples::LINT)]
     Lint(LintFlags),
     /// Join images that were built apart, for a platform each, into one index
     Index(IndexFlags),
     /// Look after a cache directory
-    #[command(subcommand)]
+    #[command(subcommand, after_help = examples::CACHE)]
     Cache(UpkeepCommand),
+    /// Print the script that completes this program's words in a shell
+    #[command(after_help = examples::COMPLETION)]
+    Completion(CompletionFlags),
     /// Show how a Dockerfile, a word or an ignore file is read
     #[command(hide = true, subcommand)]
     Debug(DebugCommand),
@@ -100,6 +109,11 @@ pub(in crate::cli) enum DebugCommand {
         /// The path, relative to the context
         path: String,
     },
+    /// Write the man pages and completions of both programs below a directory, as packages have them in /usr/share
+    Docs {
+        /// The directory; made if missing
+        dir: PathBuf,
+    },
 }
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
@@ -111,6 +125,11 @@ pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 5] = [
     "push-retry",
     "single-snapshot",
 ];
+
+#[cfg(test)]
+mod help_texts;
+#[cfg(test)]
+mod spellings;
 
 #[cfg(test)]
 mod tests {

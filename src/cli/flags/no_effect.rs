@@ -71,6 +71,12 @@ pub(in crate::cli) struct NoEffectFlags {
     given: Vec<&'static str>,
 }
 
+/// Returns all of them as they are typed.
+pub(in crate::cli) fn words() -> Vec<String> {
+    let names = FLAGS.iter().map(|flag| flag.name);
+    names.map(|name| format!("--{name}")).collect()
+}
+
 impl NoEffectFlags {
     /// Returns one line for each flag that was given.
     pub(in crate::cli) fn notes(&self) -> Vec<String> {

@@ -22,6 +22,7 @@ pub(in crate::cli) enum UpkeepCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cache directory")]
 pub(in crate::cli) struct DirFlag {
     /// The cache directory
     #[arg(long, value_name = "DIR", value_parser = path_or_empty(), default_value = DEFAULT_DIR)]
@@ -29,6 +30,7 @@ pub(in crate::cli) struct DirFlag {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cache directory")]
 pub(in crate::cli) struct PruneFlags {
     #[command(flatten)]
     pub(in crate::cli) dir: DirFlag,
@@ -41,6 +43,7 @@ pub(in crate::cli) struct PruneFlags {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Cache directory")]
 pub(in crate::cli) struct VerifyFlags {
     #[command(flatten)]
     pub(in crate::cli) dir: DirFlag,

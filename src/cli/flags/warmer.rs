@@ -6,8 +6,10 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
 use super::super::cache_options::DEFAULT_DIR;
+use super::examples;
 use super::log::LogFlags;
 use super::registry::PullFlags;
+use super::shells::CompletionFlags;
 use super::values::{go_bool, go_duration, path_or_empty};
 
 /// Pulls images into a directory, from which the executor takes them.
@@ -15,9 +17,11 @@ use super::values::{go_bool, go_duration, path_or_empty};
 #[command(
     name = "warmer",
     version,
-    disable_help_subcommand = true,
+    // As Go's flags: the last of several values counts, where a flag has only one.
+    args_override_self = true,
     args_conflicts_with_subcommands = true,
-    after_help = "Example:\n  warmer --cache-dir /cache --image debian:12 --dockerfile Dockerfile"
+    after_help = examples::WARMER,
+    next_help_heading = "Images"
 )]
 pub(in crate::cli) struct WarmerFlags {
     #[command(subcommand)]
@@ -38,13 +42,13 @@ pub(in crate::cli) struct WarmerFlags {
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(in crate::cli) build_arg: Vec<String>,
     /// Directory to fill; made if missing
-    #[arg(short = 'c', long, value_name = "DIR", value_parser = path_or_empty(), default_value = DEFAULT_DIR)]
+    #[arg(short = 'c', long, help_heading = "Cache", value_name = "DIR", value_parser = path_or_empty(), default_value = DEFAULT_DIR)]
     pub(in crate::cli) cache_dir: PathBuf,
     /// Age from which on an image is pulled again, such as 336h or 1h30m
-    #[arg(long, value_name = "DURATION", value_parser = go_duration, default_value = "336h", allow_hyphen_values = true)]
+    #[arg(long, help_heading = "Cache", value_name = "DURATION", value_parser = go_duration, default_value = "336h", allow_hyphen_values = true)]
     pub(in crate::cli) cache_ttl: SignedDuration,
     /// Pull also what is there already
-    #[arg(short = 'f', long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    #[arg(short = 'f', long, help_heading = "Cache", value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) force: bool,
     /// Platforms of the images, as OS/ARCH[/VARIANT] [default: the machine's]
     #[arg(
@@ -66,6 +70,9 @@ pub(in crate::cli) struct WarmerFlags {
 pub(in crate::cli) enum WarmerCommand {
     /// Print the version
     Version,
+    /// Print the script that completes this program's words in a shell
+    #[command(after_help = examples::WARMER_COMPLETION)]
+    Completion(CompletionFlags),
 }
 
 #[cfg(test)]
