@@ -10,6 +10,7 @@ mod environment;
 mod execute;
 mod executor;
 mod flags;
+mod git_options;
 mod index;
 mod kaniko_variables;
 mod lint;
