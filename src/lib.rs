@@ -13,6 +13,9 @@
 //!
 //! Each module imports only from those below it; `tests/imports.rs` holds the order.
 
+// A build that waits for a push that waits for an answer is a future of many futures: 128 levels are not enough.
+#![recursion_limit = "256"]
+
 pub mod cli;
 
 pub mod build;

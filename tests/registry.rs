@@ -4,7 +4,7 @@
 mod registry_server;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use registry_server::{Certificates, Server};
@@ -303,4 +303,122 @@ async fn a_client_certificate_is_shown_where_it_is_asked_for() {
         matches!(error.kind(), ErrorKind::Tls | ErrorKind::Interrupted),
         "{error:?}"
     );
+}
+
+/// Copies files into the directory that is `host`'s in a new directory of certificates.
+fn certificate_dir(host: &str, files: &[(&str, PathBuf)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let own = dir.path().join(host);
+    std::fs::create_dir(&own).unwrap();
+    for (name, file) in files {
+        std::fs::copy(file, own.join(name)).unwrap();
+    }
+    dir
+}
+
+#[tokio::test]
+async fn certificates_in_the_registrys_own_directory_are_used() {
+    let certificates = Certificates::make();
+    let server = Server::start(&certificates.server_settings(true)).await;
+    let (certificate, key) = certificates.client();
+    let pair = [("ci.cert", certificate), ("ci.key", key)];
+    let authority = [("authority.crt", certificates.ca())];
+    let kept = |files: &[(&str, PathBuf)]| certificate_dir(&server.host(), files);
+    let access = async |dir: &tempfile::TempDir| {
+        let options = RegistryOptions {
+            certificate_dirs: vec!["/nonexistent".into(), dir.path().to_owned()],
+            ..options()
+        };
+        repository(&server, "app", options)
+            .check_push_access()
+            .await
+    };
+    access(&kept(&[&authority[..], &pair].concat()))
+        .await
+        .unwrap();
+    let error = access(&kept(&authority)).await.unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Tls | ErrorKind::Interrupted),
+        "{error:?}"
+    );
+    let error = access(&kept(&pair)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+}
+
+/// Writes a manifest about another one, as signatures are written.
+async fn put_about(repository: &Repository, subject: &Descriptor, text: &str) -> Descriptor {
+    let empty = Bytes::from_static(b"{}");
+    let media_type = MediaType::Other("application/vnd.oci.empty.v1+json".to_owned());
+    let config = Descriptor::of(media_type, &empty);
+    let source = BlobSource::Bytes(empty);
+    repository.push_blob(&config, &source, None).await.unwrap();
+    let manifest = Manifest {
+        artifact_type: Some("application/x.signature".to_owned()),
+        subject: Some(subject.clone()),
+        annotations: [("by".to_owned(), text.to_owned())].into(),
+        ..Manifest::new(ImageFormat::Oci, &config, std::slice::from_ref(&config))
+    };
+    let bytes = Bytes::from(manifest.to_json().unwrap());
+    let media_type = MediaType::Manifest(ImageFormat::Oci);
+    let written = Descriptor {
+        artifact_type: manifest.artifact_type,
+        annotations: manifest.annotations,
+        ..Descriptor::of(media_type.clone(), &bytes)
+    };
+    repository
+        .put_manifest(written.digest.as_str(), &media_type, &bytes)
+        .await
+        .unwrap();
+    written
+}
+
+#[tokio::test]
+async fn what_is_about_an_image_is_found_where_the_registry_keeps_no_list() {
+    let server = Server::start("").await;
+    let repository = repository(&server, "app", options());
+    let image = push_image(&repository, "v1", None).await.manifest;
+    let none = repository.referrers(&image.digest).await.unwrap();
+    assert_eq!(none, []);
+    let first = put_about(&repository, &image, "first").await;
+    let second = put_about(&repository, &image, "second").await;
+    put_about(&repository, &image, "first").await;
+    let found = repository.referrers(&image.digest).await.unwrap();
+    assert_eq!(found, [first, second]);
+    let tag = image.digest.to_string().replace(':', "-");
+    let index = repository.resolve(&tag).await.unwrap();
+    assert_eq!(index.media_type, MediaType::Index(ImageFormat::Oci));
+}
+
+/// The tables of docs/registries.md name a test for each of their rows.
+#[test]
+fn every_test_that_the_tables_of_registries_name_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a text file");
+    let mut sources = String::new();
+    for directory in ["src", "tests"] {
+        for entry in walkdir::WalkDir::new(root.join(directory)) {
+            let entry = entry.expect("walk the sources");
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|ending| ending == "rs")
+            {
+                sources += &read(entry.path());
+            }
+        }
+    }
+    let tables = read(&root.join("docs/registries.md"));
+    let rows = tables.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names: Vec<&str> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    // Some cells name the topic before the test.
+    let is_test = |name: &&str| name.matches('_').count() > 1 && !name.contains('/');
+    let names: Vec<&str> = names.into_iter().filter(is_test).collect();
+    assert!(names.len() > 80, "the tables were not read: {names:?}");
+    for name in names {
+        let definition = format!("fn {name}(");
+        assert!(sources.contains(&definition), "there is no test `{name}`");
+    }
 }

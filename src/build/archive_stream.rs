@@ -17,6 +17,7 @@ use crate::sandbox::Sandbox;
 
 use super::add::begins_with_header;
 use super::halt::Halt;
+use super::remote_context::FetchedContext;
 
 /// What is looked at to tell an archive from all else: more than the largest block of bzip2, which gives nothing before
 /// it is whole.
@@ -53,8 +54,8 @@ impl<R: Read + Send + 'static> ArchiveStream<R> {
         Cursor::new(self.head).chain(self.rest)
     }
 
-    /// Unpacks it into a directory of its own.
-    pub(super) fn unpack(self, sandbox: &Sandbox, halt: &Halt) -> Result<Root> {
+    /// Unpacks it into a directory of its own. Its time is that of its newest file.
+    pub(super) fn unpack(self, sandbox: &Sandbox, halt: &Halt) -> Result<FetchedContext> {
         if !self.is_archive() {
             bail!(
                 "it is no tar archive, neither plain nor compressed with gzip, bzip2, xz or zstd"
@@ -66,7 +67,10 @@ impl<R: Read + Send + 'static> ArchiveStream<R> {
             // It may have filled the disk, and may be tried again. What is left goes with the build's other files.
             let _ = empty(&target);
         }
-        unpacked.map(|()| target)
+        Ok(FetchedContext {
+            told_time: unpacked?,
+            root: target,
+        })
     }
 }
 
@@ -74,7 +78,7 @@ fn unpack_all(
     reader: impl Read + Send + 'static,
     target: &Root,
     stop: CancellationToken,
-) -> Result<()> {
+) -> Result<Option<i64>> {
     let (compression, reader) = Compression::detect(reader)?;
     let decompressor = Decompressor::spawn(reader, compression)?;
     let bytes = Cell::new(0);
@@ -98,7 +102,7 @@ fn unpack_all(
         bytes = unpacked.bytes,
         "unpacked the build context"
     );
-    Ok(())
+    Ok(unpacked.newest_file)
 }
 
 fn empty(root: &Root) -> Result<(), PathError> {

@@ -105,15 +105,19 @@ pub(super) async fn begin(
     options: &BuildOptions,
     tools: &Tools,
 ) -> Result<Vec<Plan>> {
-    let BuildInput {
-        dockerfile, text, ..
-    } = input;
+    let dockerfile = &input.dockerfile;
     warn_of_syntax(dockerfile, options, tools);
     let has_hostnames = tools.sandbox.mode().has_namespaces();
     for note in control_args::notes(options, has_hostnames) {
         (tools.progress)(Event::Note(&note));
     }
-    let plans = plans(dockerfile, text, options, tools).await?;
+    let planned = plans(input, options, tools).await;
+    if let Err(error) = &planned
+        && !error.chain().any(|cause| cause.is::<Halted>())
+    {
+        lint::report_without_plan(input, options, &tools.progress);
+    }
+    let plans = planned?;
     for warning in unknown_args(dockerfile, &plans, options) {
         (tools.progress)(Event::Warning(&warning));
     }

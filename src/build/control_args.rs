@@ -5,13 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::dockerfile::{Dockerfile, Instruction, Statement, nearest_name};
-use crate::image::Platform;
 
 use super::BuildOptions;
-use super::named_contexts::NamedContext;
 use super::plan::Plan;
 use super::scope::{GlobalScope, is_predefined};
 
@@ -26,7 +24,7 @@ const MULTI_PLATFORM: &str = "BUILDKIT_MULTI_PLATFORM";
 /// What keeps `.git` in a context that is a git repository.
 pub(super) const KEEP_GIT_DIR: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
 /// What says the latest time in an image.
-const EPOCH: &str = "SOURCE_DATE_EPOCH";
+pub(super) const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Those that change nothing here, and why.
 const WITHOUT_EFFECT: [(&str, &str); 4] = [
@@ -128,43 +126,6 @@ pub(super) fn notes(options: &BuildOptions, has_hostnames: bool) -> Vec<String> 
         notes.push(format!("--build-arg {HOSTNAME} has no effect: {why}"));
     }
     notes
-}
-
-/// Returns the time that no time in the image is later than: `--reproducible` is 0, otherwise
-/// `--build-arg`, the environment or a global ARG says it, in this order (BuildKit, "Build
-/// reproducibility"). An empty value is none.
-pub(super) fn source_date_epoch(
-    dockerfile: &Dockerfile,
-    options: &BuildOptions,
-    platform: &Platform,
-    global: &GlobalScope,
-) -> Result<Option<i64>> {
-    if options.is_reproducible {
-        return Ok(Some(0));
-    }
-    let text = match global.build_arg(EPOCH).or_else(|| global.get(EPOCH)) {
-        None | Some("") => return Ok(None),
-        Some(text) => text,
-    };
-    if let Some(seconds) = text.parse().ok().filter(|seconds| *seconds >= 0) {
-        return Ok(Some(seconds));
-    }
-    // A directory has no time of its own; only git and what is fetched have (BuildKit frontend).
-    if text == "context" {
-        if options.context_is_fetched {
-            bail!("not yet supported: {EPOCH}=context, the time of a context from the network");
-        }
-        return Ok(None);
-    }
-    match options.named_contexts.find(text, platform) {
-        Some(NamedContext::Directory(_)) => return Ok(None),
-        Some(_) => bail!("not yet supported: {EPOCH}={text}, the time of that named context"),
-        None => {}
-    }
-    if dockerfile.target(Some(text)).is_ok() {
-        bail!("not yet supported: {EPOCH}={text}, the time of what that stage adds");
-    }
-    None.with_context(|| format!("{EPOCH} is `{text}`, expected seconds since 1970-01-01"))
 }
 
 /// Returns a warning for each `--build-arg` that no ARG declares and that means nothing by itself. Without plans, what

@@ -19,6 +19,8 @@ pub struct BuildInput {
     pub(super) text: DockerfileText,
     pub(super) dockerfile: Dockerfile,
     pub(super) context: BuildContext,
+    /// Seconds since 1970-01-01. `None` for a directory of this machine, for what has no time, and where nobody wants it.
+    pub(super) context_time: Option<i64>,
 }
 
 impl BuildInput {
@@ -53,6 +55,7 @@ impl BuildInput {
             text,
             dockerfile,
             context,
+            context_time: None,
         })
     }
 }

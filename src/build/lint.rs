@@ -88,6 +88,19 @@ pub(super) fn report(
     }
 }
 
+/// Warns of a Dockerfile that cannot be planned, for whatever reason, as far as it takes no base image to know.
+pub(super) fn report_without_plan(input: &BuildInput, options: &BuildOptions, progress: &Progress) {
+    let Ok(report) = lint(input, options) else {
+        return;
+    };
+    let mut warnings = report.warnings;
+    warnings.retain(|warning| !warning.rule.asks_base_images());
+    for warning in &warnings {
+        let text = format!("{}: {}", place(&input.text, warning), one_line(warning));
+        progress(Event::Warning(&text));
+    }
+}
+
 /// Returns `FILE:LINE`.
 fn place(text: &DockerfileText, warning: &Warning) -> String {
     let line = warning.spans.first().map_or(1, |span| span.start);

@@ -9,6 +9,7 @@ use crate::image::Platform;
 use super::base::BaseImage;
 use super::forecast::Forecast;
 use super::named_dir::NamedDir;
+use super::remotes::Remotes;
 use super::scope::GlobalScope;
 
 /// The stages to build.
@@ -23,6 +24,8 @@ pub(super) struct Plan {
     pub(super) global: GlobalScope,
     /// Time in seconds since the Unix epoch that replaces every later one.
     pub(super) epoch: Option<i64>,
+    /// Files from the network, some of which may be here already.
+    pub(super) remotes: Arc<Remotes>,
 }
 
 /// A stage to build.

@@ -14,25 +14,27 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
-use super::control_args::source_date_epoch;
 use super::named_dir::NamedDir;
 use super::once::Once;
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase, needs};
+use super::remotes::Remotes;
 use super::replacement::Replacement;
 use super::scope::GlobalScope;
 use super::support::refusal;
 use super::workshop::Tools;
-use super::{BuildOptions, DockerfileText};
+use super::{BuildInput, BuildOptions, DockerfileText};
 
-/// Plans the build of what `options` ask for, for each platform. Images and directories that several use are looked for
-/// once.
+/// Plans the build of what `options` ask for, for each platform. Images, directories and sources in the network that
+/// several use are looked for once.
 pub(super) async fn plans(
-    dockerfile: &Dockerfile,
-    text: &DockerfileText,
+    input: &BuildInput,
     options: &BuildOptions,
     tools: &Tools,
 ) -> Result<Vec<Plan>> {
+    let (dockerfile, text) = (&input.dockerfile, &input.text);
     let directories = OpenedDirectories::default();
+    let (remote, sandbox) = (tools.remote.clone(), tools.sandbox.clone());
+    let remotes = Arc::new(Remotes::new(remote, options, sandbox, &tools.halt));
     let mut plans = Vec::with_capacity(options.platforms.len());
     let targets = targets(dockerfile, options)?;
     for platform in &options.platforms {
@@ -44,14 +46,22 @@ pub(super) async fn plans(
             tools,
             images: &tools.images,
             directories: &directories,
+            remotes: Arc::clone(&remotes),
             global: global_scope(dockerfile, text, options, platform, targets[0])?,
         };
-        plans.push(plan(planner, targets.clone()).await?);
+        plans.push(plan(planner, input.context_time, targets.clone()).await?);
     }
     Ok(plans)
 }
 
-async fn plan(planner: Planner<'_>, targets: Vec<usize>) -> Result<Plan> {
+async fn plan(
+    mut planner: Planner<'_>,
+    context_time: Option<i64>,
+    targets: Vec<usize>,
+) -> Result<Plan> {
+    let mut global = planner.global.clone();
+    let epoch = planner.epoch(&mut global, context_time).await?;
+    planner.global = global;
     let mut stages = BTreeMap::new();
     let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
     // From the back: a stage needs only stages above it.
@@ -61,17 +71,13 @@ async fn plan(planner: Planner<'_>, targets: Vec<usize>) -> Result<Plan> {
         stages.insert(index, stage);
     }
     mark_layer_makers(&mut stages, targets[0]);
-    let Planner {
-        dockerfile,
-        options,
-        platform,
-        ..
-    } = planner;
     Ok(Plan {
-        epoch: source_date_epoch(dockerfile, options, platform, &planner.global)?,
+        // `--reproducible` is 0, whatever else is asked for.
+        epoch: planner.options.is_reproducible.then_some(0).or(epoch),
         stages,
         targets,
-        platform: platform.clone(),
+        platform: planner.platform.clone(),
+        remotes: planner.remotes,
         global: planner.global,
     })
 }
@@ -156,6 +162,8 @@ pub(super) struct Planner<'a> {
     pub(super) tools: &'a Tools,
     pub(super) images: &'a BaseImages,
     pub(super) directories: &'a OpenedDirectories,
+    /// What ADD fetches.
+    pub(super) remotes: Arc<Remotes>,
     global: GlobalScope,
 }
 

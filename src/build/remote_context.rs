@@ -9,7 +9,8 @@ use crate::fs::Root;
 use crate::remote::{Credentials, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions};
 use crate::sandbox::Sandbox;
 
-use super::control_args::KEEP_GIT_DIR;
+use super::archive_time::newest_file;
+use super::control_args::{EPOCH, KEEP_GIT_DIR};
 use super::halt::Halt;
 use super::input::read_text;
 use super::remote_source::redacted;
@@ -65,24 +66,63 @@ impl RemoteContext {
     }
 
     /// Fetches the files into a directory of their own: those of a commit, or the one file, called `context`. Blocks.
-    pub fn fetch(&self, fetcher: &Fetcher, keeps_git_dir: bool, sandbox: &Sandbox) -> Result<Root> {
+    pub fn fetch(
+        &self,
+        fetcher: &Fetcher,
+        keeps_git_dir: bool,
+        sandbox: &Sandbox,
+    ) -> Result<FetchedContext> {
         let root = sandbox.new_files_dir()?;
-        let fetch = || -> Result<(), RemoteError> {
+        let fetch = || -> Result<Option<i64>, RemoteError> {
             match self {
                 Self::Repository(source) => {
                     let keeps_git_dir = source.keep_git_dir.unwrap_or(keeps_git_dir);
                     let commit = fetcher.resolve(source)?;
                     let scratch = sandbox.work_dir();
-                    fetcher.checkout(source, &commit, keeps_git_dir, &scratch, root.dir())
+                    let time =
+                        fetcher.checkout(source, &commit, keeps_git_dir, &scratch, root.dir())?;
+                    Ok(Some(time))
                 }
                 Self::File(file) => fetcher
                     .download(file, root.dir(), FILE.as_ref(), FILE_MODE)
-                    .map(|_| ()),
+                    .map(|downloaded| downloaded.version.time()),
             }
         };
-        fetch().with_context(|| format!("cannot fetch the build context `{}`", self.shown()))?;
-        Ok(root)
+        let cannot = || format!("cannot fetch the build context `{}`", self.shown());
+        Ok(FetchedContext {
+            told_time: fetch().with_context(cannot)?,
+            root,
+        })
     }
+
+    /// Lets files of a repository have the time of the commit, unless its URL says another thing.
+    pub(super) fn with_commit_times(self) -> Self {
+        match self {
+            Self::Repository(source) => Self::Repository(GitSource {
+                has_commit_times: source.has_commit_times.or(Some(true)),
+                ..source
+            }),
+            Self::File(file) => Self::File(file),
+        }
+    }
+}
+
+/// A context that is here.
+pub struct FetchedContext {
+    /// Its files.
+    pub(super) root: Root,
+    /// When it was committed or, as the server says, changed, in seconds since 1970-01-01.
+    pub(super) told_time: Option<i64>,
+}
+
+/// Returns the time of a context in seconds since 1970-01-01: an archive of which nobody tells it has that of its newest
+/// file. Reads it.
+pub(super) fn time_of(root: &Root, told: Option<i64>) -> Result<Option<i64>> {
+    let file = Path::new(FILE);
+    if told.is_some() || root.metadata(file)?.is_none() {
+        return Ok(told);
+    }
+    Ok(newest_file(root.open_file(file)?))
 }
 
 /// `github.com/OWNER/REPOSITORY` needs no `.git`.
@@ -126,6 +166,16 @@ impl BuildInput {
         };
         Ok(())
     }
+}
+
+/// Says whether the time of the context may be asked for.
+pub(super) fn wants_time(input: &BuildInput, options: &BuildOptions) -> bool {
+    let mut args = input
+        .dockerfile
+        .meta_args
+        .iter()
+        .flat_map(|list| &list.args);
+    options.build_args.contains_key(EPOCH) || args.any(|arg| arg.name == EPOCH)
 }
 
 /// Makes what fetches files for a build, with its secrets.

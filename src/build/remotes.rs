@@ -18,6 +18,7 @@ use crate::remote::{
 use crate::sandbox::Sandbox;
 
 use super::action::{Action, Transfer};
+use super::archive_time::newest_file;
 use super::evaluate::EvaluatedStage;
 use super::halt::Halt;
 use super::once::Once;
@@ -48,6 +49,8 @@ pub(super) struct Fetched {
     pub(super) path: PathBuf,
     /// `None` for a repository.
     file: Option<Downloaded>,
+    /// What its server says of its time, in seconds since 1970-01-01.
+    time: Option<i64>,
 }
 
 /// All such sources of a build.
@@ -156,6 +159,26 @@ impl Remotes {
         self.fetched.get(source.clone(), fetch).await
     }
 
+    /// Returns the time of a source in seconds since 1970-01-01: of a commit, of `Last-Modified`, or of the newest file in
+    /// an archive.
+    pub(super) async fn time(&self, source: &RemoteSource) -> Result<Option<i64>> {
+        if let (RemoteSource::File(_), Present::Version(version)) =
+            (source, self.present(source).await?)
+            && let Some(told) = version.time()
+        {
+            return Ok(Some(told));
+        }
+        let fetched = self.fetch(source).await?;
+        match (fetched.time, source) {
+            (None, RemoteSource::File(_)) => {
+                let file = fetched.root.open_file(&fetched.path)?;
+                let read = tokio::task::spawn_blocking(move || newest_file(file));
+                Ok(read.await.context("reading the archive stopped")?)
+            }
+            (time, _) => Ok(time),
+        }
+    }
+
     async fn identity(&self, source: &RemoteSource) -> Result<NetworkIdentity> {
         match (self.present(source).await?, source) {
             (Present::Pinned(digest), _) => Ok(NetworkIdentity::Checksum(digest)),
@@ -220,7 +243,7 @@ fn commit_identity(
         subdirectory: source.subdir.clone(),
         git_dir: keeps_git_dir.then(|| commit.name()),
         submodules: source.submodules,
-        has_commit_times: source.has_commit_times,
+        has_commit_times: source.has_commit_times.unwrap_or(false),
     })
 }
 
@@ -239,6 +262,7 @@ fn fetch(
             Ok(Fetched {
                 root,
                 path: PathBuf::from(name),
+                time: downloaded.version.time(),
                 file: Some(downloaded),
             })
         }
@@ -251,11 +275,12 @@ fn fetch(
         ) => {
             let commit = commit.context("the commit is not known")?;
             let scratch = sandbox.work_dir();
-            fetcher.checkout(source, commit, *keeps_git_dir, &scratch, root.dir())?;
+            let time = fetcher.checkout(source, commit, *keeps_git_dir, &scratch, root.dir())?;
             Ok(Fetched {
                 root,
                 path: PathBuf::new(),
                 file: None,
+                time: Some(time),
             })
         }
     }

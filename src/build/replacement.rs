@@ -92,7 +92,7 @@ impl Planner<'_> {
     }
 
     /// Fetches a directory, once.
-    async fn fetched_dir(&self, url: &RemoteUrl) -> Result<Arc<NamedDir>> {
+    pub(super) async fn fetched_dir(&self, url: &RemoteUrl) -> Result<Arc<NamedDir>> {
         let fetch = || async {
             let context = RemoteContext::parse(url.reveal())?;
             let context =

@@ -127,6 +127,16 @@ impl GlobalScope {
         }
     }
 
+    /// Gives a name another value than it was given.
+    pub(super) fn replace(&mut self, name: &str, value: &str) {
+        if let Some(given) = self.build_args.get_mut(name) {
+            value.clone_into(given);
+        }
+        if self.variables.get(name).is_some() {
+            self.variables.set(name, value);
+        }
+    }
+
     /// Returns the value of a global ARG.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name)

@@ -79,7 +79,7 @@ pub(super) struct Workshop {
     /// `None` where nothing is cached.
     pub(super) caching: Option<StepCaching>,
     /// Files from the network.
-    pub(super) remotes: Remotes,
+    pub(super) remotes: Arc<Remotes>,
     /// What is known of the bytes of files.
     pub(super) contents: ContentDigests,
     sandbox: Sandbox,
@@ -124,7 +124,7 @@ impl Workshop {
         let caching =
             cache.map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
         Ok(Self {
-            remotes: Remotes::new(tools.remote, options, tools.sandbox.clone(), &tools.halt),
+            remotes: Arc::clone(&plans[0].remotes),
             caching,
             carrier,
             contents: ContentDigests::new(processors),

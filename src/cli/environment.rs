@@ -101,6 +101,14 @@ pub(super) fn state_dir_candidates(current_dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Makes a directory for files of a command that is no build, where a build's would be. It goes with the value.
+pub(super) fn scratch_dir(current_dir: &Path) -> Result<tempfile::TempDir> {
+    let candidates = state_dir_candidates(current_dir);
+    let mut made = candidates.iter().map(tempfile::tempdir_in);
+    let made = made.find_map(Result::ok);
+    made.context("no directory can be written: set TMPDIR")
+}
+
 /// Returns the directories for a build's files in our own image, which has neither /var/tmp nor /tmp. Empty elsewhere.
 ///
 /// `work` beside the program is a volume where the container's runtime makes those that images ask for, so that it can

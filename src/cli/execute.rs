@@ -1,6 +1,6 @@
 //! A build, from its options to what is delivered.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -134,6 +134,8 @@ async fn build_and_deliver(
     if options.checks_push_permission {
         output::check_push_access(&registries, &options.delivery.destinations).await?;
     }
+    // Beside the build's files, which are removed in the end.
+    options.delivery.unpushed_parent = sandbox.work_dir().parent().map(Path::to_path_buf);
     let remote = options.remote.clone();
     BuildInput::fetch_dockerfile(&mut options.build, remote, &sandbox, &halt).await?;
     let input = match (input, options.fetched_context.take()) {

@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, index, lint, log, manual, upkeep};
+use super::{debug, index, lint, log, manual, push, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -26,16 +26,17 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(flags) => flags,
         Err(error) => return usage(&error, arguments.len() < 2),
     };
-    let log_flags = if let Some(ExecutorCommand::Index(index)) = &flags.command {
-        &index.log
-    } else {
-        &flags.log
+    let log_flags = match &flags.command {
+        Some(ExecutorCommand::Push(push)) => &push.log,
+        Some(ExecutorCommand::Index(index)) => &index.log,
+        Some(_) | None => &flags.log,
     };
     let style = LogStyle::new(log_flags, std::io::stderr().is_terminal());
     log::start(style);
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
+        Some(ExecutorCommand::Push(flags)) => push::run(flags, style),
         Some(ExecutorCommand::Index(flags)) => index::run(flags, style),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Completion(flags)) => {

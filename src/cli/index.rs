@@ -1,7 +1,7 @@
 //! `executor index`: joins images that were built apart.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -15,8 +15,8 @@ use super::context_options::layout_image;
 use super::environment::{self, absolute};
 use super::execute::{interruption, show_receipt};
 use super::flags::{FormatName, IndexFlags};
-use super::options::destination;
 use super::progress::{Level, LogStyle};
+use super::push_options::{destinations, file, with_digest_files};
 use super::registry_options::registry_options;
 
 /// What a source begins with that is a layout, as in `--build-context`.
@@ -28,7 +28,7 @@ pub(super) fn run(flags: &IndexFlags, style: LogStyle) -> Result<()> {
     let options = join_options(flags, &current_dir)?;
     let delivery = delivery_options(flags, &current_dir)?;
     let registry = registry_options(&flags.registry, &current_dir)?;
-    let dir = work_dir(&current_dir)?;
+    let dir = environment::scratch_dir(&current_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -62,14 +62,6 @@ async fn join(
     style.print(Level::Info, &format!("joined {digest}"));
     let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
     output::deliver_index(joined.index, delivery, registries, store, &tell).await
-}
-
-/// Makes a directory for layers that are copied from one registry to another.
-fn work_dir(current_dir: &Path) -> Result<tempfile::TempDir> {
-    let candidates = environment::state_dir_candidates(current_dir);
-    let mut made = candidates.iter().map(tempfile::tempdir_in);
-    let made = made.find_map(Result::ok);
-    made.context("no directory can be written: set TMPDIR")
 }
 
 fn join_options(flags: &IndexFlags, current_dir: &Path) -> Result<JoinOptions> {
@@ -131,21 +123,13 @@ fn annotations(arguments: &[String]) -> Result<BTreeMap<String, String>> {
 }
 
 fn delivery_options(flags: &IndexFlags, current_dir: &Path) -> Result<DeliveryOptions> {
-    // An empty value is an unset one: scripts write `--digest-file=$FILE`.
-    let path = |path: &Option<PathBuf>| {
-        let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
-        path.map(|path| absolute(path, current_dir))
-    };
-    let destinations = flags.destination.iter().map(|text| destination(text));
     let options = DeliveryOptions {
-        destinations: destinations.collect::<Result<_>>()?,
+        destinations: destinations(&flags.destination)?,
         push: true,
-        tar_path: None,
-        oci_layout_path: path(&flags.oci_layout_path),
-        digest_file: path(&flags.digest_file),
-        name_with_digest_file: path(&flags.image_name_with_digest_file),
-        name_tag_with_digest_file: path(&flags.image_name_tag_with_digest_file),
+        oci_layout_path: file(&flags.oci_layout_path, current_dir),
+        ..DeliveryOptions::default()
     };
+    let options = with_digest_files(options, &flags.digest_files, current_dir);
     if options.destinations.is_empty() && options.oci_layout_path.is_none() {
         bail!("you must provide --destination, or --oci-layout-path");
     }

@@ -1,28 +1,24 @@
 //! `executor lint`: what could be better in a Dockerfile, for people or as JSON.
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clap::Parser;
 use serde_json::{Value, json};
 
-use crate::build::{
-    BuildInput, BuildOptions, DockerfileSource, DockerfileText, LintReport, LocatedError, lint,
-};
+use crate::build::{DockerfileText, LintReport, LocatedError, lint};
 use crate::dockerfile::Span;
 use crate::dockerfile::lint::Warning;
 
-use super::environment;
 use super::executor::print_line;
-use super::flags::{ExecutorFlags, LintFlags, LintFormat};
-use super::options::build_options;
+use super::flags::{LintFlags, LintFormat};
+use super::lint_input::{lint_options, read_input};
 use super::progress::{Level, LogStyle};
-use super::remote_context::fetched_context;
 
 /// Prints what is found. What keeps the Dockerfile from being built is an error, as it is of a build.
 pub(super) fn run(flags: &LintFlags, style: LogStyle) -> Result<()> {
-    let options = lint_options(flags)?;
-    let report = BuildInput::read(&options).and_then(|input| lint(&input, &options));
+    let (flags_of_build, mut options) = lint_options(flags)?;
+    let input = read_input(&flags_of_build, &mut options);
+    let report = input.and_then(|input| lint(&input, &options));
     let report = match report {
         Ok(report) => report,
         Err(error) => {
@@ -43,33 +39,6 @@ pub(super) fn run(flags: &LintFlags, style: LogStyle) -> Result<()> {
         Some(error) => Err(anyhow!(error)),
         None => Ok(()),
     }
-}
-
-/// Checks the flags as those of a build.
-fn lint_options(flags: &LintFlags) -> Result<BuildOptions> {
-    let mut build = ExecutorFlags::try_parse_from(["executor"])?;
-    build.input.dockerfile.clone_from(&flags.dockerfile);
-    build.input.context.clone_from(&flags.context);
-    build
-        .input
-        .context_sub_path
-        .clone_from(&flags.context_sub_path);
-    build.input.build_arg.clone_from(&flags.build_arg);
-    build.input.target.clone_from(&flags.target);
-    build
-        .input
-        .custom_platform
-        .clone_from(&flags.custom_platform);
-    build.input.check_error = flags.check_error;
-    let current_dir = environment::current_dir()?;
-    if fetched_context(&build.input, &current_dir)?.is_some() {
-        bail!("not yet supported: lint with a context that has to be fetched or unpacked");
-    }
-    let options = build_options(&build, &current_dir)?;
-    if matches!(options.dockerfile, DockerfileSource::Url(_)) {
-        bail!("not yet supported: lint of a Dockerfile from a URL");
-    }
-    Ok(options)
 }
 
 /// Each warning with its lines, and where to read more.

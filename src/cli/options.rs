@@ -6,9 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::build::{
-    BaseRetries, BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, FetchedContext,
+    BaseRetries, BuildOptions, ContextSource, DOCKERFILE_BYTES_MAX, DockerfileSource,
 };
-use crate::image::{ImageFormat, LayerCompression, Reference};
+use crate::image::{ImageFormat, LayerCompression};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -20,15 +20,16 @@ use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
 use super::platform_options::{or_host, platforms};
-use super::registry_options::{base_retries, registry_options, remote_options};
-use super::remote_context::{ContextFlags, context_text, fetched_context, store_variables};
+use super::push_options::{destinations, file, push_rules, with_digest_files};
+use super::registry_options::{base_retries, registry_options};
+use super::remote_context::{context_remote_options, context_text, fetched_context};
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
 pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
     /// Where the context is fetched from; `None` for a directory of this machine.
-    pub(super) fetched_context: Option<FetchedContext>,
+    pub(super) fetched_context: Option<ContextSource>,
     /// The directory in it that is meant.
     pub(super) context_sub_path: PathBuf,
     pub(super) delivery: DeliveryOptions,
@@ -60,11 +61,7 @@ impl ExecutorOptions {
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
         let fetched_context = fetched_context(&flags.input, &current_dir)?;
-        let mut remote = remote_options(&registry, &build);
-        remote.object_stores = store_variables();
-        let unverified = fetched_context.as_ref();
-        let unverified = unverified.and_then(ContextFlags::unverified_host);
-        remote.unverified.extend(unverified);
+        let remote = context_remote_options(&registry, &build, fetched_context.as_ref());
         Ok(Self {
             step_cache: StepCacheOptions::new(
                 &flags.cache,
@@ -83,7 +80,7 @@ impl ExecutorOptions {
             is_dry_run: flags.output.dryrun,
             checks_push_permission: delivery.push
                 && !flags.output.dryrun
-                && !flags.output.skip_push_permission_check,
+                && !flags.output.push.skip_push_permission_check,
             delivery,
         })
     }
@@ -208,39 +205,21 @@ fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<Deliver
     if push && !output.dryrun && output.destination.is_empty() {
         bail!("you must provide --destination, or use --no-push");
     }
-    // An empty value is an unset one: scripts write `--tar-path=$TAR`.
-    let path = |path: &Option<PathBuf>| {
-        let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
-        path.map(|path| absolute(path, current_dir))
-    };
     let options = DeliveryOptions {
-        destinations: output
-            .destination
-            .iter()
-            .map(|text| destination(text))
-            .collect::<Result<_>>()?,
+        destinations: destinations(&output.destination)?,
         push,
-        tar_path: path(&output.tar_path),
-        oci_layout_path: path(&output.oci_layout_path),
-        digest_file: path(&output.digest_file),
-        name_with_digest_file: path(&output.image_name_with_digest_file),
-        name_tag_with_digest_file: path(&output.image_name_tag_with_digest_file),
+        push_rules: push_rules(&output.push),
+        tar_path: file(&output.tar_path, current_dir),
+        oci_layout_path: file(&output.oci_layout_path, current_dir),
+        ..DeliveryOptions::default()
     };
+    let options = with_digest_files(options, &output.digest_files, current_dir);
     let names_destinations = !output.dryrun
         && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
     if names_destinations && options.destinations.is_empty() {
         bail!("a file with image names needs a --destination");
     }
     Ok(options)
-}
-
-/// Reads a `--destination`.
-pub(super) fn destination(text: &str) -> Result<Reference> {
-    let reference = Reference::parse(text).with_context(|| format!("--destination is `{text}`"))?;
-    if reference.digest().is_some() {
-        bail!("--destination is `{text}`: an image is pushed to a tag, not to a digest");
-    }
-    Ok(reference)
 }
 
 /// kaniko's `KANIKO_NO_PUSH` overrides the flag.

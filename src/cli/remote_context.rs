@@ -6,13 +6,15 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::build::{FetchedContext, RemoteContext};
+use crate::build::{BuildOptions, ContextSource, RemoteContext};
+use crate::registry::RegistryOptions;
 use crate::remote::git::RepositoryUrl;
-use crate::remote::{ObjectSource, StoreVariables, authority};
+use crate::remote::{ObjectSource, RemoteOptions, StoreVariables, authority};
 
 use super::environment::{self, absolute};
 use super::flags::InputFlags;
 use super::git_options::{GitOptions, PULL_METHOD, at_commit, kaniko_source, without_commit};
+use super::registry_options::remote_options;
 
 /// What kaniko's `git://` begins with.
 const KANIKO: &str = "git://";
@@ -25,26 +27,26 @@ const DEFAULT_CONTEXT: &str = "/workspace/";
 
 /// A context that has to be brought here, as it was asked for.
 pub(super) struct ContextFlags {
-    pub(super) context: FetchedContext,
+    pub(super) context: ContextSource,
     /// Whether the server's certificate goes unchecked.
     skips_verification: bool,
 }
 
 impl ContextFlags {
     /// Returns the host whose certificate goes unchecked.
-    pub(super) fn unverified_host(&self) -> Option<String> {
+    fn unverified_host(&self) -> Option<String> {
         match &self.context {
-            FetchedContext::Repository(source) if self.skips_verification => {
+            ContextSource::Repository(source) if self.skips_verification => {
                 match &source.repository {
                     RepositoryUrl::Http(url) => Some(authority(url)),
                     RepositoryUrl::Git(_) | RepositoryUrl::Ssh(_) => None,
                 }
             }
-            FetchedContext::Repository(_)
-            | FetchedContext::File(_)
-            | FetchedContext::Object(_)
-            | FetchedContext::Archive(_)
-            | FetchedContext::StandardInput => None,
+            ContextSource::Repository(_)
+            | ContextSource::File(_)
+            | ContextSource::Object(_)
+            | ContextSource::Archive(_)
+            | ContextSource::StandardInput => None,
         }
     }
 }
@@ -83,10 +85,10 @@ pub(super) fn context_text(flags: &InputFlags) -> Result<Cow<'_, str>> {
     })
 }
 
-fn archive(path: &str, flags: &InputFlags, current_dir: &Path) -> Result<FetchedContext> {
+fn archive(path: &str, flags: &InputFlags, current_dir: &Path) -> Result<ContextSource> {
     if path != "stdin" {
         ensure!(!path.is_empty(), "the build context `tar://` has no path");
-        return Ok(FetchedContext::Archive(absolute(
+        return Ok(ContextSource::Archive(absolute(
             Path::new(path),
             current_dir,
         )));
@@ -99,33 +101,47 @@ fn archive(path: &str, flags: &InputFlags, current_dir: &Path) -> Result<Fetched
         !std::io::stdin().is_terminal(),
         "standard input is a terminal, and `--context tar://stdin` reads an archive from it: write `tar -cz . | executor --context tar://stdin …`"
     );
-    Ok(FetchedContext::StandardInput)
+    Ok(ContextSource::StandardInput)
 }
 
-fn elsewhere(text: &str, options: GitOptions) -> Result<Option<FetchedContext>> {
+fn elsewhere(text: &str, options: GitOptions) -> Result<Option<ContextSource>> {
     if let Some(rest) = text.strip_prefix(KANIKO) {
         let method = environment::variable(PULL_METHOD);
         let method = method.as_deref().unwrap_or("https");
         let source = options.apply(kaniko_source(rest, method)?, false)?;
-        return Ok(Some(FetchedContext::Repository(source)));
+        return Ok(Some(ContextSource::Repository(source)));
     }
     let object = ObjectSource::parse(text, &store_variables());
     if let Some(object) = object.context("cannot use the build context")? {
-        return Ok(Some(FetchedContext::Object(object)));
+        return Ok(Some(ContextSource::Object(object)));
     }
     let (text, commit) = without_commit(text);
     Ok(match RemoteContext::parse(text)? {
         Some(RemoteContext::Repository(source)) => {
             let source = at_commit(source, commit).context("cannot use the build context")?;
-            Some(FetchedContext::Repository(options.apply(source, true)?))
+            Some(ContextSource::Repository(options.apply(source, true)?))
         }
-        Some(RemoteContext::File(file)) => Some(FetchedContext::File(file)),
+        Some(RemoteContext::File(file)) => Some(ContextSource::File(file)),
         None => None,
     })
 }
 
+/// Returns how servers are spoken to in a build with that context.
+pub(super) fn context_remote_options(
+    registry: &RegistryOptions,
+    build: &BuildOptions,
+    context: Option<&ContextFlags>,
+) -> RemoteOptions {
+    let unverified = context.and_then(ContextFlags::unverified_host);
+    RemoteOptions {
+        unverified: unverified.into_iter().collect(),
+        object_stores: store_variables(),
+        ..remote_options(registry, build)
+    }
+}
+
 /// Collects what opens object stores.
-pub(super) fn store_variables() -> StoreVariables {
+fn store_variables() -> StoreVariables {
     let value = |name: &str| Some((name.to_owned(), environment::variable(name)?));
     StoreVariables::new(StoreVariables::NAMES.into_iter().filter_map(value))
 }
@@ -172,7 +188,7 @@ mod tests {
     fn a_second_fragment_is_a_commit_in_every_url() {
         let hash = "0123456789abcdef0123456789abcdef01234567";
         let reference = |url: &str| match context(&["-c", url]).unwrap().unwrap().context {
-            FetchedContext::Repository(source) => source.reference,
+            ContextSource::Repository(source) => source.reference,
             other => panic!("{}", other.shown()),
         };
         assert_eq!(

@@ -3,10 +3,13 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::output::PushFailures;
+use crate::registry::RegistryError;
 use crate::remote::RemoteError;
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
+use super::registry_hint::registry_hint;
 
 /// Exit code of every error of ours, as kaniko's.
 pub(super) const EXIT_FAILURE: u8 = 1;
@@ -79,10 +82,28 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(hint_of)
 }
 
+/// Returns what may help against each refusal, each once, and how to push again.
+fn push_hint(error: &PushFailures) -> Option<String> {
+    let mut hints: Vec<String> = Vec::new();
+    let of_registries = error.registry_errors().filter_map(registry_hint);
+    for hint in of_registries.chain(error.hints()) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    (!hints.is_empty()).then(|| hints.join("\nhint: "))
+}
+
 fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<EnterError>() {
         let hints = error.hints();
         return (!hints.is_empty()).then(|| hints.join("\nhint: "));
+    }
+    if let Some(error) = cause.downcast_ref::<PushFailures>() {
+        return push_hint(error);
+    }
+    if let Some(error) = cause.downcast_ref::<RegistryError>() {
+        return registry_hint(error);
     }
     if let Some(error) = cause.downcast_ref::<RemoteError>() {
         return error.hint().map(str::to_owned);

@@ -13,6 +13,8 @@ const PLAIN_PARAMETERS: &[&str] = &["digest", "from", "mount", "n", "last", "sco
 pub struct Call {
     method: Method,
     url: String,
+    /// Host and port as in the URL.
+    authority: String,
 }
 
 impl Call {
@@ -21,7 +23,13 @@ impl Call {
         Self {
             method: method.clone(),
             url: redacted(url),
+            authority: url[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
         }
+    }
+
+    /// Returns the host, with its port where the URL has one.
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 }
 

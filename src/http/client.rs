@@ -1,8 +1,9 @@
 //! HTTP clients: proxies, time limits and TLS put together. This module must not send anything.
 
-use reqwest::{NoProxy, Proxy, redirect};
+use reqwest::{Proxy, redirect};
 use rustls::RootCertStore;
 
+use super::no_proxy::NoProxy;
 use super::options::{ProxyOptions, Timeouts};
 use super::tls::{TlsSettings, TlsSetupError, client_config};
 
@@ -36,22 +37,25 @@ pub fn http_client(
         .user_agent(settings.user_agent)
         .connect_timeout(settings.timeouts.connect)
         .pool_max_idle_per_host(settings.idle_connections);
-    let proxies = proxies(settings.proxy).map_err(TlsSetupError::Http)?;
-    let builder = proxies
-        .into_iter()
-        .fold(builder, reqwest::ClientBuilder::proxy);
+    let builder = match proxy(settings.proxy) {
+        Some(proxy) => builder.proxy(proxy),
+        None => builder,
+    };
     builder.build().map_err(TlsSetupError::Http)
 }
 
-/// Reached directly whatever the user says, as Go does.
-const NEVER_PROXIED: &str = "localhost,127.0.0.0/8,::1";
-
-/// One proxy per scheme. (`Proxy::custom` would be shorter, but reqwest 0.13 forgets its exceptions.)
-fn proxies(options: &ProxyOptions) -> reqwest::Result<Vec<Proxy>> {
-    let exceptions = format!("{NEVER_PROXIED},{}", options.no_proxy);
-    let http = options.http_proxy.clone().map(Proxy::http);
-    let https = options.https_proxy.clone().map(Proxy::https);
-    let chosen = http.into_iter().chain(https);
-    let with_exceptions = |proxy: Proxy| proxy.no_proxy(NoProxy::from_string(&exceptions));
-    chosen.map(|proxy| proxy.map(with_exceptions)).collect()
+/// One proxy that asks the options for each URL: reqwest's own list of exceptions knows less than people write.
+fn proxy(options: &ProxyOptions) -> Option<Proxy> {
+    if options.http_proxy.is_none() && options.https_proxy.is_none() {
+        return None;
+    }
+    let (http, https) = (options.http_proxy.clone(), options.https_proxy.clone());
+    let exceptions = NoProxy::parse(&options.no_proxy);
+    Some(Proxy::custom(move |url| {
+        let proxy = match url.scheme() {
+            "https" => &https,
+            _ => &http,
+        };
+        proxy.clone().filter(|_| !exceptions.contains(url))
+    }))
 }

@@ -2,6 +2,33 @@
 
 use std::io;
 
+use rustls::{AlertDescription, CertificateError};
+
+/// What stood in the way of TLS, for whoever adds a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsTrouble {
+    /// The server's certificate is of an authority that is not trusted here.
+    UnknownAuthority,
+    /// The server wants a certificate of ours, or another one.
+    ClientCertificate,
+    /// Anything else.
+    Other,
+}
+
+/// Returns what stood in the way of TLS. `None` if it was not TLS.
+pub fn tls_trouble(error: &(dyn std::error::Error + 'static)) -> Option<TlsTrouble> {
+    use AlertDescription::{AccessDenied, BadCertificate, CertificateRequired, UnknownCA};
+    Some(match tls_failure(error)? {
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => TlsTrouble::UnknownAuthority,
+        rustls::Error::AlertReceived(
+            CertificateRequired | BadCertificate | UnknownCA | AccessDenied,
+        ) => TlsTrouble::ClientCertificate,
+        _ => TlsTrouble::Other,
+    })
+}
+
 /// rustls's errors travel inside `io::Error`s, whose `source` skips them.
 pub fn tls_failure<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
     let mut next = Some(error);

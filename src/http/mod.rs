@@ -9,13 +9,14 @@ pub mod retry;
 mod call;
 mod client;
 mod failure;
+mod no_proxy;
 mod secret;
 mod tls;
 mod untrusted;
 
 pub use call::Call;
 pub use client::{ClientSettings, http_client};
-pub use failure::tls_failure;
+pub use failure::{TlsTrouble, tls_failure, tls_trouble};
 pub use secret::{Password, Token};
 pub use tls::{TlsSettings, TlsSetupError, system_roots};
 pub use untrusted::Untrusted;

@@ -36,7 +36,7 @@ pub struct ProxyOptions {
     pub http_proxy: Option<Url>,
     /// For `https://` URLs.
     pub https_proxy: Option<Url>,
-    /// Hosts, domains and networks to reach directly, separated by commas. Empty for none.
+    /// Hosts, domains and networks to reach directly, with or without a port, separated by commas. Empty for none.
     pub no_proxy: String,
 }
 

@@ -26,6 +26,8 @@ pub enum RetryAdvice {
 pub fn advice_after(status: StatusCode, retry_after: Option<Duration>) -> RetryAdvice {
     let is_transient = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => true,
+        // nginx's word for a client that went away: a proxy before the registry gave up, not we.
+        status if status.as_u16() == 499 => true,
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
         status => status.is_server_error(),
     };

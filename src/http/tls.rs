@@ -12,7 +12,8 @@ use std::sync::Arc;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, InconsistentKeys, RootCertStore};
 use thiserror::Error;
 use tracing::{debug, warn};
 
@@ -113,14 +114,32 @@ pub(super) fn client_config(
     let Some(client) = settings.client else {
         return Ok(builder.with_no_client_auth());
     };
+    let shown = SingleCertAndKey::from(certified_key(&provider, client)?);
+    Ok(builder.with_client_cert_resolver(Arc::new(shown)))
+}
+
+/// Reads what we show. Whether the server believes it is the server's affair: rustls itself refuses certificates of
+/// version 1, which is what `openssl x509 -req` makes without a file of extensions.
+fn certified_key(
+    provider: &CryptoProvider,
+    client: &ClientCertificate,
+) -> Result<CertifiedKey, TlsSetupError> {
+    let unusable = |path: &Path, source| TlsSetupError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
     let chain = read_certificates(&client.certificate)?;
-    let key = read_key(&client.key)?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|source| TlsSetupError::Unusable {
-            path: client.certificate.clone(),
-            source,
-        })
+    let key = provider
+        .key_provider
+        .load_private_key(read_key(&client.key)?)
+        .map_err(|source| unusable(&client.key, source))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Err(source @ rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(unusable(&client.certificate, source))
+        }
+        Ok(()) | Err(_) => Ok(certified),
+    }
 }
 
 /// Reads the system's roots: the given or usual bundle, and the given or usual directories. Files that cannot be read are
@@ -135,10 +154,10 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
             .find(|path| path.is_file())
     };
     if let Some(bundle) = places.file.as_deref().or_else(usual_bundle) {
-        add_system_certificates(&mut store, Some(bundle), None);
+        add_file(&mut store, bundle);
     }
     for directory in &places.dirs {
-        add_system_certificates(&mut store, None, Some(directory));
+        add_directory(&mut store, directory);
     }
     // The usual directories hold the usual bundle's certificates one by one: only needed in its absence.
     if store.is_empty() && places.dirs.is_empty() {
@@ -147,7 +166,7 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
             .map(Path::new)
             .filter(|path| path.is_dir())
         {
-            add_system_certificates(&mut store, None, Some(directory));
+            add_directory(&mut store, directory);
         }
     }
     if store.is_empty() {
@@ -155,22 +174,40 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
         store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     for file in &places.more {
-        add_system_certificates(&mut store, Some(file), None);
+        add_file(&mut store, file);
     }
     store
 }
 
-fn add_system_certificates(
-    store: &mut RootCertStore,
-    file: Option<&Path>,
-    directory: Option<&Path>,
-) {
-    let found = rustls_native_certs::load_certs_from_paths(file, directory);
+/// Adds what every file of a directory holds, whatever its name is.
+fn add_directory(store: &mut RootCertStore, dir: &Path) {
+    let entries = std::fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut files: Vec<PathBuf> = match entries {
+        Ok(entries) => entries.iter().map(std::fs::DirEntry::path).collect(),
+        Err(error) => {
+            return warn!(
+                "passing over root certificates: `{}`: {error}",
+                dir.display()
+            );
+        }
+    };
+    files.sort();
+    for file in files.iter().filter(|file| !file.is_dir()) {
+        add_file(store, file);
+    }
+}
+
+/// Adds what a file holds.
+fn add_file(store: &mut RootCertStore, file: &Path) {
+    let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
     for error in found.errors {
-        warn!("passing over root certificates: {error}");
+        warn!(
+            "passing over root certificates: `{}`: {error}",
+            file.display()
+        );
     }
     let (added, ignored) = store.add_parsable_certificates(found.certs);
-    debug!(added, ignored, ?file, ?directory, "root certificates");
+    debug!(added, ignored, ?file, "root certificates");
 }
 
 fn with_own_roots(

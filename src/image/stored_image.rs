@@ -95,6 +95,11 @@ impl StoredImages {
         })
     }
 
+    /// Says whether this is a layout, or a tar of one: its manifests are those that were written.
+    pub fn is_layout(&self) -> bool {
+        self.saved.is_none()
+    }
+
     /// Returns the images and indexes that are listed, in the file's order.
     pub fn listed(&self) -> &[Descriptor] {
         &self.listed

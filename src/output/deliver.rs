@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use tracing::warn;
 
 use crate::image::blob_store::BlobStore;
 use crate::image::docker_archive::{self, ArchivedImage, ArchivedLayer};
@@ -13,15 +14,18 @@ use crate::registry::Registries;
 
 use super::DeliveryOptions;
 use super::digest_files::write_digest_files;
+use super::error::PushFailures;
 use super::layer_blobs::LayerBlobs;
-use super::push::{Receipt, push};
+use super::parcel::Parcel;
+use super::push::{Pusher, Receipt};
+use super::unpushed;
 
 /// The name that kaniko gives an image in an archive where nobody names it.
 const UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
 
-/// Delivers an image: files first, then the registries, one after the other, then the files that say
-/// what was delivered, so that they never name what is not there. `on_receipt` hears of each push that
-/// is done, also where a later one fails.
+/// Delivers an image: files first, then the registries, then the files that say what was delivered. These name all
+/// destinations, so they are written only if all were pushed to. `on_receipt` hears of each push that is done, also
+/// where another one fails.
 pub async fn deliver(
     image: AssembledImage,
     options: &DeliveryOptions,
@@ -34,13 +38,47 @@ pub async fn deliver(
     if options.oci_layout_path.is_some() || options.tar_path.is_some() {
         write_files(&image, options, &blobs).await?;
     }
+    deliver_parcel(&Parcel::of_image(&image), options, &blobs, on_receipt).await
+}
+
+/// Pushes, and writes the files that say what was pushed. What cannot be pushed is kept.
+pub(super) async fn deliver_parcel(
+    parcel: &Parcel,
+    options: &DeliveryOptions,
+    blobs: &LayerBlobs,
+    on_receipt: &(dyn Fn(&Receipt) + Sync),
+) -> Result<()> {
     if options.push {
-        for destination in &options.destinations {
-            on_receipt(&push(&image, destination, &blobs.registries, &blobs).await?);
+        let pusher = Pusher {
+            parcel,
+            blobs,
+            rules: options.push_rules,
+            on_receipt,
+        };
+        let failures = pusher.push_everywhere(&options.destinations).await;
+        let kept = match failures.is_empty() {
+            true => None,
+            false => kept(parcel, options, blobs).await,
+        };
+        PushFailures::check(failures, options.destinations.len(), kept)?;
+    }
+    write_digest_files(options, parcel.digest())?;
+    Ok(())
+}
+
+/// Returns the layout that has the image, which the user wanted or which is made now. `None` if there can be none.
+async fn kept(parcel: &Parcel, options: &DeliveryOptions, blobs: &LayerBlobs) -> Option<PathBuf> {
+    if let Some(path) = &options.oci_layout_path {
+        return Some(path.clone());
+    }
+    let parent = options.unpushed_parent.as_ref()?;
+    match unpushed::keep(parcel, parent, blobs).await {
+        Ok(path) => Some(path),
+        Err(error) => {
+            warn!("the image that was not pushed cannot be kept: {error:#}");
+            None
         }
     }
-    write_digest_files(options, image.digest())?;
-    Ok(())
 }
 
 /// Writes the layout and the archive. Every layer's bytes are needed here for them.

@@ -4,17 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
 
+use crate::image::AssembledIndex;
 use crate::image::blob_store::BlobStore;
 use crate::image::layout::Layout;
-use crate::image::{AssembledIndex, Reference};
-use crate::registry::{Purpose, Registries};
+use crate::registry::Registries;
 
 use super::DeliveryOptions;
-use super::digest_files::write_digest_files;
+use super::deliver::deliver_parcel;
 use super::layer_blobs::LayerBlobs;
-use super::push::{Receipt, push};
+use super::parcel::Parcel;
+use super::push::Receipt;
 
 /// Delivers an index and its images, as [`super::deliver`] does one image. Whatever names a digest names the index's.
 pub async fn deliver_index(
@@ -31,13 +31,7 @@ pub async fn deliver_index(
             .await
             .with_context(|| format!("cannot write the image layout `{}`", path.display()))?;
     }
-    if options.push {
-        for destination in &options.destinations {
-            on_receipt(&push_index(&index, destination, &blobs).await?);
-        }
-    }
-    write_digest_files(options, index.digest())?;
-    Ok(())
+    deliver_parcel(&Parcel::of_index(&index), options, &blobs, on_receipt).await
 }
 
 /// Writes a layout with the images, and the index of them as the one thing that it lists.
@@ -62,40 +56,4 @@ async fn write_layout(index: &Arc<AssembledIndex>, path: &Path, blobs: &LayerBlo
     };
     let written = tokio::task::spawn_blocking(write).await;
     written.context("writing stopped")?
-}
-
-/// Pushes the images under their digests, then the index under the destination's tag.
-async fn push_index(
-    index: &AssembledIndex,
-    destination: &Reference,
-    blobs: &LayerBlobs,
-) -> Result<Receipt> {
-    let (mut reused, mut sent) = (0, 0);
-    for image in &index.images {
-        let place = destination.with_digest(image.digest().clone());
-        let receipt = push(image, &place, &blobs.registries, blobs).await?;
-        reused += receipt.reused;
-        sent += receipt.sent;
-    }
-    put_index(index, destination, &blobs.registries)
-        .await
-        .with_context(|| format!("cannot push to `{destination}`"))?;
-    Ok(Receipt {
-        destination: destination.clone(),
-        digest: index.digest().clone(),
-        reused,
-        sent,
-    })
-}
-
-async fn put_index(
-    index: &AssembledIndex,
-    destination: &Reference,
-    registries: &Registries,
-) -> Result<()> {
-    let repository = registries.repository(destination, Purpose::Push)?;
-    let (name, media_type) = (destination.tag_or_digest(), &index.descriptor.media_type);
-    let bytes = Bytes::from(index.bytes.clone());
-    repository.put_manifest(name, media_type, &bytes).await?;
-    Ok(())
 }

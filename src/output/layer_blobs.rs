@@ -1,4 +1,4 @@
-//! The bytes of an image's layers, fetched from where they are only when somebody needs them here.
+//! The bytes of an image's layers and other blobs, fetched from where they are only when somebody needs them here.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,9 +7,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use tokio_util::io::SyncIoBridge;
 
-use crate::image::AssembledLayer;
 use crate::image::blob_store::BlobStore;
+use crate::image::{AssembledLayer, BlobOrigin, Descriptor};
+use crate::registry::push::BlobSource;
 use crate::registry::{Purpose, Registries};
+
+use super::parcel::{BlobPlace, ParcelBlob};
 
 /// The layers' bytes.
 pub(super) struct LayerBlobs {
@@ -20,23 +23,44 @@ pub(super) struct LayerBlobs {
 impl LayerBlobs {
     /// Returns a file with the bytes of a layer.
     pub(super) async fn local(&self, layer: &AssembledLayer) -> Result<PathBuf> {
-        let digest = &layer.descriptor.digest;
+        self.stored(&layer.descriptor, layer.origin.as_ref()).await
+    }
+
+    /// Returns where the bytes of a blob are.
+    pub(super) async fn source(&self, blob: &ParcelBlob) -> Result<BlobSource> {
+        let descriptor = &blob.descriptor;
+        match &blob.place {
+            BlobPlace::Here(source) => Ok(source.clone()),
+            BlobPlace::Store(origin) => {
+                let path = self.stored(descriptor, origin.as_ref()).await?;
+                Ok(BlobSource::File(path))
+            }
+            BlobPlace::Elsewhere => bail!("layer {} is not to be had", descriptor.digest),
+        }
+    }
+
+    async fn stored(
+        &self,
+        descriptor: &Descriptor,
+        origin: Option<&BlobOrigin>,
+    ) -> Result<PathBuf> {
+        let digest = &descriptor.digest;
         if !self.store.contains(digest) {
-            self.fetch(layer).await?;
+            self.fetch(descriptor, origin).await?;
         }
         Ok(self.store.path(digest))
     }
 
-    async fn fetch(&self, layer: &AssembledLayer) -> Result<()> {
-        let digest = layer.descriptor.digest.clone();
-        let Some(origin) = &layer.origin else {
+    async fn fetch(&self, descriptor: &Descriptor, origin: Option<&BlobOrigin>) -> Result<()> {
+        let digest = descriptor.digest.clone();
+        let Some(origin) = origin else {
             bail!("layer {digest} of this build is missing");
         };
         let failed = || format!("cannot fetch layer {digest} of `{}`", origin.repository);
         let registry = self.registries.registry(&origin.registry, Purpose::Pull)?;
         let repository = registry.repository(&origin.repository);
         let reader = repository
-            .open_blob(&layer.descriptor)
+            .open_blob(descriptor)
             .await
             .with_context(failed)?;
         let mut source = SyncIoBridge::new(reader.into_async_read());

@@ -13,10 +13,10 @@ use reqwest::StatusCode;
 use thiserror::Error;
 
 use super::credentials::CredentialError;
-pub use crate::http::Call;
 use crate::http::TlsSetupError;
 pub(super) use crate::http::Untrusted;
-use crate::http::tls_failure;
+pub use crate::http::{Call, TlsTrouble};
+use crate::http::{tls_failure, tls_trouble};
 use crate::image::Digest;
 use crate::image::config::ConfigError;
 use crate::image::manifest::{ManifestError, NoMatchingPlatform};
@@ -234,6 +234,46 @@ impl RegistryError {
     pub fn credentials_tried(&self) -> &[String] {
         self.refusal()
             .map_or(&[], |refusal| &refusal.credentials_tried)
+    }
+
+    /// Returns what stood in the way of TLS. `None` if it was not TLS.
+    pub fn tls_trouble(&self) -> Option<TlsTrouble> {
+        if let Self::Tls { source, .. } | Self::Interrupted { source, .. } = self {
+            return tls_trouble(&**source);
+        }
+        // nginx says it in plain words, within TLS.
+        let refusal = self.refusal()?;
+        let is_about_ours = refusal.is_about_client_certificate();
+        is_about_ours.then_some(TlsTrouble::ClientCertificate)
+    }
+
+    /// Returns the request that failed. `None` if it did not come to one.
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Unreachable { call, .. }
+            | Self::Tls { call, .. }
+            | Self::NotTls { call, .. }
+            | Self::Interrupted { call, .. }
+            | Self::Stalled { call, .. }
+            | Self::Protocol { call, .. }
+            | Self::DigestMismatch { call, .. }
+            | Self::SizeMismatch { call, .. }
+            | Self::TooLarge { call, .. }
+            | Self::Manifest { call, .. } => Some(call),
+            Self::Refused(refusal)
+            | Self::TokenRefused { refusal, .. }
+            | Self::UnsupportedChallenge { refusal, .. } => Some(&refusal.call),
+            Self::InsecureRealm { .. }
+            | Self::Credentials { .. }
+            | Self::Host { .. }
+            | Self::NoSource { .. }
+            | Self::Referrers { .. }
+            | Self::Config { .. }
+            | Self::Platform { .. }
+            | Self::Source { .. }
+            | Self::SourceSize { .. }
+            | Self::Setup { .. } => None,
+        }
     }
 
     pub(super) fn refusal(&self) -> Option<&Refusal> {

@@ -34,12 +34,13 @@ mod scripted_server;
 mod token;
 mod transport;
 mod upload;
+mod upload_session;
 mod warnings;
 
 pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;
 pub use client::{Registry, Repository};
 pub use credentials::{DockerConfig, Keychain};
-pub use error::{ErrorKind, RegistryError};
+pub use error::{ErrorKind, RegistryError, TlsTrouble};
 pub use options::{Purpose, RegistryOptions};
 pub use pool::Registries;

@@ -10,7 +10,8 @@ use tracing::debug;
 use super::client::Repository;
 use super::error::{Call, ErrorKind, RegistryError};
 use super::request::{Body, Redirects};
-use super::upload::UploadSession;
+use super::upload_session::{OpenUpload, UploadSession};
+use crate::image::stored_image::FilePart;
 use crate::image::{Descriptor, Digest, MediaType};
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -28,6 +29,8 @@ pub(super) const WRITTEN: [StatusCode; 4] = [
 pub enum BlobSource {
     /// A file that is exactly the blob and does not change while it is pushed.
     File(PathBuf),
+    /// A stretch of such a file, as of an archive.
+    Part(FilePart),
     /// A small blob, such as a config.
     Bytes(Bytes),
 }
@@ -55,8 +58,9 @@ pub enum Lookup {
 }
 
 /// The right to send a blob that is missing; holds the upload that a refused mount may have opened.
+/// That is cancelled if nothing is sent.
 #[derive(Debug)]
-pub struct UploadTicket(Option<UploadSession>);
+pub struct UploadTicket(Option<OpenUpload>);
 
 /// How a manifest came to be where it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,15 +98,15 @@ impl Repository {
         if self.has_blob(descriptor).await? {
             return Ok(Lookup::Delivered(BlobDelivery::AlreadyThere));
         }
-        let session = match mount_from.filter(|from| *from != self.name()) {
+        let upload = match mount_from.filter(|from| *from != self.name()) {
             Some(from) => match self.mount_blob(&descriptor.digest, from).await {
                 Mount::Done => return Ok(Lookup::Delivered(BlobDelivery::Mounted)),
-                Mount::Session(session) => Some(session),
+                Mount::Session(session) => Some(OpenUpload::new(self, session)),
                 Mount::Refused => None,
             },
             None => None,
         };
-        Ok(Lookup::Missing(UploadTicket(session)))
+        Ok(Lookup::Missing(UploadTicket(upload)))
     }
 
     /// The second half of [`Self::push_blob`]: sends a blob that was looked for and is missing.
@@ -187,8 +191,7 @@ impl Repository {
 
     /// Finds out whether blobs may be pushed here, by opening an upload and cancelling it.
     pub async fn check_push_access(&self) -> Result<(), RegistryError> {
-        let session = self.start_upload().await?;
-        self.cancel_upload(&session).await;
+        self.start_upload(None).await?.cancel().await;
         Ok(())
     }
 
@@ -248,5 +251,7 @@ fn may_be_there_already(error: &RegistryError) -> bool {
         .is_some_and(|status| statuses.contains(&status))
 }
 
+#[cfg(test)]
+mod habits;
 #[cfg(test)]
 mod tests;

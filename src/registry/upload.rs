@@ -3,7 +3,9 @@
 //! The whole blob goes in one PUT: every registry of note takes that, and some take nothing else (distribution-spec, "Pushing
 //! blobs": "POST then PUT"). Where one refuses, the blob is sent in pieces by PATCH, which can be taken up where it broke.
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, HeaderValue, RANGE};
+use std::path::Path;
+
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderValue, RANGE};
 use reqwest::{Method, StatusCode};
 use tracing::debug;
 use url::Url;
@@ -12,27 +14,12 @@ use super::client::Repository;
 use super::error::RegistryError;
 use super::push::{BlobSource, WRITTEN};
 use super::request::Body;
-use super::response::Response;
 use super::scope::{Access, Scope};
+use super::upload_session::{OpenUpload, UploadSession};
 use crate::http::retry::Retries;
 use crate::image::{Descriptor, Digest};
 
-/// GHCR takes no more in one PATCH; larger pieces would gain nothing where they are needed at all.
-const CHUNK_BYTES: u64 = 4 * 1024 * 1024;
-
-/// distribution-spec: the least that the registry takes in one PATCH, the last one excepted.
-const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
-
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
-
-/// An upload that the registry has opened.
-#[derive(Clone, Debug)]
-pub(super) struct UploadSession {
-    /// Where the next request goes, exactly as the registry said it.
-    location: Url,
-    /// The registry's wish for pieces, in bytes.
-    chunk_bytes: u64,
-}
 
 /// How a blob is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,48 +28,35 @@ enum Manner {
     Pieces,
 }
 
-impl UploadSession {
-    pub(super) fn read(response: &Response) -> Result<Self, RegistryError> {
-        let Some(location) = response.location()? else {
-            return Err(response.protocol_error("it has no `Location`"));
-        };
-        let least = response
-            .header(&CHUNK_MIN_LENGTH)
-            .and_then(|text| text.parse().ok());
-        Ok(Self {
-            location,
-            chunk_bytes: CHUNK_BYTES.max(least.unwrap_or(0)),
-        })
-    }
-}
-
 impl Repository {
-    /// Sends a blob, into `session` if the registry has opened one already.
+    /// Sends a blob, into `upload` if the registry has opened one already.
     pub(super) async fn upload(
         &self,
         descriptor: &Descriptor,
         source: &BlobSource,
-        mut session: Option<UploadSession>,
+        mut upload: Option<OpenUpload>,
     ) -> Result<(), RegistryError> {
         check_source(descriptor, source).await?;
         let mut retries = Retries::new(self.transport().retry_policy());
         let mut manner = Manner::Whole;
         loop {
-            let opened = match session.take() {
+            let opened = match upload.take() {
                 Some(opened) => opened,
-                None => self.start_upload().await?,
+                None => self.start_upload(Some(&descriptor.digest)).await?,
             };
+            let session = opened.session();
             let sent = match manner {
-                Manner::Whole => self.send_whole(&opened, descriptor, source).await,
+                Manner::Whole => self.send_whole(session, descriptor, source).await,
                 Manner::Pieces => {
-                    self.send_in_pieces(opened.clone(), descriptor, source)
+                    self.send_in_pieces(session.clone(), descriptor, source)
                         .await
                 }
             };
             let Err(error) = sent else {
+                opened.close();
                 return Ok(());
             };
-            self.cancel_upload(&opened).await;
+            opened.cancel().await;
             if manner == Manner::Whole && is_against_whole(&error) {
                 debug!("sending `{}` in pieces: {error}", descriptor.digest);
                 manner = Manner::Pieces;
@@ -92,29 +66,6 @@ impl Repository {
                 retries.wait_after(error).await?;
             }
         }
-    }
-
-    /// Opens an upload.
-    pub(super) async fn start_upload(&self) -> Result<UploadSession, RegistryError> {
-        let request = self.writing(Method::POST, self.uploads_url().await?);
-        let response = self
-            .transport()
-            .send_until(&request, &[StatusCode::ACCEPTED])
-            .await?;
-        UploadSession::read(&response)
-    }
-
-    /// Tells the registry that no more will come. It finds out by itself if it does not hear us.
-    pub(super) async fn cancel_upload(&self, session: &UploadSession) {
-        let request = self.writing(Method::DELETE, session.location.clone());
-        if let Err(error) = self.transport().send_for(&request, &WRITTEN).await {
-            debug!("upload left behind: {error}");
-        }
-    }
-
-    /// Returns where uploads begin. The slash at the end belongs to it.
-    pub(super) async fn uploads_url(&self) -> Result<Url, RegistryError> {
-        self.url(&["blobs", "uploads", ""]).await
     }
 
     /// Returns what a token must allow to read here.
@@ -222,6 +173,11 @@ impl BlobSource {
                 offset,
                 length,
             },
+            Self::Part(part) => Body::File {
+                path: part.path.clone(),
+                offset: part.start + offset,
+                length,
+            },
             Self::Bytes(bytes) => {
                 Body::Bytes(bytes.slice(offset as usize..(offset + length) as usize))
             }
@@ -232,13 +188,10 @@ impl BlobSource {
 /// A file of another length than announced would break the upload, or worse, not break it.
 async fn check_source(descriptor: &Descriptor, source: &BlobSource) -> Result<(), RegistryError> {
     let (path, actual) = match source {
-        BlobSource::File(path) => {
-            let metadata = tokio::fs::metadata(path).await;
-            let metadata = metadata.map_err(|source| RegistryError::Source {
-                path: path.clone(),
-                source,
-            })?;
-            (path.clone(), metadata.len())
+        BlobSource::File(path) => (path.clone(), length_of(path).await?),
+        BlobSource::Part(part) => {
+            let rest = length_of(&part.path).await?.saturating_sub(part.start);
+            (part.path.clone(), part.size.min(rest))
         }
         BlobSource::Bytes(bytes) => (descriptor.digest.as_str().into(), bytes.len() as u64),
     };
@@ -250,6 +203,15 @@ async fn check_source(descriptor: &Descriptor, source: &BlobSource) -> Result<()
             actual,
         }),
     }
+}
+
+async fn length_of(path: &Path) -> Result<u64, RegistryError> {
+    let metadata = tokio::fs::metadata(path).await;
+    let metadata = metadata.map_err(|source| RegistryError::Source {
+        path: path.to_path_buf(),
+        source,
+    })?;
+    Ok(metadata.len())
 }
 
 /// The location with the digest added to whatever query it has; nothing else about it is ours to change.

@@ -7,19 +7,20 @@ use std::os::unix::ffi::OsStringExt;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use reqwest::Method;
 use reqwest::header::{ETAG, HeaderMap, LAST_MODIFIED};
+use reqwest::{Method, StatusCode};
 use tokio_util::io::StreamReader;
 use url::Url;
 
 use super::Fetcher;
 use super::error::RemoteError;
+use super::partial::Partial;
 use super::stream::Stream;
 use super::web::{Answer, WebRequest, without_user};
 use crate::fs::{Dir, Timestamp};
+use crate::http::Call;
 use crate::http::retry::{Retries, with_retries};
 use crate::image::Digest;
-use crate::image::digest::DigestHasher;
 
 /// What a file is called whose URL has no name (BuildKit, `convert_copy`).
 const UNNAMED: &str = "__unnamed__";
@@ -86,11 +87,16 @@ impl Version {
         !self.etag.is_empty() || !self.last_modified.is_empty()
     }
 
+    /// Returns when the file was changed, as the server says, in seconds since the Unix epoch.
+    pub fn time(&self) -> Option<i64> {
+        let date = jiff::fmt::rfc2822::parse(self.last_modified.trim()).ok()?;
+        Some(date.timestamp().as_second())
+    }
+
     /// Returns the time of the file: 1970-01-01 where the server says none (Dockerfile reference, "ADD").
     pub fn mtime(&self) -> Timestamp {
-        let date = jiff::fmt::rfc2822::parse(self.last_modified.trim()).ok();
         Timestamp {
-            seconds: date.map_or(0, |date| date.timestamp().as_second()),
+            seconds: self.time().unwrap_or(0),
             nanos: 0,
         }
     }
@@ -122,7 +128,8 @@ impl Fetcher {
         }
     }
 
-    /// Fetches a file into `dir`, under `name`, with `mode`. Blocks.
+    /// Fetches a file into `dir`, under `name`, with `mode`. If it breaks off, the rest is asked for, where the server says
+    /// what tells that it is of the same file. Blocks.
     pub fn download(
         &self,
         source: &HttpSource,
@@ -131,43 +138,14 @@ impl Fetcher {
         mode: u32,
     ) -> Result<Downloaded, RemoteError> {
         let mut retries = Retries::new(self.web.options.retry);
-        loop {
-            match self.download_once(source, dir, name, mode) {
-                Ok(downloaded) => return Ok(downloaded),
+        let mut partial = None;
+        let (whole, call) = loop {
+            match self.receive(source, (dir, name), &mut partial) {
+                Ok(received) => break received,
                 Err(error) => self.wait(retries.wait_after(error))?,
             }
-        }
-    }
-
-    fn download_once(
-        &self,
-        source: &HttpSource,
-        dir: &Dir,
-        name: &OsStr,
-        mode: u32,
-    ) -> Result<Downloaded, RemoteError> {
-        let request = self.request(source, Method::GET);
-        let answer = self.wait(self.web.send(&request))?.accept()?;
-        let (call, version) = (answer.call.clone(), Version::of(&answer));
-        if dir.metadata_of(name)?.is_some() {
-            dir.remove_file(name)?;
-        }
-        let mut file = dir.create_new_file(name, 0o600)?;
-        let mut body = self.body(answer);
-        let mut hasher = DigestHasher::default();
-        let mut buffer = vec![0; READ_BYTES];
-        loop {
-            let read = body.read(&mut buffer);
-            let read = read.map_err(|error| self.interrupted(call.clone(), error))?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(&buffer[..read]);
-            file.write_all(&buffer[..read])?;
-        }
-        file.set_mode(mode)?;
-        file.set_mtime(version.mtime())?;
-        let digest = hasher.finish();
+        };
+        let (digest, version) = whole.finish(mode)?;
         match &source.checksum {
             Some(expected) if *expected != digest => Err(RemoteError::Checksum {
                 call,
@@ -176,6 +154,49 @@ impl Fetcher {
             }),
             Some(_) | None => Ok(Downloaded { digest, version }),
         }
+    }
+
+    /// Tries once to fetch what is missing. `partial` is what is here of an earlier try, and then of this one.
+    fn receive<'a>(
+        &self,
+        source: &HttpSource,
+        place: (&'a Dir, &'a OsStr),
+        partial: &mut Option<Partial<'a>>,
+    ) -> Result<(Partial<'a>, Box<Call>), RemoteError> {
+        let rest = partial.as_ref().and_then(Partial::headers);
+        let is_rest = rest.is_some();
+        let request = WebRequest {
+            headers: rest.unwrap_or_default(),
+            ..self.request(source, Method::GET)
+        };
+        let mut answer = self.wait(self.web.send(&request))?;
+        let continued = partial.take_if(|part| is_rest && part.is_continued_by(&answer));
+        let another = [
+            StatusCode::PARTIAL_CONTENT,
+            StatusCode::RANGE_NOT_SATISFIABLE,
+        ];
+        if is_rest && continued.is_none() && another.contains(&answer.status()) {
+            answer = self.wait(self.web.send(&self.request(source, Method::GET)))?;
+        }
+        let answer = answer.accept()?;
+        let call = answer.call.clone();
+        let part = match continued {
+            Some(part) => part,
+            None => Partial::begin(place.0, place.1, Version::of(&answer))?,
+        };
+        let part = partial.insert(part);
+        let mut body = self.body(answer);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = body.read(&mut buffer);
+            let read = read.map_err(|error| self.interrupted(call.clone(), error))?;
+            if read == 0 {
+                break;
+            }
+            part.append(&buffer[..read])?;
+        }
+        let whole = partial.take().ok_or(RemoteError::Stopped)?;
+        Ok((whole, call))
     }
 
     pub(super) fn request(&self, source: &HttpSource, method: Method) -> WebRequest {

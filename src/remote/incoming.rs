@@ -11,7 +11,6 @@ use super::download::{HttpSource, Version};
 use super::error::RemoteError;
 use super::object::ObjectSource;
 use super::stream::Stream;
-use crate::fs::Timestamp;
 use crate::http::Call;
 use crate::http::retry::Retries;
 
@@ -40,7 +39,7 @@ struct Broken(Arc<Mutex<Option<RemoteError>>>);
 impl Fetcher {
     /// Asks for a file and hands it to `take` while it arrives. Where the connection breaks, `take` gets the file again
     /// from its beginning, as often as requests are tried. Blocks.
-    pub fn receive<T, E: From<RemoteError>>(
+    pub fn stream<T, E: From<RemoteError>>(
         self: &Arc<Self>,
         file: &RemoteFile,
         mut take: impl FnMut(Incoming) -> Result<T, E>,
@@ -88,9 +87,9 @@ impl Fetcher {
 }
 
 impl Incoming {
-    /// Returns the time of the file, as [`Version::mtime`] does.
-    pub fn mtime(&self) -> Timestamp {
-        self.version.mtime()
+    /// Returns what the server said of the file when it sent it.
+    pub fn version(&self) -> &Version {
+        &self.version
     }
 }
 

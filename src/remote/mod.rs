@@ -5,7 +5,7 @@
 //! ```text
 //! HttpSource ──version──▶ Version (ETag, Last-Modified)   ──download──▶ a file, and the digest of its bytes
 //! GitSource  ──resolve──▶ Commit                          ──checkout──▶ a directory
-//! RemoteFile ──receive──▶ Incoming: the bytes of a file on an HTTP server or in an object store, as they arrive
+//! RemoteFile ──stream───▶ Incoming: the bytes of a file on an HTTP server or in an object store, as they arrive
 //! ```
 //!
 //! What a server sends is hostile: nothing is written outside of the directory that was given, no program of a
@@ -21,6 +21,7 @@ mod error;
 mod incoming;
 mod object;
 mod options;
+mod partial;
 mod percent;
 mod stream;
 mod web;

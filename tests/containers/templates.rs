@@ -3,6 +3,7 @@
 
 mod gitlab;
 mod jenkins;
+mod kaniko_jobs;
 mod kubernetes;
 mod tekton;
 
@@ -26,7 +27,11 @@ struct Project {
 impl Project {
     /// `lines` is the Dockerfile, in which `BASE` is the base's reference without its own name, `busybox:1`.
     fn new(lines: &str) -> Self {
-        let registry = Registry::start_with_password();
+        Self::on(Registry::start_with_password(), lines)
+    }
+
+    /// As `new`, on a registry of another kind.
+    fn on(registry: Registry, lines: &str) -> Self {
         let base = Base::Busybox.push_to(&registry);
         let checkout = TestDir::new();
         let bases = format!("{}/base", registry.host());

@@ -41,6 +41,9 @@ fn a_file_has_its_name_from_the_url_and_its_time_from_the_server() {
         ),
         format!("ADD {} /flaky/", url("flaky/a.txt")),
         format!("ADD {} /cut/", url("cut/a.txt")),
+        format!("ADD {} /resumed/", url("resumable/a.txt")),
+        format!("ADD {} /weak/", url("weak/a.txt")),
+        format!("ADD {} /changed/", url("changed/a.txt")),
     ];
     let context = site.context(&lines.join("\n")).file("kept.txt", "kept");
     let image = site.build(Who::Root, &context);
@@ -54,6 +57,10 @@ fn a_file_has_its_name_from_the_url_and_its_time_from_the_server() {
     assert_file(&tree, "redirected/x", "a.txt", (0o600, 0, 0, DATE));
     assert_file(&tree, "flaky/a.txt", "a.txt", (0o600, 0, 0, 0));
     assert_file(&tree, "cut/a.txt", "a.txt", (0o600, 0, 0, 0));
+    assert_file(&tree, "resumed/a.txt", "a.txt", (0o600, 0, 0, 0));
+    assert_file(&tree, "weak/a.txt", "a.txt", (0o600, 0, 0, 0));
+    // Half of one state of a file is never joined to half of another.
+    assert_file(&tree, "changed/a.txt", "A.TXT", (0o600, 0, 0, 0));
     let history = image.history();
     let expected = format!("ADD {} /renamed # buildkit", url("plain/a.txt#part"));
     assert!(history.contains(&expected.as_str()), "{history:?}");

@@ -1,7 +1,7 @@
 //! Warnings of lint, by `executor lint` and during builds: what they know of base images, and when they stop a build.
 
 use crate::support::crafted::{CraftedImage, Encoding, Family, LayerTar};
-use crate::support::{Context, Executor, Registry, Site, Who};
+use crate::support::{Context, Executor, FileServer, GitRepository, Registry, Site, Who};
 use std::fs;
 
 /// The warnings of a build or of lint, without `warning: ` and the file's directory.
@@ -324,4 +324,59 @@ fn names_that_are_almost_right_are_suggested() {
             &["Dockerfile:3", "hint: did you mean the stage `builder`?"],
         );
     }
+}
+
+#[test]
+fn a_build_that_cannot_be_planned_is_warned_of_as_well() {
+    let context = Context::new(
+        "FROM scratch AS Tools\nMAINTAINER me\nLABEL a=$FROM_WHO_KNOWS\nCMD in a shell\nFROM --platform=a/b/c/d/e tools\n",
+    );
+    let build = Executor::new(Who::User).context(&context).arg("--no-push");
+    let build = build.run();
+    build.assert_error(1, &["Dockerfile:5", "cannot read the platform"]);
+    // What only a base image could make right is not among them.
+    let expected = [
+        "1: StageNameCasing",
+        "2: MaintainerDeprecated",
+        "5: FromPlatformFlagConstDisallowed",
+    ];
+    assert_eq!(rules(build.stderr()), expected, "{}", build.report());
+}
+
+#[test]
+fn files_in_the_network_are_looked_at() {
+    let web = FileServer::start();
+    let repository = GitRepository::new(&web.files(), "app");
+    repository
+        .file(
+            "part/Dockerfile",
+            "FROM scratch\nMAINTAINER me\nCOPY secret /\n",
+        )
+        .file(".dockerignore", "part/secret");
+    repository.commit("first");
+    web.file("Dockerfile", "FROM scratch AS B\n");
+    for who in [Who::Root, Who::User] {
+        let lint = |arguments: &[&str]| {
+            let executor = Executor::new(who).arg("lint").args(arguments);
+            let lint = executor.run_as_given();
+            lint.assert_success();
+            lint.stdout().to_owned()
+        };
+        let url = web.url("git/app.git");
+        let said = lint(&["--context", &url, "--context-sub-path=part"]);
+        assert!(
+            said.contains("Dockerfile:2: MaintainerDeprecated"),
+            "{said}"
+        );
+        assert!(said.ends_with("1 warning\n"), "{said}");
+        let said = lint(&[
+            "--format=json",
+            "--dockerfile",
+            &web.url("plain/Dockerfile"),
+        ]);
+        assert!(said.contains("StageNameCasing"), "{said}");
+    }
+    let missing = Executor::new(Who::User).arg("lint").arg("--dockerfile");
+    let missing = missing.arg(web.url("plain/nothing")).run_as_given();
+    missing.assert_error(1, &["cannot fetch the Dockerfile", "404"]);
 }

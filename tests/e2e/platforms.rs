@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::support::base_image::busybox;
 use crate::support::cache_dir::{CacheDir, layer_requests, text_of};
 use crate::support::image::{array, hex_of, sha256, text};
 use crate::support::index::{Listed, OCI_INDEX, OTHER, OWN, base_for, both, registry_with_base};
@@ -267,5 +268,97 @@ fn the_warmer_pulls_for_each_platform() {
     for digest in index.digests() {
         assert!(text_of(&warmed).contains(&format!("pulled {digest}")));
         assert!(cache.images().contains(&hex_of(digest).to_owned()));
+    }
+}
+
+/// What `emulated.py` ends with where the kernel has no handlers for single namespaces.
+const UNSUPPORTED: i32 = 77;
+
+#[test]
+fn a_foreign_command_is_executed_where_the_kernel_has_a_handler_that_works_in_any_root() {
+    let registry = Registry::start();
+    base_for(OTHER).push_to(&registry, "base:1");
+    let context = Context::new(format!(
+        "FROM {}\nRUN touch /a\n",
+        registry.reference("base:1")
+    ));
+    let dir = TestDir::new();
+    for name in ["handlers", "state"] {
+        std::fs::create_dir(dir.join(name)).expect("make a directory");
+    }
+    // Instead of an emulator: ends with 0, whatever it is given.
+    let interpreter = dir.join("true");
+    std::fs::copy(busybox(), &interpreter).expect("copy busybox");
+    // C is without effect here, but there must be something.
+    for (flags, is_executed) in [("C", false), ("F", true)] {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/emulated.py");
+        let context_flag = format!("--context={}", context.path().display());
+        let dockerfile = format!("--dockerfile={}/Dockerfile", context.path().display());
+        let state = format!("--state-dir={}", dir.join("state").display());
+        let output = Tool::new("python3")
+            .args([script, flags])
+            .arg(&interpreter)
+            .arg(dir.join("handlers"))
+            .arg(env!("CARGO_BIN_EXE_executor"))
+            .args([&context_flag, &dockerfile, &state])
+            .args(["--no-push", &format!("--platform=linux/{OTHER}")])
+            .output();
+        if output.status.code() == Some(UNSUPPORTED) {
+            eprintln!("not tried: this kernel has no handlers for single namespaces");
+            return;
+        }
+        let said = text_of(&output);
+        assert_eq!(output.status.success(), is_executed, "{flags}: {said}");
+        let is_refused = said.contains("does not execute programs for linux/s390x");
+        assert_eq!(is_refused, !is_executed, "{flags}: {said}");
+    }
+}
+
+#[test]
+fn stages_of_every_shape_are_shared_as_far_as_they_do_the_same() {
+    let registry = registry_with_base();
+    let base = registry.reference("base:1");
+    let context = Context::new(format!(
+        r#"FROM --platform=$BUILDPLATFORM {base} AS tools
+RUN echo "too""ls" && echo tool > /tool
+FROM --platform=$BUILDPLATFORM {base} AS own
+RUN echo "common"
+ARG TARGETARCH
+ENV FOR=$TARGETARCH
+RUN echo "own" && echo $FOR > /for
+FROM own AS child
+COPY --from=tools /tool /t
+RUN --mount=from=tools,target=/mnt echo "child" && busybox cat /t /mnt/tool /for > /both
+FROM --platform=$BUILDPLATFORM {base} AS same
+COPY --from=tools /tool /
+FROM same
+ARG TARGETARCH
+LABEL for=$TARGETARCH
+COPY --from=child /both /
+"#
+    ));
+    for args in [vec![], vec!["--storage=tree"]] {
+        let executor = Executor::new(Who::User).context(&context).arg(both());
+        let build = executor
+            .args(&args)
+            .destination(&registry.reference("app:1"))
+            .run();
+        build.assert_success();
+        for (line, times) in [("tools", 1), ("common", 1), ("own", 2), ("child", 2)] {
+            let found = printed(build.stdout(), line);
+            assert_eq!(found, times, "{line}: {}", build.report());
+        }
+        let images = Listed::read(&registry, "app:1").images(&registry);
+        for (image, architecture) in images.iter().zip([OTHER, OWN]) {
+            assert_eq!(image.config["architecture"], architecture);
+            assert_eq!(image.setting("Labels")["for"], architecture);
+            let both = format!("tool\ntool\n{architecture}\n");
+            assert_eq!(contents(image, "both"), file_of(&both));
+            assert_eq!(contents(image, "architecture"), file_of(OWN));
+        }
+        let layers = images.iter().map(|image| image.diff_ids());
+        let layers: Vec<Vec<String>> = layers.collect();
+        assert_eq!(layers[0][..2], layers[1][..2], "made once, for both");
+        assert_eq!(layers[0].len(), 3);
     }
 }

@@ -33,6 +33,15 @@ impl CacheDir {
         format!("--cache-dir={}", self.path().display())
     }
 
+    /// As `warmer`, with variables of the environment.
+    pub(crate) fn warmer_with(&self, env: &[(&str, String)], args: &[&str]) -> Output {
+        let warmer = Tool::new(env!("CARGO_BIN_EXE_warmer")).arg(self.flag());
+        let warmer = env
+            .iter()
+            .fold(warmer, |warmer, (name, value)| warmer.env(name, value));
+        warmer.args(args).output()
+    }
+
     /// Runs the warmer on the directory.
     pub(crate) fn warmer(&self, args: &[&str]) -> Output {
         let warmer = Tool::new(env!("CARGO_BIN_EXE_warmer"));

@@ -164,6 +164,11 @@ impl Executor {
         self.dir.join("out").join(name)
     }
 
+    /// The call's home directory.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.dir.join("home")
+    }
+
     /// Runs to the end.
     pub(crate) fn run(self) -> Build {
         self.start().wait()

@@ -67,6 +67,27 @@ class Handler(BaseHTTPRequestHandler):
             headers["Last-Modified"] = DATE
         if behaviour in ("tagged", "no-head", "private", "flaky", "cut", "resumed"):
             headers["ETag"] = '"%s"' % hashlib.sha256(body).hexdigest()
+        wanted = self.headers.get("Range", "")
+        if behaviour in ("resumable", "weak", "changed"):
+            tag = '"%s"' % hashlib.sha256(body).hexdigest()
+            if behaviour == "changed" and not is_first:
+                body = body.upper()
+                tag = '"another"'
+            headers = {"Content-Length": str(len(body)), "ETag": "W/" + tag if behaviour == "weak" else tag}
+            # Whoever has the first half does not want it again, unless nothing says that it is the same file's.
+            asks_well = bool(wanted) == (behaviour != "weak") and (not wanted or self.headers.get("If-Range"))
+            if self.command == "GET" and not is_first and not asks_well:
+                return self.send(409)
+            if wanted and self.headers.get("If-Range") == tag:
+                start = int(wanted[len("bytes=") : -1])
+                headers["Content-Range"] = "bytes %d-%d/%d" % (start, len(body) - 1, len(body))
+                headers["Content-Length"] = str(len(body) - start)
+                return self.send(206, headers, body[start:])
+            is_cut = self.command == "GET" and is_first
+            self.send(200, headers, body[: len(body) // 2] if is_cut else body)
+            if is_cut:
+                self.close_connection = True
+            return None
         if behaviour == "unstable":
             headers["ETag"] = '"%s"' % os.urandom(8).hex()
         if behaviour == "stalled":

@@ -12,6 +12,8 @@ pub(crate) enum Verdict {
     Pass,
     /// The proxy answers with this status and nothing else.
     Refuse(u16),
+    /// The proxy answers with this status and words in JSON.
+    RefuseWith(u16, &'static str),
     /// The registry gets so many bytes of what follows the head, and then nobody hears anything any more.
     CutAfter(usize),
 }
@@ -95,15 +97,8 @@ fn serve(
     let limit = match judge(&request) {
         Verdict::Pass => usize::MAX,
         Verdict::CutAfter(limit) => limit,
-        Verdict::Refuse(status) => {
-            let answer =
-                format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-            client.write_all(answer.as_bytes())?;
-            // The body is taken, or the client would see a broken connection instead of the answer.
-            client.shutdown(Shutdown::Write)?;
-            std::io::copy(&mut client, &mut std::io::sink())?;
-            return Ok(());
-        }
+        Verdict::Refuse(status) => return refuse(client, status, ""),
+        Verdict::RefuseWith(status, words) => return refuse(client, status, words),
     };
     let mut server = TcpStream::connect(upstream)?;
     server.write_all(with_close(&head).as_bytes())?;
@@ -121,6 +116,17 @@ fn serve(
     });
     relay(&mut server, &mut client, usize::MAX, seen);
     client.shutdown(Shutdown::Both)
+}
+
+fn refuse(mut client: TcpStream, status: u16, words: &str) -> std::io::Result<()> {
+    let length = words.len();
+    let answer = format!(
+        "HTTP/1.1 {status} No\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{words}"
+    );
+    client.write_all(answer.as_bytes())?;
+    // The body is taken, or the client would see a broken connection instead of the answer.
+    client.shutdown(Shutdown::Write)?;
+    std::io::copy(&mut client, &mut std::io::sink()).map(drop)
 }
 
 /// Hands on up to `limit` bytes, until one side is closed.

@@ -2,6 +2,7 @@
 
 use super::process::Running;
 use super::test_dir::TestDir;
+use super::token_server::TokenServer;
 use super::tool::Tool;
 use std::fs;
 use std::io::{Read, Write};
@@ -41,6 +42,7 @@ enum Guard {
     Open,
     Password,
     Tls,
+    Token,
 }
 
 impl Registry {
@@ -54,12 +56,28 @@ impl Registry {
         Self::start_guarded(Guard::Password)
     }
 
-    /// HTTPS for `localhost` and 127.0.0.1, under a certificate authority that no system trusts (`ca_file`).
+    /// HTTPS for `localhost`, 127.0.0.1 and `registry.test`, under a certificate authority that no system trusts (`ca_file`).
     pub(crate) fn start_with_tls() -> Self {
         Self::start_guarded(Guard::Tls)
     }
 
+    /// Plain HTTP, for those with a token of `server` for what they do.
+    pub(crate) fn start_with_tokens(server: &TokenServer) -> Self {
+        Self::start_with(Guard::Token, &server.registry_settings())
+    }
+
+    /// Plain HTTP, with what another registry has, and with nothing of its own: a pull-through cache.
+    pub(crate) fn start_mirror_of(original: &Self) -> Self {
+        let settings = format!("proxy: {{remoteurl: 'http://{}'}}\n", original.host());
+        Self::start_with(Guard::Open, &settings)
+    }
+
     fn start_guarded(guard: Guard) -> Self {
+        Self::start_with(guard, "")
+    }
+
+    /// `settings` are further lines of the server's configuration.
+    fn start_with(guard: Guard, settings: &str) -> Self {
         // Started by another program below, which could not say what is missing.
         Tool::new("docker-registry").arg("--version").run();
         let mut last_log = String::new();
@@ -71,7 +89,7 @@ impl Registry {
             }
             let port = free_port();
             let config = dir.join("config.yml");
-            fs::write(&config, configuration(guard, port, dir.path()))
+            fs::write(&config, configuration(guard, port, dir.path()) + settings)
                 .expect("write the registry's configuration");
             // The kernel ends the server with the thread that started it: a test run that is itself killed leaves none.
             let mut command = Command::new("setpriv");
@@ -243,7 +261,7 @@ impl Registry {
         };
         match self.guard {
             Guard::Open => vec![format!("{prefix}tls-verify=false")],
-            Guard::Password => vec![
+            Guard::Password | Guard::Token => vec![
                 format!("{prefix}tls-verify=false"),
                 format!("{prefix}creds={USER}:{PASSWORD}"),
             ],
@@ -273,12 +291,20 @@ fn configuration(guard: Guard, port: u16, dir: &Path) -> String {
     config
 }
 
-/// An authority (`ca.crt`) and a certificate that it signed for `localhost` and 127.0.0.1.
+/// Made in no time, unlike one of RSA.
+pub(super) const NEW_KEY: [&str; 5] = [
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+];
+
+/// An authority (`ca.crt`) and a certificate that it signed for `localhost`, 127.0.0.1 and `registry.test`.
 ///
 /// skopeo's `--cert-dir` takes `*.crt` for authorities and refuses a `.cert` without key: hence the endings.
 pub(crate) fn make_certificates(dir: &Path) {
     let openssl = |args: &[&str]| Tool::new("openssl").in_dir(dir).args(args).run();
-    let key = ["-newkey", "rsa:2048", "-nodes"];
     openssl(
         &[
             &[
@@ -293,7 +319,7 @@ pub(crate) fn make_certificates(dir: &Path) {
                 "-subj",
                 "/CN=e2e authority",
             ],
-            &key[..],
+            &NEW_KEY[..],
         ]
         .concat(),
     );
@@ -308,13 +334,13 @@ pub(crate) fn make_certificates(dir: &Path) {
                 "-subj",
                 "/CN=localhost",
             ],
-            &key[..],
+            &NEW_KEY[..],
         ]
         .concat(),
     );
     fs::write(
         dir.join("names.ext"),
-        "subjectAltName=DNS:localhost,IP:127.0.0.1\n",
+        "subjectAltName=DNS:localhost,DNS:registry.test,IP:127.0.0.1\n",
     )
     .expect("write the names");
     openssl(&[

@@ -76,6 +76,7 @@ pub(crate) fn why_not_started(name: &str, error: &std::io::Error) -> String {
 fn package_of(name: &str) -> &str {
     match name {
         "busybox" => "busybox-static",
+        "nginx" => "nginx-light",
         "docker" | "dockerd" => "docker.io",
         "setcap" | "getcap" => "libcap2-bin",
         "ssh-add" | "ssh-agent" | "ssh-keygen" => "openssh-client",

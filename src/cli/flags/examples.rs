@@ -18,6 +18,11 @@ Examples:
   executor lint
   executor lint --dockerfile deploy/Dockerfile --format json --check-error";
 
+pub(super) const PUSH: &str = "\
+Examples:
+  executor push image.tar --destination registry.example/team/app:1.0
+  executor push layout --destination registry.example/team/app:1.0 --digest-file digest";
+
 pub(super) const CACHE: &str = "\
 Examples:
   executor cache du --cache-dir /cache

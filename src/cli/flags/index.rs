@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::path_or_empty;
-use super::{FormatName, LogFlags, RegistryFlags};
+use super::{DigestFileFlags, FormatName, LogFlags, RegistryFlags};
 
 #[derive(Debug, Args)]
 #[command(
@@ -27,15 +27,8 @@ pub(in crate::cli) struct IndexFlags {
     /// Write the index and its images as an OCI image layout
     #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(in crate::cli) oci_layout_path: Option<PathBuf>,
-    /// Write the index's digest to a file
-    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
-    pub(in crate::cli) digest_file: Option<PathBuf>,
-    /// Write a line REPOSITORY@DIGEST for each destination to a file
-    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
-    pub(in crate::cli) image_name_with_digest_file: Option<PathBuf>,
-    /// Write a line REPOSITORY:TAG@DIGEST for each destination to a file
-    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
-    pub(in crate::cli) image_name_tag_with_digest_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) digest_files: DigestFileFlags,
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryFlags,
     #[command(flatten)]

@@ -10,10 +10,10 @@ pub(in crate::cli) struct LintFlags {
     /// Form of what is printed
     #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
     pub(in crate::cli) format: LintFormat,
-    /// Dockerfile, relative to the current directory or else to the context
+    /// Dockerfile, relative to the current directory or else to the context; a URL, or - for standard input
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(in crate::cli) dockerfile: String,
-    /// Build context, for its ignore file: a directory, or dir://DIRECTORY
+    /// Build context, for its ignore file: a directory, dir://DIRECTORY, or one that is fetched, as of a build
     #[arg(short = 'c', long, value_name = "DIR", default_value = ".")]
     pub(in crate::cli) context: String,
     /// Directory inside the context that is used as the context
@@ -24,6 +24,18 @@ pub(in crate::cli) struct LintFlags {
         hide_default_value = true
     )]
     pub(in crate::cli) context_sub_path: String,
+    /// How a git repository is fetched: branch=NAME, recurse-submodules=BOOL, single-branch=BOOL; repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(in crate::cli) git: Vec<String>,
+    /// Secret that opens the server of what is fetched, such as GIT_AUTH_TOKEN: id=ID[,src=FILE][,env=VARIABLE]; repeatable
+    #[arg(long, value_name = "SECRET")]
+    pub(in crate::cli) secret: Vec<String>,
+    /// SSH agent for a git repository: default, default=SOCKET, or default=KEY[,KEY] with key files; repeatable
+    #[arg(long, value_name = "ID[=SOCKET|KEY[,KEY]]")]
+    pub(in crate::cli) ssh: Vec<String>,
+    /// Certificate authority of a server, as HOST=FILE; repeatable
+    #[arg(long, value_name = "HOST=FILE")]
+    pub(in crate::cli) registry_certificate: Vec<String>,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(in crate::cli) build_arg: Vec<String>,

@@ -12,6 +12,7 @@ mod log;
 mod no_effect;
 mod output;
 mod place;
+mod push;
 mod registry;
 mod shells;
 mod upkeep;
@@ -30,6 +31,7 @@ pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
 pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
+pub(in crate::cli) use push::{DigestFileFlags, PushCommandFlags, PushFlags};
 pub(in crate::cli) use registry::{PullFlags, RegistryFlags};
 pub(in crate::cli) use shells::CompletionFlags;
 pub(in crate::cli) use upkeep::{DirFlag, PruneFlags, UpkeepCommand, VerifyFlags};
@@ -74,6 +76,9 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Say what could be better in a Dockerfile, without building it or asking a registry
     #[command(after_help = examples::LINT)]
     Lint(LintFlags),
+    /// Push an image that lies in a file
+    #[command(args_override_self = true, after_help = examples::PUSH)]
+    Push(Box<PushCommandFlags>),
     /// Join images that were built apart, for a platform each, into one index
     Index(IndexFlags),
     /// Look after a cache directory
@@ -118,13 +123,8 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 5] = [
-    "annotation",
-    "credential-helpers",
-    "push-ignore-immutable-tag-errors",
-    "push-retry",
-    "single-snapshot",
-];
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 3] =
+    ["annotation", "credential-helpers", "single-snapshot"];
 
 #[cfg(test)]
 mod help_texts;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::push::{DigestFileFlags, PushFlags};
 use super::values::{go_bool, path_or_empty};
 
 #[derive(Debug, Args)]
@@ -24,15 +25,8 @@ pub(in crate::cli) struct OutputFlags {
     /// Write the image as an OCI image layout
     #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(in crate::cli) oci_layout_path: Option<PathBuf>,
-    /// Write the manifest's digest to a file
-    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
-    pub(in crate::cli) digest_file: Option<PathBuf>,
-    /// Write a line REPOSITORY@DIGEST for each destination to a file
-    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
-    pub(in crate::cli) image_name_with_digest_file: Option<PathBuf>,
-    /// Write a line REPOSITORY:TAG@DIGEST for each destination to a file
-    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
-    pub(in crate::cli) image_name_tag_with_digest_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(in crate::cli) digest_files: DigestFileFlags,
     /// Give every new file, layer and history entry the time 0
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) reproducible: bool,
@@ -50,9 +44,8 @@ pub(in crate::cli) struct OutputFlags {
     /// Media types of the image [default: oci]
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(in crate::cli) image_format: Option<FormatName>,
-    /// Do not check before the build that the destinations may be pushed to
-    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
-    pub(in crate::cli) skip_push_permission_check: bool,
+    #[command(flatten)]
+    pub(in crate::cli) push: PushFlags,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

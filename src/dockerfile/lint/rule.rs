@@ -76,6 +76,32 @@ impl Rule {
         Self::WorkdirRelativePath,
     ];
 
+    /// Says whether what a base image defines may be what makes it right.
+    pub fn asks_base_images(self) -> bool {
+        match self {
+            Self::JSONArgsRecommended | Self::UndefinedVar | Self::InvalidBaseImagePlatform => true,
+            Self::ConsistentInstructionCasing
+            | Self::CopyIgnoredFile
+            | Self::DuplicateStageName
+            | Self::ExposeInvalidFormat
+            | Self::ExposeProtoCasing
+            | Self::FromAsCasing
+            | Self::FromPlatformFlagConstDisallowed
+            | Self::InvalidDefaultArgInFrom
+            | Self::InvalidDefinitionDescription
+            | Self::LegacyKeyValueFormat
+            | Self::MaintainerDeprecated
+            | Self::MultipleInstructionsDisallowed
+            | Self::NoEmptyContinuation
+            | Self::RedundantTargetPlatform
+            | Self::ReservedStageName
+            | Self::SecretsUsedInArgOrEnv
+            | Self::StageNameCasing
+            | Self::UndefinedArgInFrom
+            | Self::WorkdirRelativePath => false,
+        }
+    }
+
     /// Returns the name, as `# check=skip=` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {

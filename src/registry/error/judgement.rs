@@ -77,7 +77,7 @@ impl Retryable for RegistryError {
     /// | what happened | again? |
     /// |---|---|
     /// | cannot connect, connection lost, nothing moved | yes |
-    /// | 408, 425, 429, 500, 502, 503, 504 and other 5xx, from the registry or its token server | yes |
+    /// | 408, 425, 429, 499, 500, 502, 503, 504 and other 5xx, from the registry or its token server | yes |
     /// | the same with `Retry-After` | after that time, if it is bearable |
     /// | 501, 505 and all other statuses | no |
     /// | TLS, wrong content, files, credentials | no |

@@ -87,6 +87,11 @@ impl Refusal {
         advice_after(self.status, self.retry_after)
     }
 
+    /// nginx lets the handshake pass and answers 400 with a page of its own.
+    pub(super) fn is_about_client_certificate(&self) -> bool {
+        self.status == StatusCode::BAD_REQUEST && self.message.contains("SSL certificate")
+    }
+
     /// Registries say it with different statuses: ECR 400 `ImageTagAlreadyExistsException` or `TAG_INVALID`, Harbor 412,
     /// GAR 400 "tag immutability"; their sentences change, the word does not.
     fn is_about_immutable_tag(&self) -> bool {
@@ -142,11 +147,15 @@ impl Body {
     }
 }
 
-/// A page of HTML says less than the status.
+/// Of a page of HTML, what its title says: proxies put their reason there.
 fn plain_text(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
-    match text.trim_start().starts_with('<') {
-        true => String::new(),
-        false => text.into_owned(),
+    if !text.trim_start().starts_with('<') {
+        return text.into_owned();
     }
+    let title = text.split_once("<title>");
+    let title = title.and_then(|(_, rest)| rest.split_once("</title>"));
+    title
+        .map(|(title, _)| title.trim().to_owned())
+        .unwrap_or_default()
 }

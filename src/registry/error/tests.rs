@@ -26,6 +26,10 @@ fn a_refusal_says_what_was_asked_and_what_was_answered() {
         "incorrect username or password"
     );
     assert_eq!(refusal(500, "<html><body>oops").message, "");
+    let page = "<html>\r\n<head><title>400 No required SSL certificate was sent</title></head>";
+    let error = refusal(400, page);
+    assert_eq!(error.message, "400 No required SSL certificate was sent");
+    assert!(error.is_about_client_certificate());
     assert_eq!(
         refusal(400, "Client sent an HTTP request\n to an HTTPS server.\n").message,
         "Client sent an HTTP request to an HTTPS server."
@@ -62,6 +66,15 @@ fn immutable_tags_are_known_in_the_words_of_each_registry() {
             400,
             r#"{"errors":[{"code":"DENIED","message":"The repository has enabled tag immutability"}]}"#,
         ),
+        // ECR's sentence has changed once; its code has not.
+        (
+            400,
+            r#"{"errors":[{"code":"ImageTagAlreadyExistsException","message":"cannot be overwritten"}]}"#,
+        ),
+        (
+            400,
+            r#"{"errors":[{"code":"UNKNOWN","message":"it cannot be overwritten because the tag is immutable."}]}"#,
+        ),
         (
             412,
             r#"{"errors":[{"code":"PRECONDITION","message":"Failed to process request due to 'app:v1' configured as immutable."}]}"#,
@@ -75,7 +88,7 @@ fn immutable_tags_are_known_in_the_words_of_each_registry() {
 #[test]
 fn only_what_may_pass_is_worth_another_try() {
     let advice = |status| RegistryError::Refused(Box::new(refusal(status, ""))).retry_advice();
-    for status in [408, 425, 429, 500, 502, 503, 504, 520] {
+    for status in [408, 425, 429, 499, 500, 502, 503, 504, 520, 522] {
         assert_eq!(advice(status), RetryAdvice::Backoff, "{status}");
     }
     for status in [400, 401, 403, 404, 405, 409, 412, 413, 415, 416, 501, 505] {
@@ -87,4 +100,17 @@ fn only_what_may_pass_is_worth_another_try() {
         late.retry_advice(),
         RetryAdvice::After(Duration::from_secs(7))
     );
+}
+
+#[test]
+fn what_a_registry_says_of_its_quota_is_passed_on() {
+    let body = r#"{"errors":[{"code":"DENIED","message":"adding 5 GiB of storage resource, which when updated to current usage of 10 GiB will exceed the configured upper limit"}]}"#;
+    for status in [403, 412] {
+        let shown = refusal(status, body).to_string();
+        assert!(
+            shown.contains("exceed the configured upper limit"),
+            "{shown}"
+        );
+    }
+    assert_eq!(kind(412, body), ErrorKind::Refused);
 }

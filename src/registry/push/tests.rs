@@ -8,16 +8,16 @@ use crate::image::{ImageFormat, LayerCompression};
 
 const UPLOADS: &str = "/v2/app/blobs/uploads/";
 
-fn content() -> Vec<u8> {
+pub(super) fn content() -> Vec<u8> {
     vec![7; 1_000_000]
 }
 
-fn layer() -> Descriptor {
+pub(super) fn layer() -> Descriptor {
     let media_type = MediaType::layer(ImageFormat::Oci, LayerCompression::Gzip);
     Descriptor::of(media_type, &content())
 }
 
-fn in_file(content: &[u8]) -> (tempfile::NamedTempFile, BlobSource) {
+pub(super) fn in_file(content: &[u8]) -> (tempfile::NamedTempFile, BlobSource) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(content).unwrap();
     let source = BlobSource::File(file.path().to_owned());
@@ -29,7 +29,7 @@ fn encoded_digest() -> String {
 }
 
 /// What every registry does until it is the test's turn.
-fn usual(seen: &Seen) -> Reply {
+pub(super) fn usual(seen: &Seen) -> Reply {
     match seen.method.as_str() {
         "HEAD" => Reply::status(404),
         "POST" => Reply::status(202).header("Location", "/v2/app/blobs/uploads/1?_state=a%2Fb"),
@@ -38,7 +38,7 @@ fn usual(seen: &Seen) -> Reply {
     }
 }
 
-async fn push(server: &Server) -> Result<BlobDelivery, RegistryError> {
+pub(super) async fn push(server: &Server) -> Result<BlobDelivery, RegistryError> {
     let (_file, source) = in_file(&content());
     server.repository().push_blob(&layer(), &source, None).await
 }

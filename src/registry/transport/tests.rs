@@ -185,14 +185,15 @@ async fn basic_is_answered_with_the_password_or_not_at_all() {
 
 #[tokio::test]
 async fn an_identity_token_is_exchanged_by_post_or_by_get() {
-    for has_post in [true, false] {
+    // 200, Google, Docker Hub, Azure, Artifactory.
+    for post_status in [200, 404, 405, 400, 401] {
         let server =
             Server::start(
                 move |seen| match (seen.method.as_str(), seen.header("authorization")) {
-                    ("POST", None) if has_post => {
+                    ("POST", None) if post_status == 200 => {
                         Reply::status(200).body(r#"{"access_token":"good"}"#)
                     }
-                    ("POST", _) => Reply::status(404),
+                    ("POST", _) => Reply::status(post_status),
                     ("GET", Some("Basic OmlkZW50aXR5")) => {
                         Reply::status(200).body(r#"{"token":"good"}"#)
                     }
@@ -388,4 +389,51 @@ async fn no_more_requests_run_at_once_than_allowed() {
     assert!(third.is_err(), "the third has to wait");
     drop(first);
     repository.open_blob(&blob).await.unwrap();
+}
+
+/// Counts the events whose text has a word in it.
+struct Shown {
+    word: &'static str,
+    texts: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Shown {
+    fn on_event(
+        &self,
+        event: &tracing::Event<'_>,
+        _context: tracing_subscriber::layer::Context<'_, S>,
+    ) {
+        let mut text = String::new();
+        event.record(
+            &mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+                text = format!("{text}{value:?}");
+            },
+        );
+        if text.contains(self.word) {
+            self.texts.lock().unwrap().push(text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_warning_is_shown_once_and_changes_nothing() {
+    use tracing_subscriber::layer::SubscriberExt;
+    let texts = std::sync::Arc::default();
+    let shown = Shown {
+        word: "retired",
+        texts: std::sync::Arc::clone(&texts),
+    };
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(shown));
+    let server = Server::start(|_| {
+        manifest()
+            .header("Warning", "299 - \"this host is retired soon\"")
+            .header("Warning", "199 - \"retired by nobody\"")
+    })
+    .await;
+    let repository = server.repository();
+    for _ in 0..3 {
+        repository.fetch_manifest("v1").await.unwrap();
+    }
+    let expected = format!("`{}` says: this host is retired soon", server.address);
+    assert_eq!(*texts.lock().unwrap(), [expected]);
 }

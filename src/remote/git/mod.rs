@@ -113,8 +113,8 @@ impl Fetcher {
         Ok(commit)
     }
 
-    /// Fetches a commit and writes its files into `target`, which is empty. `scratch` is a directory for a file that has
-    /// no name. Blocks.
+    /// Fetches a commit and writes its files into `target`, which is empty; returns when it was committed, in seconds since
+    /// the Unix epoch. `scratch` is a directory for a file that has no name. Blocks.
     pub fn checkout(
         &self,
         source: &GitSource,
@@ -122,14 +122,14 @@ impl Fetcher {
         keeps_git_dir: bool,
         scratch: &Path,
         target: &Dir,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<i64, RemoteError> {
         let wanted = Wanted {
             repository: &source.repository,
             named: &source.repository,
             commit,
             subdir: &source.subdir,
             submodules: source.submodules,
-            has_commit_times: source.has_commit_times,
+            has_commit_times: source.has_commit_times.unwrap_or(false),
             // A part of a repository is none (BuildKit, `source/git`).
             keeps_git_dir: keeps_git_dir && source.subdir.is_empty(),
         };
@@ -174,7 +174,7 @@ impl Fetcher {
         target: &Dir,
         budget: &mut Budget,
         depth: usize,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<i64, RemoteError> {
         let pack = self.retrying(|| self.fetch(wanted, scratch))?;
         let broken = |error| self.broken(wanted.repository, error);
         let id = commit_of(&pack, wanted.commit.wanted).map_err(broken)?;
@@ -214,7 +214,7 @@ impl Fetcher {
             let written = git_dir::write(&pack, &about, &files, &links, target);
             written.map_err(broken)?;
         }
-        Ok(())
+        Ok(commit.time)
     }
 
     /// Fetches the commit that a gitlink names from where `.gitmodules` says.
@@ -258,7 +258,8 @@ impl Fetcher {
             has_commit_times: parent.has_commit_times,
             keeps_git_dir: false,
         };
-        self.check_out(&wanted, scratch, &link.dir, budget, depth + 1)
+        self.check_out(&wanted, scratch, &link.dir, budget, depth + 1)?;
+        Ok(())
     }
 
     fn fetch(&self, wanted: &Wanted<'_>, scratch: &Path) -> Result<Pack, RemoteError> {

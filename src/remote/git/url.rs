@@ -26,8 +26,8 @@ pub struct GitSource {
     pub keep_git_dir: Option<bool>,
     /// Whether submodules are fetched as well.
     pub submodules: bool,
-    /// Whether files have the time of the commit, and not that of the checkout.
-    pub has_commit_times: bool,
+    /// Whether files have the time of the commit, and not that of the checkout. `None` where the URL says nothing of it.
+    pub has_commit_times: Option<bool>,
     /// Whether the commit is asked for by its hash, whatever branches and tags there are.
     pub by_commit: bool,
 }

@@ -11,16 +11,16 @@ use std::fs;
 const TEMPLATE: &str = "gitlab/build.gitlab-ci.yml";
 const CHECKOUT: &str = "/builds/team/app";
 
-/// The runner looks for a shell in this order, in our image with our PATH, and hands it the job's script; afterwards
-/// `after_script` gets a shell of its own.
+/// The runner looks for a shell in this order, in our image with our PATH, and hands it the job's script on its standard
+/// input; afterwards `after_script` gets a shell of its own.
 const RUNNER: &str = r#"
 for shell in /usr/local/bin/bash /usr/bin/bash /bin/bash /usr/local/bin/sh /usr/bin/sh /bin/sh /busybox/sh; do
   if [ -x "$shell" ]; then break; fi
 done
 code=0
 cd "$CI_PROJECT_DIR"
-"$shell" /scripts/script || code=$?
-"$shell" /scripts/after_script || true
+"$shell" </scripts/script || code=$?
+"$shell" </scripts/after_script || true
 exit $code
 "#;
 
@@ -33,7 +33,7 @@ const DOCKERFILE: &str = "ARG PROXY=BASE\n\
     RUN echo worker >/name\n";
 
 /// A job of the template with what it extends.
-fn job(template: &Value, name: &str) -> Value {
+pub(super) fn job(template: &Value, name: &str) -> Value {
     let mut job = template[name].clone();
     if let Some(parent) = job["extends"].as_str() {
         let mut whole = self::job(template, parent);
@@ -57,6 +57,19 @@ fn run_with_cache(
     cache: &TestDir,
 ) -> Ended {
     let job = job(&project.template(TEMPLATE), name);
+    let ended = run_job(project, &job, &[], variables, cache);
+    assert_eq!(ended.code(), 0, "{}{}", ended.stdout, ended.stderr);
+    ended
+}
+
+/// Runs a job to its end, in a container that the runner starts with docker's `options`.
+pub(super) fn run_job(
+    project: &Project,
+    job: &Value,
+    options: &[&str],
+    variables: &[(&str, &str)],
+    cache: &TestDir,
+) -> Ended {
     assert_eq!(job["image"]["entrypoint"], serde_json::json!([""]));
     let scripts = TestDir::new();
     for (file, parts) in [
@@ -79,6 +92,7 @@ fn run_with_cache(
         .env("CI_REGISTRY_PASSWORD", registry::PASSWORD)
         .env("CI_REGISTRY_IMAGE", &format!("{host}/team/app"))
         .env("CI_COMMIT_SHORT_SHA", "1a2b3c4d")
+        .env("CI_COMMIT_TAG", "v1.0")
         .env("CI_COMMIT_REF_SLUG", "main")
         .volume(project.checkout.path(), CHECKOUT)
         .volume(cache.path(), "/cache")
@@ -86,9 +100,7 @@ fn run_with_cache(
     for (name, value) in variables {
         call = call.env(name, value);
     }
-    let ended = docker::run(&[], &call);
-    assert_eq!(ended.code(), 0, "{}{}", ended.stdout, ended.stderr);
-    ended
+    docker::run(options, &call)
 }
 
 fn digest(project: &Project, file: &str) -> String {

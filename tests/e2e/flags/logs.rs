@@ -1,7 +1,7 @@
 //! What is said, and in which form.
 
 use crate::support::cache_dir::{CacheDir, text_of};
-use crate::support::{Context, Executor, Who};
+use crate::support::{Context, Executor, Registry, Who};
 use serde_json::Value;
 
 /// Builds an image of nothing with the flags, and returns what was said.
@@ -86,9 +86,11 @@ fn a_log_has_the_form_that_is_asked_for() {
 #[test]
 fn the_warmers_log_has_the_same_forms() {
     let cache = CacheDir::new(Who::Root);
-    // Nothing answers there.
+    // It has no image at all.
+    let registry = Registry::start();
+    let image = registry.reference("nothing:1");
     let said = |flags: &[&str]| {
-        let flags = [flags, &["--image=127.0.0.1:1/nothing:1"]].concat();
+        let flags = [flags, &["--image", &image]].concat();
         text_of(&cache.warmer(&flags))
     };
     let usual = said(&[]);
@@ -101,7 +103,7 @@ fn the_warmers_log_has_the_same_forms() {
             "{line}"
         );
     }
-    assert!(usual.contains("127.0.0.1:1/nothing:1") && json.contains("127.0.0.1:1/nothing:1"));
+    assert!(usual.contains(&image) && json.contains(&image));
     let text = said(&["--log-timestamp"]);
     let first = text
         .lines()

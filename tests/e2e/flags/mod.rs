@@ -112,14 +112,3 @@ fn a_flag_that_is_missing_is_refused_by_name() {
         build.assert_error(1, &[&format!("not yet supported: --{flag}")]);
     }
 }
-
-#[test]
-fn a_command_whose_flags_are_missing_is_unknown() {
-    let of_push = ROWS.iter().filter(|(program, ..)| *program == "push");
-    let missing = of_push.filter(|(_, _, proof)| matches!(proof, Proof::Pending));
-    if missing.count() > 0 {
-        let build = Executor::new(Who::User).arg("push").run_as_given();
-        // Where this fails, the command is there now: its rows want the names of their tests.
-        build.assert_error(1, &["'push'"]);
-    }
-}

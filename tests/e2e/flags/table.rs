@@ -158,8 +158,18 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
             "tests/e2e/flags/registries.rs whether_a_push_is_permitted_is_asked_before_the_build",
         ]),
     ),
-    ("executor", "push-retry", Pending),
-    ("executor", "push-ignore-immutable-tag-errors", Pending),
+    (
+        "executor",
+        "push-retry",
+        Tests(&["tests/e2e/pushes.rs a_push_is_tried_again_as_often_as_wanted"]),
+    ),
+    (
+        "executor",
+        "push-ignore-immutable-tag-errors",
+        Tests(&[
+            "tests/e2e/pushes.rs a_tag_that_cannot_be_overwritten_is_no_error_if_one_says_so_or_if_it_is_the_same",
+        ]),
+    ),
     // Cache and snapshots.
     (
         "executor",
@@ -215,7 +225,7 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
     (
         "executor",
         "kaniko-dir",
-        Tests(&["tests/containers/templates/gitlab.rs the_executors_files_may_lie_elsewhere"]),
+        Tests(&["tests/containers/templates/kaniko_jobs.rs the_executors_files_may_lie_elsewhere"]),
     ),
     // Registries.
     (
@@ -407,21 +417,87 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
         Tests(&["tests/e2e/flags/logs.rs the_warmers_log_has_the_same_forms"]),
     ),
     // `executor push`.
-    ("push", "destination", Pending),
-    ("push", "skip-push-permission-check", Pending),
-    ("push", "insecure", Pending),
-    ("push", "insecure-pull", Pending),
-    ("push", "insecure-registry", Pending),
-    ("push", "skip-tls-verify", Pending),
-    ("push", "skip-tls-verify-pull", Pending),
-    ("push", "skip-tls-verify-registry", Pending),
-    ("push", "registry-certificate", Pending),
-    ("push", "registry-client-cert", Pending),
-    ("push", "registry-map", Pending),
-    ("push", "registry-mirror", Pending),
-    ("push", "skip-default-registry-fallback", Pending),
+    (
+        "push",
+        "destination",
+        Tests(&[
+            "tests/e2e/pushes.rs several_names_in_one_registry_get_each_blob_once_and_then_mounts",
+        ]),
+    ),
+    (
+        "push",
+        "skip-push-permission-check",
+        Tests(&["tests/e2e/pushes.rs what_is_there_is_pushed_again_without_an_upload"]),
+    ),
+    (
+        "push",
+        "insecure",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "insecure-pull",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "insecure-registry",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "skip-tls-verify",
+        Tests(&["tests/e2e/pushes.rs certificates_are_looked_at_as_the_flags_say"]),
+    ),
+    (
+        "push",
+        "skip-tls-verify-pull",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "skip-tls-verify-registry",
+        Tests(&["tests/e2e/pushes.rs certificates_are_looked_at_as_the_flags_say"]),
+    ),
+    (
+        "push",
+        "registry-certificate",
+        Tests(&["tests/e2e/pushes.rs certificates_are_looked_at_as_the_flags_say"]),
+    ),
+    (
+        "push",
+        "registry-client-cert",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "registry-map",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "registry-mirror",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
+    (
+        "push",
+        "skip-default-registry-fallback",
+        Tests(&["src/cli/push_options.rs registries_are_spoken_to_as_by_a_build"]),
+    ),
     ("push", "credential-helpers", Pending),
-    ("push", "verbosity", Pending),
-    ("push", "log-format", Pending),
-    ("push", "log-timestamp", Pending),
+    (
+        "push",
+        "verbosity",
+        Tests(&["tests/e2e/pushes.rs the_log_of_a_push_is_as_the_flags_say"]),
+    ),
+    (
+        "push",
+        "log-format",
+        Tests(&["tests/e2e/pushes.rs the_log_of_a_push_is_as_the_flags_say"]),
+    ),
+    (
+        "push",
+        "log-timestamp",
+        Tests(&["tests/e2e/pushes.rs the_log_of_a_push_is_as_the_flags_say"]),
+    ),
 ];

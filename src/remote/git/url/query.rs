@@ -87,7 +87,7 @@ impl Query {
             checksum: only(checksums)?,
             keep_git_dir: self.keep_git_dir,
             submodules: self.submodules.unwrap_or(true),
-            has_commit_times: self.has_commit_times.unwrap_or(false),
+            has_commit_times: self.has_commit_times,
             by_commit: self.by_commit.unwrap_or(false),
         };
         if source.by_commit && ObjectId::from_hex(&source.checksum).is_none() {

@@ -84,7 +84,9 @@ fn fragment_and_query_say_what_of_it_is_meant() {
         (source.reference.as_str(), source.subdir.as_str()),
         ("v1.0", "src")
     );
-    assert!(source.submodules && !source.has_commit_times && source.keep_git_dir.is_none());
+    assert!(
+        source.submodules && source.has_commit_times.is_none() && source.keep_git_dir.is_none()
+    );
     let source = parsed(
         "https://h/r.git?branch=b&subdir=/a/&keep-git-dir&submodules=0&mtime=commit&commit=ABCDEF0",
     );
@@ -93,7 +95,7 @@ fn fragment_and_query_say_what_of_it_is_meant() {
         (source.subdir.as_str(), source.checksum.as_str()),
         ("a", "abcdef0")
     );
-    assert!(!source.submodules && source.has_commit_times);
+    assert!(!source.submodules && source.has_commit_times == Some(true));
     assert_eq!(source.keep_git_dir, Some(true));
     assert_eq!(parsed("https://h/r.git?tag=v1").reference, "refs/tags/v1");
     assert_eq!(parsed("https://h/r.git#:sub").subdir, "sub");

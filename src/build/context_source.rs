@@ -17,8 +17,11 @@ use crate::remote::{
 use crate::sandbox::Sandbox;
 
 use super::archive_stream::ArchiveStream;
+use super::control_args::EPOCH;
 use super::halt::Halt;
-use super::remote_context::{FILE, FILE_MODE, fetcher, keeps_git_dir};
+use super::remote_context::{
+    FILE, FILE_MODE, FetchedContext, fetcher, keeps_git_dir, time_of, wants_time,
+};
 use super::remote_source::redacted;
 use super::{BuildInput, BuildOptions, DockerfileSource, RemoteContext};
 
@@ -30,7 +33,7 @@ const COPY_BYTES: usize = 64 * 1024;
 
 /// A context that has to be brought here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FetchedContext {
+pub enum ContextSource {
     /// Files of a git repository.
     Repository(GitSource),
     /// An archive on an HTTP server, or the Dockerfile alone.
@@ -43,7 +46,7 @@ pub enum FetchedContext {
     StandardInput,
 }
 
-impl From<RemoteContext> for FetchedContext {
+impl From<RemoteContext> for ContextSource {
     fn from(context: RemoteContext) -> Self {
         match context {
             RemoteContext::Repository(source) => Self::Repository(source),
@@ -53,13 +56,22 @@ impl From<RemoteContext> for FetchedContext {
 }
 
 /// What came of it.
-struct Fetched {
-    root: Root,
+struct Arrived {
+    context: FetchedContext,
     /// Whether there is one file, which is the Dockerfile.
     is_dockerfile: bool,
 }
 
-impl FetchedContext {
+impl From<FetchedContext> for Arrived {
+    fn from(context: FetchedContext) -> Self {
+        Self {
+            context,
+            is_dockerfile: false,
+        }
+    }
+}
+
+impl ContextSource {
     /// Returns it without what may be secret, the same from build to build.
     pub fn shown(&self) -> String {
         match self {
@@ -78,33 +90,27 @@ impl FetchedContext {
         keeps_git_dir: bool,
         sandbox: &Sandbox,
         halt: &Halt,
-    ) -> Result<Fetched> {
-        let archive = |root| Fetched {
-            root,
-            is_dockerfile: false,
-        };
+    ) -> Result<Arrived> {
         match self {
             Self::Repository(source) => {
                 let context = RemoteContext::Repository(source.clone());
-                context.fetch(fetcher, keeps_git_dir, sandbox).map(archive)
+                let fetched = context.fetch(fetcher, keeps_git_dir, sandbox)?;
+                Ok(fetched.into())
             }
             Self::File(source) => {
                 let file = RemoteFile::Http(source.clone());
-                fetcher.receive(&file, |incoming| arrived(incoming, sandbox, halt))
+                fetcher.stream(&file, |incoming| arrived(incoming, sandbox, halt))
             }
             Self::Object(source) => {
                 let file = RemoteFile::Object(source.clone());
-                fetcher.receive(&file, |incoming| {
-                    ArchiveStream::begin(incoming)?
-                        .unpack(sandbox, halt)
-                        .map(archive)
+                fetcher.stream(&file, |incoming| {
+                    let stream = ArchiveStream::begin(incoming)?;
+                    Ok(stream.unpack(sandbox, halt)?.into())
                 })
             }
             Self::Archive(path) => {
-                let file = File::open(path)?;
-                ArchiveStream::begin(file)?
-                    .unpack(sandbox, halt)
-                    .map(archive)
+                let stream = ArchiveStream::begin(File::open(path)?)?;
+                Ok(stream.unpack(sandbox, halt)?.into())
             }
             Self::StandardInput => {
                 // The descriptor, not a name of it: a socket cannot be opened again.
@@ -115,21 +121,33 @@ impl FetchedContext {
                         "standard input is empty: write a tar archive into it; `docker run` and `kubectl run` pass it on with `--interactive` only"
                     );
                 }
-                stream.unpack(sandbox, halt).map(archive)
+                Ok(stream.unpack(sandbox, halt)?.into())
             }
+        }
+    }
+
+    /// Lets files of a repository have the time of the commit, unless its URL says another thing.
+    fn with_commit_times(self) -> Self {
+        match self {
+            Self::Repository(source) => {
+                RemoteContext::Repository(source).with_commit_times().into()
+            }
+            Self::File(_) | Self::Object(_) | Self::Archive(_) | Self::StandardInput => self,
         }
     }
 }
 
 /// Takes a file of an HTTP server: an archive, else the Dockerfile itself.
-fn arrived(incoming: Incoming, sandbox: &Sandbox, halt: &Halt) -> Result<Fetched> {
-    let mtime = incoming.mtime();
+fn arrived(incoming: Incoming, sandbox: &Sandbox, halt: &Halt) -> Result<Arrived> {
+    let version = incoming.version().clone();
     let stream = ArchiveStream::begin(incoming)?;
     if stream.is_archive() {
-        return Ok(Fetched {
-            root: stream.unpack(sandbox, halt)?,
-            is_dockerfile: false,
-        });
+        let unpacked = stream.unpack(sandbox, halt)?;
+        return Ok(Arrived::from(FetchedContext {
+            // What the server says comes before what the files say.
+            told_time: version.time().or(unpacked.told_time),
+            ..unpacked
+        }));
     }
     let root = sandbox.new_files_dir()?;
     let mut file = root.dir().create_new_file(FILE.as_ref(), 0o600)?;
@@ -142,10 +160,13 @@ fn arrived(incoming: Incoming, sandbox: &Sandbox, halt: &Halt) -> Result<Fetched
         }
     }
     file.set_mode(FILE_MODE)?;
-    file.set_mtime(mtime)?;
+    file.set_mtime(version.mtime())?;
     drop(file);
-    Ok(Fetched {
-        root,
+    Ok(Arrived {
+        context: FetchedContext {
+            root,
+            told_time: version.time(),
+        },
         is_dockerfile: true,
     })
 }
@@ -154,18 +175,22 @@ impl BuildInput {
     /// Fetches a context, then reads as [`Self::read`] does. `options` then say where the context is; `sub_path` is the
     /// directory of it that is meant. Must be called in the runtime.
     pub async fn fetch(
-        context: FetchedContext,
+        context: ContextSource,
         sub_path: &Path,
         options: &mut BuildOptions,
         remote: RemoteOptions,
         sandbox: &Sandbox,
         halt: &Halt,
     ) -> Result<Self> {
-        let Fetched {
-            root,
-            is_dockerfile,
-        } = fetched(context, options, remote, sandbox, halt).await?;
-        if is_dockerfile {
+        // Whoever gives the build a time wants to have the same files again (BuildKit, `dockerui`).
+        let gives_time = options.build_args.get(EPOCH);
+        let context = match gives_time.is_some_and(|value| !value.is_empty()) {
+            true => context.with_commit_times(),
+            false => context,
+        };
+        let arrived = fetched(context, options, remote, sandbox, halt).await?;
+        let root = &arrived.context.root;
+        if arrived.is_dockerfile {
             options.dockerfile = DockerfileSource::Path(PathBuf::from(FILE));
         }
         let sub_path = root.resolve(sub_path)?;
@@ -183,21 +208,26 @@ impl BuildInput {
         options.current_dir.clone_from(&options.context);
         options.context_is_fetched = true;
         let input = Self::read(options)?;
+        let context_time = match wants_time(&input, options) {
+            true => time_of(root, arrived.context.told_time)?,
+            false => None,
+        };
         let root = Root::from_dir(root.open_dir(&sub_path)?);
         Ok(Self {
             context: input.context.in_root(root),
+            context_time,
             ..input
         })
     }
 }
 
 async fn fetched(
-    context: FetchedContext,
+    context: ContextSource,
     options: &BuildOptions,
     remote: RemoteOptions,
     sandbox: &Sandbox,
     halt: &Halt,
-) -> Result<Fetched> {
+) -> Result<Arrived> {
     let fetcher = Arc::new(fetcher(options, remote, halt));
     let keeps_git_dir = keeps_git_dir(options);
     let failed = format!("cannot fetch the build context `{}`", context.shown());

@@ -1,0 +1,178 @@
+//! Pushing an image that lies in a file: what `executor push` does.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+
+use crate::image::blob_store::BlobStore;
+use crate::image::decompress::{self, Decoder};
+use crate::image::layer_encoder::Compression;
+use crate::image::manifest::ManifestDocument;
+use crate::image::parallel_gzip::ParallelGzip;
+use crate::image::stored_image::StoredImages;
+use crate::image::{Descriptor, ImageFormat, LayerCompression, Manifest, MediaType, Platform};
+use crate::registry::Registries;
+use crate::registry::push::BlobSource;
+
+use super::DeliveryOptions;
+use super::deliver::deliver_parcel;
+use super::layer_blobs::LayerBlobs;
+use super::parcel::{BlobPlace, Parcel, ParcelBlob};
+use super::push::Receipt;
+
+/// Indexes within indexes: nobody writes more than two.
+const DEPTH_MAX: usize = 4;
+
+/// The one image or index of a file, ready to be pushed. The file must not change meanwhile.
+#[derive(Debug)]
+pub struct StoredParcel {
+    parcel: Parcel,
+    store: Arc<BlobStore>,
+}
+
+impl StoredParcel {
+    /// Reads an OCI layout, a tar of one, or a tar of `docker save`, which must hold one image. Of an index, all is taken,
+    /// or the image for `platform`. Layers of `docker save` that are not compressed become so, in `store`.
+    pub fn read(path: &Path, platform: Option<&Platform>, store: BlobStore) -> Result<Self> {
+        let images = StoredImages::open(path)?;
+        let top = only_one(&images, path)?;
+        let chosen = match platform {
+            Some(platform) => images.image(top, platform)?.descriptor,
+            None => top.clone(),
+        };
+        let reader = Reader {
+            images: &images,
+            store: &store,
+        };
+        let parcel = match images.is_layout() {
+            true => reader.read(&chosen, DEPTH_MAX)?,
+            false => reader.compressed(&chosen)?,
+        };
+        let store = Arc::new(store);
+        Ok(Self { parcel, store })
+    }
+}
+
+/// Pushes what was read, as [`super::deliver`] does a built image.
+pub async fn deliver_stored(
+    stored: &StoredParcel,
+    options: &DeliveryOptions,
+    registries: Arc<Registries>,
+    on_receipt: &(dyn Fn(&Receipt) + Sync),
+) -> Result<()> {
+    let store = Arc::clone(&stored.store);
+    let blobs = LayerBlobs { store, registries };
+    deliver_parcel(&stored.parcel, options, &blobs, on_receipt).await
+}
+
+/// Finds the image. One may be listed several times, under several names.
+fn only_one<'a>(images: &'a StoredImages, path: &Path) -> Result<&'a Descriptor> {
+    let mut listed: Vec<&Descriptor> = images.listed().iter().collect();
+    listed.sort_by_key(|descriptor| &descriptor.digest);
+    listed.dedup_by_key(|descriptor| &descriptor.digest);
+    match listed[..] {
+        [only] => Ok(only),
+        [] => bail!("`{}` holds no image", path.display()),
+        [..] => bail!(
+            "`{}` holds {} images, and only a file with one can be pushed",
+            path.display(),
+            listed.len()
+        ),
+    }
+}
+
+struct Reader<'a> {
+    images: &'a StoredImages,
+    store: &'a BlobStore,
+}
+
+impl Reader<'_> {
+    /// Takes a manifest or an index as it is, byte for byte.
+    fn read(&self, descriptor: &Descriptor, depth: usize) -> Result<Parcel> {
+        let (bytes, document) = self.images.document(descriptor)?;
+        let (media_type, blobs, children) = match document {
+            ManifestDocument::Image(manifest) => {
+                let media_type = manifest.media_type.clone();
+                (media_type, self.blobs(&manifest)?, Vec::new())
+            }
+            ManifestDocument::Index(_) if depth == 0 => bail!("indexes are nested too deeply"),
+            ManifestDocument::Index(index) => {
+                let children = index.manifests.iter();
+                let children = children.map(|child| self.read(child, depth - 1));
+                let children = children.collect::<Result<_>>()?;
+                (index.media_type.clone(), Vec::new(), children)
+            }
+        };
+        // distribution-spec "Pushing Manifests": what is sent as the type must be what the document says of itself.
+        let media_type = media_type.unwrap_or_else(|| descriptor.media_type.clone());
+        Ok(Parcel {
+            descriptor: Descriptor::of(media_type, &bytes),
+            bytes: Bytes::from(bytes),
+            blobs,
+            children,
+        })
+    }
+
+    fn blobs(&self, manifest: &Manifest) -> Result<Vec<ParcelBlob>> {
+        let listed = manifest.layers.iter().chain([&manifest.config]);
+        listed.map(|blob| self.blob(blob)).collect()
+    }
+
+    fn blob(&self, descriptor: &Descriptor) -> Result<ParcelBlob> {
+        let place = match descriptor.media_type.is_foreign_layer() {
+            true => BlobPlace::Elsewhere,
+            false => BlobPlace::Here(BlobSource::Part(self.images.blob(descriptor)?.part)),
+        };
+        Ok(ParcelBlob {
+            descriptor: descriptor.clone(),
+            place,
+        })
+    }
+
+    /// Takes an image of `docker save`, whose layers are plain tars as a rule, and makes a manifest of compressed ones.
+    fn compressed(&self, descriptor: &Descriptor) -> Result<Parcel> {
+        let (_, document) = self.images.document(descriptor)?;
+        let ManifestDocument::Image(manifest) = document else {
+            bail!("`docker save` lists no indexes");
+        };
+        let mut blobs = Vec::with_capacity(manifest.layers.len() + 1);
+        for layer in &manifest.layers {
+            blobs.push(match layer.media_type.layer_compression() {
+                Some(LayerCompression::None) => self.compress(layer)?,
+                Some(LayerCompression::Gzip | LayerCompression::Zstd) | None => self.blob(layer)?,
+            });
+        }
+        let layers: Vec<Descriptor> = blobs.iter().map(|blob| blob.descriptor.clone()).collect();
+        let format = ImageFormat::Docker;
+        let bytes = Manifest::new(format, &manifest.config, &layers).to_json()?;
+        blobs.push(self.blob(&manifest.config)?);
+        Ok(Parcel {
+            descriptor: Descriptor::of(MediaType::Manifest(format), &bytes),
+            bytes: Bytes::from(bytes),
+            blobs,
+            children: Vec::new(),
+        })
+    }
+
+    fn compress(&self, layer: &Descriptor) -> Result<ParcelBlob> {
+        let failed = || format!("cannot compress layer {}", layer.digest);
+        let reader = self.images.blob(layer)?.open()?;
+        // It may be compressed in a way that no media type has a word for.
+        let (found, reader) = decompress::Compression::detect(reader).with_context(failed)?;
+        let mut tar = Decoder::new(reader, found).with_context(failed)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let writer = self.store.writer()?;
+        let mut gzip = ParallelGzip::new(writer, Compression::GZIP_LEVEL, threads);
+        io::copy(&mut tar, &mut gzip).with_context(failed)?;
+        let stored = gzip.finish().with_context(failed)?.commit(None)?;
+        let path = self.store.path(&stored.digest);
+        let media_type = MediaType::layer(ImageFormat::Docker, LayerCompression::Gzip);
+        Ok(ParcelBlob {
+            descriptor: Descriptor::new(media_type, stored.digest, stored.size),
+            place: BlobPlace::Here(BlobSource::File(path)),
+        })
+    }
+}
