@@ -58,21 +58,21 @@ pub(super) fn absolute(path: &Path, current_dir: &Path) -> PathBuf {
     current_dir.join(path)
 }
 
-/// Returns the text of docker's config file and where it was found; `None` where there is none.
-///
-/// `$DOCKER_CONFIG/config.json`, else `$HOME/.docker/config.json` (docker CLI reference,
-/// "Configuration files").
-pub(super) fn docker_config() -> Result<Option<(PathBuf, String)>> {
-    let directory = path_variable("DOCKER_CONFIG")
-        .or_else(|| path_variable("HOME").map(|home| home.join(".docker")));
-    let Some(path) = directory.map(|directory| directory.join("config.json")) else {
-        return Ok(None);
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some((path, text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
-    }
+/// Returns the variables whose names begin with `prefix`, and their values. Those that are empty or not text are left out.
+pub(super) fn variables_like(prefix: &str) -> Vec<(String, String)> {
+    let pairs = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        (name.starts_with(prefix) && !value.is_empty()).then_some((name, value))
+    });
+    pairs.collect()
+}
+
+/// Returns the directory of the program, in our own image. `None` elsewhere.
+pub(super) fn image_directory() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    let directory = program.parent()?;
+    let is_ours = directory.join(".sawagani-image").exists();
+    is_ours.then(|| directory.to_owned())
 }
 
 /// Returns the directories that hold certificates for each registry, best first, as containers/image reads them
@@ -114,12 +114,9 @@ pub(super) fn scratch_dir(current_dir: &Path) -> Result<tempfile::TempDir> {
 /// `work` beside the program is a volume where the container's runtime makes those that images ask for, so that it can
 /// hold overlays; the program's own directory lies on the container's root file system.
 fn image_directories() -> Vec<PathBuf> {
-    let program = std::env::current_exe().unwrap_or_default();
-    match program.parent() {
-        Some(directory) if directory.join(".sawagani-image").exists() => {
-            vec![directory.join("work"), directory.to_owned()]
-        }
-        Some(_) | None => Vec::new(),
+    match image_directory() {
+        Some(directory) => vec![directory.join("work"), directory],
+        None => Vec::new(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, index, lint, log, manual, push, upkeep};
+use super::{debug, index, lint, log, login, manual, push, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -38,6 +38,8 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
         Some(ExecutorCommand::Push(flags)) => push::run(flags, style),
         Some(ExecutorCommand::Index(flags)) => index::run(flags, style),
+        Some(ExecutorCommand::Login(flags)) => login::log_in(flags, style),
+        Some(ExecutorCommand::Logout(flags)) => login::log_out(flags),
         Some(ExecutorCommand::Cache(command)) => upkeep::run(command),
         Some(ExecutorCommand::Completion(flags)) => {
             manual::print_completion::<ExecutorFlags>(flags.shell)

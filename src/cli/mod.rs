@@ -3,7 +3,10 @@
 //! The only room that prints, and that reads arguments or the environment.
 
 mod cache_options;
+mod cloud_options;
 mod context_options;
+mod credential_files;
+mod credential_options;
 pub mod debug;
 mod dry_run;
 mod environment;
@@ -16,6 +19,7 @@ mod kaniko_variables;
 mod lint;
 mod lint_input;
 mod log;
+mod login;
 mod manual;
 mod mount_options;
 mod options;

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::{BaseRetries, BuildOptions};
 use crate::http::options::USER_AGENT;
+use crate::registry::RegistryOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
-use crate::registry::{DockerConfig, Keychain, RegistryOptions};
 use crate::remote::{RemoteOptions, StoreVariables};
 
+use super::credential_options::keychain;
 use super::environment::{self, absolute};
 use super::flags::{PullFlags, RegistryFlags};
 
@@ -62,7 +63,7 @@ pub(super) fn pull_options(flags: &PullFlags, current_dir: &Path) -> Result<Regi
         },
         certificate_dirs: environment::certificate_dirs(),
         proxy: proxy_options()?,
-        keychain: keychain()?,
+        keychain: keychain(flags.credential_helpers.as_deref())?,
         ..RegistryOptions::default()
     })
 }
@@ -196,23 +197,6 @@ fn proxy_options() -> Result<ProxyOptions> {
         https_proxy: url(["https_proxy", "HTTPS_PROXY"])?,
         no_proxy: no_proxy.unwrap_or_default(),
     })
-}
-
-/// `DOCKER_AUTH_CONFIG` comes before the file, as in docker's CLI since 28.
-fn keychain() -> Result<Keychain> {
-    const VARIABLE: &str = "DOCKER_AUTH_CONFIG";
-    let mut configs = Vec::new();
-    if let Some(text) = environment::variable(VARIABLE) {
-        let config = DockerConfig::parse(&text, VARIABLE)
-            .with_context(|| format!("cannot read credentials from {VARIABLE}"))?;
-        configs.push(config);
-    }
-    if let Some((path, text)) = environment::docker_config()? {
-        let config = DockerConfig::parse(&text, &path.to_string_lossy())
-            .with_context(|| format!("cannot read credentials from `{}`", path.display()))?;
-        configs.push(config);
-    }
-    Ok(Keychain::new(configs))
 }
 
 #[cfg(test)]

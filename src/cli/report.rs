@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
 use crate::output::PushFailures;
-use crate::registry::RegistryError;
+use crate::registry::{ErrorKind, RegistryError};
 use crate::remote::RemoteError;
 use crate::sandbox::EnterError;
 
@@ -54,16 +54,54 @@ fn describe(error: &anyhow::Error) -> String {
             lines.extend(excerpt(located));
         }
     }
+    lines.extend(credentials_tried(error));
     lines.extend(hint(error).map(|hint| format!("hint: {hint}")));
     lines.join("\n")
 }
 
+/// Says, where a registry refused access, which sources of credentials were asked, and what each gave.
+fn credentials_tried(error: &anyhow::Error) -> Vec<String> {
+    let refused = error.chain().find_map(found_in::<RegistryError>);
+    let tried = refused
+        .filter(|error| is_about_access(error.kind()))
+        .map_or(&[][..], RegistryError::credentials_tried);
+    if tried.is_empty() {
+        return Vec::new();
+    }
+    let heading = "credentials that were looked for:".to_owned();
+    let lines = tried.iter().map(|line| format!("  {line}"));
+    std::iter::once(heading).chain(lines).collect()
+}
+
+/// Sources that fail are a trouble of this machine's.
+fn is_about_access(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Unauthorized | ErrorKind::Forbidden | ErrorKind::Local => true,
+        ErrorKind::NotFound
+        | ErrorKind::TooManyRequests
+        | ErrorKind::TagImmutable
+        | ErrorKind::UnsupportedMediaType
+        | ErrorKind::ContentTooLarge
+        | ErrorKind::Unreachable
+        | ErrorKind::Tls
+        | ErrorKind::NotTls
+        | ErrorKind::Interrupted
+        | ErrorKind::Server
+        | ErrorKind::Corrupt
+        | ErrorKind::NoPlatform
+        | ErrorKind::Refused => false,
+    }
+}
+
 /// Returns the error with a place in the Dockerfile that `cause` is.
 fn located_in<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a LocatedError> {
+    found_in(cause)
+}
+
+/// Returns the error of a type that `cause` is, also where several share it.
+fn found_in<'a, T: Error + 'static>(cause: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let shared = cause.downcast_ref::<SharedError>();
-    shared
-        .map_or(cause, SharedError::inner)
-        .downcast_ref::<LocatedError>()
+    shared.map_or(cause, SharedError::inner).downcast_ref::<T>()
 }
 
 fn excerpt(error: &LocatedError) -> Vec<String> {

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 use super::challenge::{self, BearerChallenge, Challenge};
-use super::credentials::{Credential, Keychain, Lookup};
+use super::credentials::{CloudHttp, Credential, Keychain, Lookup};
 use super::error::RegistryError;
 use super::exchange::Exchange;
 use super::host::{RegistryHost, is_loopback};
@@ -22,6 +22,8 @@ use super::token::{IssuedToken, TokenRequest, basic_authorization, bearer_author
 pub(super) struct Authorizer {
     host: RegistryHost,
     keychain: Keychain,
+    /// `None` where the host is no cloud's.
+    cloud: Option<CloudHttp>,
     memory: Mutex<Memory>,
     /// One token request or helper run at a time: parallel requests for the same repository share the answer.
     door: Semaphore,
@@ -68,10 +70,11 @@ pub(super) enum AfterRefusal {
 }
 
 impl Authorizer {
-    pub(super) fn new(host: RegistryHost, keychain: Keychain) -> Self {
+    pub(super) fn new(host: RegistryHost, keychain: Keychain, cloud: Option<CloudHttp>) -> Self {
         Self {
             host,
             keychain,
+            cloud,
             memory: Mutex::default(),
             door: Semaphore::new(1),
         }
@@ -226,6 +229,7 @@ impl Authorizer {
         if scopes.iter().any(Scope::is_for_writing) {
             return Err(RegistryError::Credentials {
                 registry: self.host.name().to_owned(),
+                tried: lookup.tried.clone(),
                 source: Arc::clone(failure),
             });
         }
@@ -234,7 +238,11 @@ impl Authorizer {
 
     async fn remembered_lookup(&self, scopes: &[Scope]) -> Arc<Lookup> {
         let repository = repository(scopes);
-        let known = || self.memory().lookups.get(repository).cloned();
+        let known = || {
+            let memory = self.memory();
+            let lookup = memory.lookups.get(repository);
+            lookup.filter(|lookup| lookup.is_good()).cloned()
+        };
         if let Some(lookup) = known() {
             return lookup;
         }
@@ -242,7 +250,8 @@ impl Authorizer {
         if let Some(lookup) = known() {
             return lookup;
         }
-        let lookup = Arc::new(self.keychain.find(&self.host, repository).await);
+        let cloud = self.cloud.as_ref();
+        let lookup = Arc::new(self.keychain.find(&self.host, repository, cloud).await);
         debug!(registry = self.host.name(), repository, tried = ?lookup.tried, "credentials");
         let is_reading = !scopes.iter().any(Scope::is_for_writing);
         if let Some(failure) = lookup.failure.as_ref().filter(|_| is_reading) {

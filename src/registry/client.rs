@@ -36,6 +36,18 @@ impl Registry {
         self.transport.host().name()
     }
 
+    /// Shows the host's credentials to the registry, and fails if it does not take them.
+    ///
+    /// The registry's own URL is asked for (distribution-spec "API", end-1), as docker does at a login.
+    pub async fn check_login(&self) -> Result<(), RegistryError> {
+        // With the slash at its end.
+        let url = self.transport.url(&[""]).await?;
+        let request = Request::new(Method::GET, url);
+        let statuses = [StatusCode::OK];
+        self.transport.send_until(&request, &statuses).await?;
+        Ok(())
+    }
+
     /// Returns a repository of this host; nothing is asked yet. The name must come from a
     /// [`Reference`](crate::image::Reference).
     pub fn repository(&self, name: &str) -> Repository {

@@ -1,15 +1,31 @@
 //! Who may get in where. This module looks things up in what the caller read; it must not look for files itself.
+//!
+//! A [`Keychain`] is a list of [`Source`]s. Which there are, and in which order, is the caller's decision.
 
+mod cloud;
 mod docker_config;
 mod helper;
-
-use std::sync::Arc;
+mod keychain;
+mod logins;
+mod source;
+mod stored;
 
 use thiserror::Error;
 
+pub(super) use self::cloud::CloudHttp;
+pub use self::cloud::{
+    AwsKeys, AwsOptions, AzureIdentity, AzureOptions, Cloud, CloudError, ContainerCredentials,
+    GoogleKey, GoogleOptions, ServiceIdentity, WebIdentity, shared_aws_keys,
+};
 pub use self::docker_config::DockerConfig;
+pub use self::keychain::Keychain;
+pub(super) use self::keychain::Lookup;
+pub use self::logins::{HostVariables, Login};
+pub use self::source::Source;
+pub use self::stored::{
+    StoreError, StoredConfig, config_key, erase_with_helper, store_with_helper,
+};
 
-use super::host::RegistryHost;
 use crate::http::{Password, Token};
 
 /// What opens a registry.
@@ -83,64 +99,33 @@ pub enum CredentialError {
         /// Its exit status, or what is wrong with its answer.
         problem: String,
     },
+    /// A cloud's own servers said no, or what they need is unusable.
+    #[error("{provider}: {source}")]
+    Cloud {
+        /// The source's name, such as `ecr`.
+        provider: &'static str,
+        /// Why.
+        source: CloudError,
+    },
 }
 
-/// The sources of credentials, in the order in which they are asked: the first that has something wins.
-#[derive(Clone, Debug, Default)]
-pub struct Keychain {
-    configs: Vec<DockerConfig>,
-}
-
-/// What the sources gave for one repository.
-#[derive(Debug)]
-pub(super) struct Lookup {
-    /// `None` means anonymous.
-    pub(super) credential: Option<Credential>,
-    /// One line per source that was asked, in order: what it is, what it gave. No secrets.
-    pub(super) tried: Vec<String>,
-    /// The first failure, if no source had anything.
-    pub(super) failure: Option<Arc<CredentialError>>,
-}
-
-impl Keychain {
-    /// Makes a keychain of docker configs, most important first. Empty means always anonymous.
-    pub fn new(configs: Vec<DockerConfig>) -> Self {
-        Self { configs }
-    }
-
-    /// Asks the sources in turn. A source that fails is noted, and the next one asked.
-    pub(super) async fn find(&self, host: &RegistryHost, repository: &str) -> Lookup {
-        let mut tried = Vec::new();
-        let mut failure = None;
-        for config in &self.configs {
-            let origin = config.origin();
-            match config.find(host, repository).await {
-                Ok(Some(credential)) => {
-                    tried.push(format!("{origin}: {}", credential.outline()));
-                    return Lookup {
-                        credential: Some(credential),
-                        tried,
-                        failure: None,
-                    };
-                }
-                Ok(None) => tried.push(format!("{origin}: no entry for `{}`", host.name())),
-                Err(error) => {
-                    tried.push(format!("{origin}: {error}"));
-                    failure = failure.or_else(|| Some(Arc::new(error)));
-                }
-            }
-        }
-        Lookup {
-            credential: None,
-            tried,
-            failure,
+impl CredentialError {
+    /// Says what went wrong where the source has been named already.
+    fn without_origin(&self) -> String {
+        match self {
+            Self::Cloud { source, .. } => source.to_string(),
+            Self::HelperStart { source, .. } => format!("{self}: {source}"),
+            Self::Parse { .. }
+            | Self::Entry { .. }
+            | Self::HelperName { .. }
+            | Self::HelperFailed { .. } => self.to_string(),
         }
     }
 }
 
 impl Credential {
     /// Says what kind of credential this is, for a message.
-    fn outline(&self) -> String {
+    pub(super) fn outline(&self) -> String {
         match self {
             Self::Basic { username, .. } => format!("user `{username}`"),
             Self::IdentityToken { .. } => "an identity token".to_owned(),

@@ -59,6 +59,8 @@ pub enum RegistryError {
     Credentials {
         /// The registry.
         registry: String,
+        /// Which sources were asked, and what each gave.
+        tried: Vec<String>,
         /// The first failure.
         #[source]
         source: Arc<CredentialError>,
@@ -232,8 +234,12 @@ impl RegistryError {
 
     /// Returns the sources of credentials that were asked, and what each gave. Empty if it was not about access.
     pub fn credentials_tried(&self) -> &[String] {
-        self.refusal()
-            .map_or(&[], |refusal| &refusal.credentials_tried)
+        match self {
+            Self::Credentials { tried, .. } => tried,
+            other => other
+                .refusal()
+                .map_or(&[], |refusal| &refusal.credentials_tried),
+        }
     }
 
     /// Returns what stood in the way of TLS. `None` if it was not TLS.

@@ -40,7 +40,7 @@ mod warnings;
 pub use crate::http::{Password, TlsSetupError, Token};
 pub use blob_reader::BlobReader;
 pub use client::{Registry, Repository};
-pub use credentials::{DockerConfig, Keychain};
+pub use credentials::{DockerConfig, Keychain, Source};
 pub use error::{ErrorKind, RegistryError, TlsTrouble};
 pub use options::{Purpose, RegistryOptions};
 pub use pool::Registries;

@@ -10,10 +10,11 @@ use tracing::{debug, warn};
 use super::auth::Authorizer;
 use super::certs_dir::{self, HostCertificates};
 use super::client::{Registry, Repository};
+use super::credentials::CloudHttp;
 use super::error::RegistryError;
 use super::exchange::Exchange;
 use super::host::RegistryHost;
-use super::options::{Purpose, RegistryOptions, Security};
+use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
 use super::pull::FetchedManifest;
 use super::transport::Transport;
 use crate::http::{ClientSettings, TlsSettings, TlsSetupError, http_client, system_roots};
@@ -181,7 +182,12 @@ impl Registries {
             self.http_client(host, key.skips_verification, kept)?,
             self.options.timeouts,
         );
-        let authorizer = Authorizer::new(host.clone(), self.options.keychain.clone());
+        let cloud = match self.options.keychain.asks_cloud(host) {
+            true => Some(self.cloud_http()?),
+            false => None,
+        };
+        let keychain = self.options.keychain.clone();
+        let authorizer = Authorizer::new(host.clone(), keychain, cloud);
         let connections = self.connections_of(host);
         let transport = Transport::new(
             host.clone(),
@@ -217,6 +223,29 @@ impl Registries {
             idle_connections: self.options.connections_per_registry,
         };
         http_client(self.roots(), &settings)
+    }
+
+    /// How a cloud's own servers are asked for credentials. What makes a registry insecure makes none of them so.
+    fn cloud_http(&self) -> Result<CloudHttp, TlsSetupError> {
+        let none = ProxyOptions::default();
+        let client = |proxy| {
+            let settings = ClientSettings {
+                tls: TlsSettings {
+                    certificates: &[],
+                    client: None,
+                    skips_verification: false,
+                },
+                proxy,
+                timeouts: self.options.timeouts,
+                user_agent: &self.options.user_agent,
+                idle_connections: 1,
+            };
+            http_client(self.roots(), &settings)
+        };
+        Ok(CloudHttp {
+            network: client(&self.options.proxy)?,
+            machine: client(&none)?,
+        })
     }
 
     fn roots(&self) -> &RootCertStore {

@@ -29,6 +29,7 @@ mod copy_metadata;
 mod copy_parents;
 mod copy_reads;
 mod copy_rules;
+mod credentials;
 mod delivery;
 mod dockerfile_places;
 mod dockerignore;

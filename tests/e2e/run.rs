@@ -59,12 +59,21 @@ RUN --network=none ! wget -q -O /dev/null {url} && test \"$(grep -c : /proc/net/
 fn the_environment_of_the_executor_is_not_that_of_a_run() {
     let site = Site::busybox();
     let context = site.context(
-        "ARG GIVEN\nENV OWN=1\nRUN env && ! env | grep -i token && test \"$GIVEN$OWN\" = yes1",
+        "ARG GIVEN\nENV OWN=1\nRUN env && ! env | grep -iE 'token|kaniko|aws|azure|google|identity' && test \"$GIVEN$OWN\" = yes1",
     );
-    let executor = site
+    let mut executor = site
         .executor(Who::Root, &context)
-        .env("CI_JOB_TOKEN", "very-secret")
         .arg("--build-arg=GIVEN=yes");
+    for name in [
+        "CI_JOB_TOKEN",
+        "KANIKO_REG_EXAMPLE_PASSWORD",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AZURE_CLIENT_SECRET",
+        "IDENTITY_HEADER",
+    ] {
+        executor = executor.env(name, "very-secret");
+    }
     let build = executor.run();
     build.assert_success();
     assert!(

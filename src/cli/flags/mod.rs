@@ -9,6 +9,7 @@ mod index;
 mod input;
 mod lint;
 mod log;
+mod login;
 mod no_effect;
 mod output;
 mod place;
@@ -28,6 +29,7 @@ pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
 pub(in crate::cli) use log::{LogFlags, LogFormat, Verbosity};
+pub(in crate::cli) use login::{LoginFlags, LogoutFlags};
 pub(in crate::cli) use no_effect::NoEffectFlags;
 pub(in crate::cli) use output::{CompressionName, FormatName, OutputFlags};
 pub(in crate::cli) use place::PlaceFlags;
@@ -81,6 +83,10 @@ pub(in crate::cli) enum ExecutorCommand {
     Push(Box<PushCommandFlags>),
     /// Join images that were built apart, for a platform each, into one index
     Index(IndexFlags),
+    /// Keep the login of a registry in docker's configuration file
+    Login(LoginFlags),
+    /// Forget the login of a registry
+    Logout(LogoutFlags),
     /// Look after a cache directory
     #[command(subcommand, after_help = examples::CACHE)]
     Cache(UpkeepCommand),
@@ -123,8 +129,7 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 3] =
-    ["annotation", "credential-helpers", "single-snapshot"];
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 2] = ["annotation", "single-snapshot"];
 
 #[cfg(test)]
 mod help_texts;

@@ -64,4 +64,8 @@ pub(in crate::cli) struct PullFlags {
     /// Do not ask a registry itself when its mirrors fail
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) skip_default_registry_fallback: bool,
+    /// Where else than in configuration files credentials are looked for: env, google, ecr, acr, gitlab, or nothing; repeatable
+    /// [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub(in crate::cli) credential_helpers: Option<Vec<String>>,
 }

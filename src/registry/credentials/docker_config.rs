@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
+use tracing::info;
 
 use super::helper;
 use super::{Credential, CredentialError};
@@ -14,7 +15,7 @@ use crate::http::{Password, Token};
 use crate::registry::host::{RegistryHost, canonical};
 
 /// Docker Hub's key in `auths`, and the name that helpers know it by.
-const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+pub(super) const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 
 /// People pipe `user:password` through `base64` with and without padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -39,6 +40,8 @@ struct RawConfig {
     helpers: Option<BTreeMap<String, String>>,
     #[serde(default, rename = "credsStore")]
     store: Option<String>,
+    #[serde(default, rename = "HttpHeaders")]
+    headers: Option<BTreeMap<String, serde::de::IgnoredAny>>,
 }
 
 /// One value of `auths`, undecoded: an entry that is never needed may be broken.
@@ -66,6 +69,9 @@ impl DockerConfig {
                 line: error.line(),
                 column: error.column(),
             })?;
+        if raw.headers.is_some_and(|headers| !headers.is_empty()) {
+            info!("`HttpHeaders` of `{origin}` have no effect: registries are not sent them");
+        }
         let auths = raw.auths.unwrap_or_default().into_iter();
         Ok(Self {
             origin: origin.to_owned(),
@@ -89,7 +95,7 @@ impl DockerConfig {
         repository: &str,
     ) -> Result<Option<Credential>, CredentialError> {
         if let Some((server, name)) = self.helper_for(host) {
-            let program = self.program(name)?;
+            let program = program(name, &self.origin)?;
             if let Some(credential) = helper::get(&program, &server).await? {
                 return Ok(Some(credential));
             }
@@ -113,18 +119,6 @@ impl DockerConfig {
         Some((server, self.store.as_deref()?))
     }
 
-    fn program(&self, name: &str) -> Result<String, CredentialError> {
-        let is_plain =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if name.is_empty() || !name.bytes().all(is_plain) {
-            return Err(CredentialError::HelperName {
-                origin: self.origin.clone(),
-                name: name.to_owned(),
-            });
-        }
-        Ok(format!("docker-credential-{name}"))
-    }
-
     /// The entry with the longest path that the repository lies in; among equals the key that is written most plainly.
     fn entry_for(&self, host: &RegistryHost, repository: &str) -> Option<(&str, &Entry)> {
         let fitting = self.auths.iter().filter_map(|(text, entry)| {
@@ -146,15 +140,27 @@ impl DockerConfig {
     }
 }
 
+/// Returns the program of a helper's name, which must be no more than a name.
+pub(super) fn program(name: &str, origin: &str) -> Result<String, CredentialError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || !name.bytes().all(is_plain) {
+        return Err(CredentialError::HelperName {
+            origin: origin.to_owned(),
+            name: name.to_owned(),
+        });
+    }
+    Ok(format!("docker-credential-{name}"))
+}
+
 /// A key of `auths`, read as docker and podman do.
-struct Key {
+pub(super) struct Key {
     host: String,
     path: String,
 }
 
 impl Key {
     /// A key with a scheme is a URL of the registry's API: its path says nothing. Without, the path limits the entry.
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let (without_scheme, is_url) = match text.split_once("://") {
             Some((_, rest)) => (rest, true),
             None => (text, false),
@@ -171,6 +177,15 @@ impl Key {
             host: canonical(host),
             path: path.to_owned(),
         }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Tells whether the key is about all repositories of its host.
+    pub(super) fn is_whole_host(&self) -> bool {
+        self.path.is_empty()
     }
 
     fn contains(&self, repository: &str) -> bool {

@@ -1,5 +1,5 @@
 //! External credential helpers: programs that are asked for one server's credentials over a pipe
-//! (docker-credential-helpers, "get"). This module runs one; it must not choose which.
+//! (docker-credential-helpers, "get", "store" and "erase"). This module runs one; it must not choose which.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -45,32 +45,64 @@ pub(super) async fn get_within(
     server: &str,
     timeout: Duration,
 ) -> Result<Option<Credential>, CredentialError> {
-    let failed = |problem: String| CredentialError::HelperFailed {
-        program: program.to_owned(),
-        server: server.to_owned(),
-        problem,
-    };
-    let child = start(program)?;
-    let (output, is_success) = tokio::time::timeout(timeout, converse(child, server))
-        .await
-        .map_err(|_| failed(format!("no answer within {} s", timeout.as_secs())))?
-        .map_err(|error| failed(error.to_string()))?;
+    let (output, is_success) = run(program, "get", server, server, timeout).await?;
     if !is_success {
         let text = String::from_utf8_lossy(&output).trim().to_owned();
         return match text.to_ascii_lowercase().contains(NOT_FOUND) {
             true => Ok(None),
             // Helpers print their errors to standard output; one that prints a secret with an error is not quoted further.
-            false => Err(failed(first_line(&text))),
+            false => Err(failed(program, server, first_line(&text))),
         };
     }
-    let answer: Answer =
-        serde_json::from_slice(&output).map_err(|_| failed("its answer is not JSON".to_owned()))?;
+    let answer: Answer = serde_json::from_slice(&output)
+        .map_err(|_| failed(program, server, "its answer is not JSON".to_owned()))?;
     Ok(answer.into_credential())
 }
 
-fn start(program: &str) -> Result<Child, CredentialError> {
+/// Gives a helper something to do for a server.
+pub(super) async fn tell(
+    program: &str,
+    verb: &str,
+    server: &str,
+    input: &str,
+) -> Result<(), CredentialError> {
+    match run(program, verb, server, input, TIMEOUT).await? {
+        (_, true) => Ok(()),
+        (output, false) => {
+            let text = String::from_utf8_lossy(&output);
+            Err(failed(program, server, first_line(text.trim())))
+        }
+    }
+}
+
+async fn run(
+    program: &str,
+    verb: &str,
+    server: &str,
+    input: &str,
+    timeout: Duration,
+) -> Result<(Vec<u8>, bool), CredentialError> {
+    let child = start(program, verb)?;
+    tokio::time::timeout(timeout, converse(child, input))
+        .await
+        .map_err(|_| {
+            let problem = format!("no answer within {} s", timeout.as_secs());
+            failed(program, server, problem)
+        })?
+        .map_err(|error| failed(program, server, error.to_string()))
+}
+
+fn failed(program: &str, server: &str, problem: String) -> CredentialError {
+    CredentialError::HelperFailed {
+        program: program.to_owned(),
+        server: server.to_owned(),
+        problem,
+    }
+}
+
+fn start(program: &str, verb: &str) -> Result<Child, CredentialError> {
     let started = Command::new(program)
-        .arg("get")
+        .arg(verb)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -82,10 +114,10 @@ fn start(program: &str) -> Result<Child, CredentialError> {
     })
 }
 
-async fn converse(mut child: Child, server: &str) -> std::io::Result<(Vec<u8>, bool)> {
+async fn converse(mut child: Child, text: &str) -> std::io::Result<(Vec<u8>, bool)> {
     if let Some(mut input) = child.stdin.take() {
         // A helper that answers without reading closes its end: its answer counts.
-        if let Err(error) = input.write_all(server.as_bytes()).await
+        if let Err(error) = input.write_all(text.as_bytes()).await
             && error.kind() != std::io::ErrorKind::BrokenPipe
         {
             return Err(error);

@@ -3,6 +3,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::*;
+use crate::http::{Password, Token};
+use crate::registry::host::RegistryHost;
 
 fn keychain(text: &str) -> Keychain {
     Keychain::new(vec![DockerConfig::parse(text, "config.json").unwrap()])
@@ -10,7 +12,7 @@ fn keychain(text: &str) -> Keychain {
 
 async fn found(text: &str, host: &str, repository: &str) -> Option<Credential> {
     keychain(text)
-        .find(&RegistryHost::new(host), repository)
+        .find(&RegistryHost::new(host), repository, None)
         .await
         .credential
 }
@@ -110,7 +112,7 @@ async fn a_broken_entry_is_named_and_harms_no_other() {
     let text = r#"{"auths":{"bad.example":{"auth":"s3cret!"},"reg.example":{"username":"u","password":"p"}}}"#;
     assert_eq!(found(text, "reg.example", "a").await, basic("u", "p"));
     let lookup = keychain(text)
-        .find(&RegistryHost::new("bad.example"), "a")
+        .find(&RegistryHost::new("bad.example"), "a", None)
         .await;
     let message = lookup.failure.unwrap().to_string();
     assert_eq!(
@@ -144,7 +146,7 @@ async fn the_first_source_that_has_something_wins_and_all_are_told() {
     )
     .unwrap();
     let lookup = Keychain::new(vec![first, second])
-        .find(&RegistryHost::new("reg.example"), "a")
+        .find(&RegistryHost::new("reg.example"), "a", None)
         .await;
     assert_eq!(lookup.credential, basic("u", "p"));
     assert_eq!(
@@ -157,7 +159,7 @@ async fn the_first_source_that_has_something_wins_and_all_are_told() {
 async fn a_helper_that_is_missing_or_no_name_is_an_error_that_names_it() {
     let missing = r#"{"credHelpers":{"reg.example":"sawagani-test-missing"}}"#;
     let lookup = keychain(missing)
-        .find(&RegistryHost::new("reg.example"), "a")
+        .find(&RegistryHost::new("reg.example"), "a", None)
         .await;
     let message = lookup.failure.unwrap().to_string();
     assert_eq!(
@@ -166,7 +168,7 @@ async fn a_helper_that_is_missing_or_no_name_is_an_error_that_names_it() {
     );
     let path = r#"{"credsStore":"../../tmp/evil"}"#;
     let lookup = keychain(path)
-        .find(&RegistryHost::new("reg.example"), "a")
+        .find(&RegistryHost::new("reg.example"), "a", None)
         .await;
     assert!(matches!(
         lookup.failure.as_deref(),

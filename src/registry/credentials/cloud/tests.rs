@@ -1,0 +1,468 @@
+//! Clouds' exchanges against servers that answer as the vendors document it, on loopback.
+
+use std::io::Write as _;
+
+use super::*;
+use crate::registry::scripted_server::{Reply, Seen, Server};
+use url::{Url, form_urlencoded};
+
+fn http() -> CloudHttp {
+    let client = || reqwest::Client::builder().no_proxy().build().unwrap();
+    CloudHttp {
+        network: client(),
+        machine: client(),
+    }
+}
+
+fn url(server: &Server, path: &str) -> Url {
+    server.url(path).parse().unwrap()
+}
+
+fn field(seen: &Seen, name: &str) -> String {
+    let pairs = form_urlencoded::parse(&seen.body);
+    let mut values = pairs.filter(|(key, _)| key == name);
+    values
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}
+
+fn token_file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+async fn credential(cloud: &Cloud, host: &str) -> Credential {
+    match cloud.find(&http(), host).await.unwrap() {
+        Found::Credential { credential, .. } => credential,
+        Found::Nothing(why) => panic!("{why}"),
+    }
+}
+
+fn basic(username: &str, password: &str) -> Credential {
+    Credential::Basic {
+        username: username.to_owned(),
+        password: crate::http::Password::new(password),
+    }
+}
+
+const ECR: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
+
+/// base64 of `AWS:sesame`.
+const ECR_ANSWER: &str = r#"{"authorizationData":[{"authorizationToken":"QVdTOnNlc2FtZQ==","expiresAt":4102444800.5,"proxyEndpoint":"https://x"}]}"#;
+
+/// Stands for Amazon: ECR, STS, the server of a container and the machine's.
+async fn amazon() -> Server {
+    Server::start(|seen| {
+        let keys = |id: &str| {
+            format!(r#"{{"Code":"Success","AccessKeyId":"{id}","SecretAccessKey":"s3cret","Token":"t0ken","Expiration":"2100-01-01T00:00:00Z"}}"#)
+        };
+        let path = seen.target.as_str();
+        match (seen.method.as_str(), path) {
+            ("POST", "/ecr") => Reply::status(200).body(ECR_ANSWER),
+            ("POST", "/sts") => Reply::status(200).body(
+                "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ROLE</AccessKeyId><SecretAccessKey>s3cret</SecretAccessKey><SessionToken>t0ken</SessionToken></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+            ),
+            ("GET", "/container") if seen.header("authorization") == Some("pod-token") => {
+                Reply::status(200).body(keys("POD"))
+            }
+            ("PUT", "/latest/api/token") => Reply::status(200).body("session"),
+            ("GET", _) if seen.header("x-aws-ec2-metadata-token") != Some("session") => {
+                Reply::status(401)
+            }
+            ("GET", "/latest/meta-data/iam/security-credentials/") => {
+                Reply::status(200).body("node-role\n")
+            }
+            ("GET", "/latest/meta-data/iam/security-credentials/node-role") => {
+                Reply::status(200).body(keys("NODE"))
+            }
+            _ => Reply::status(404),
+        }
+    })
+    .await
+}
+
+fn aws(server: &Server) -> AwsOptions {
+    AwsOptions {
+        ecr_endpoint: Some(url(server, "/ecr")),
+        sts_endpoint: Some(url(server, "/sts")),
+        ..AwsOptions::default()
+    }
+}
+
+/// Whose keys signed the request for a token, and that nothing secret went with it.
+fn signer(server: &Server) -> String {
+    let seen = server.seen();
+    let seen = seen.iter().find(|seen| seen.is("POST", "/ecr")).unwrap();
+    let authorization = seen.header("authorization").unwrap();
+    assert!(!format!("{:?}{:?}", seen.headers, seen.body).contains("s3cret"));
+    assert_eq!(
+        seen.header("x-amz-target"),
+        Some("AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")
+    );
+    assert_eq!(seen.body, b"{}");
+    let rest = authorization
+        .strip_prefix("AWS4-HMAC-SHA256 Credential=")
+        .unwrap();
+    let (scope, rest) = rest.split_once(", SignedHeaders=").unwrap();
+    assert!(
+        rest.starts_with("content-type;host;x-amz-content-sha256;x-amz-date;"),
+        "{rest}"
+    );
+    assert!(scope.ends_with("/eu-west-1/ecr/aws4_request"), "{scope}");
+    scope.split_once('/').unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn ecr_is_asked_once_with_the_keys_of_the_environment() {
+    let server = amazon().await;
+    let keys = AwsKeys {
+        id: "KEY".to_owned(),
+        secret: crate::http::Password::new("s3cret"),
+        session_token: None,
+    };
+    let cloud = Cloud::ecr(AwsOptions {
+        keys: Some(keys),
+        ..aws(&server)
+    });
+    assert_eq!(credential(&cloud, ECR).await, basic("AWS", "sesame"));
+    assert_eq!(credential(&cloud, ECR).await, basic("AWS", "sesame"));
+    assert_eq!(server.lines(), ["POST /ecr"]);
+    assert_eq!(signer(&server), "KEY");
+    assert!(!format!("{cloud:?}").contains("s3cret") && !format!("{cloud:?}").contains("sesame"));
+}
+
+#[tokio::test]
+async fn a_role_is_assumed_with_a_web_identity() {
+    let server = amazon().await;
+    let file = token_file("jwt\n");
+    let cloud = Cloud::ecr(AwsOptions {
+        web_identity: Some(WebIdentity {
+            role: "arn:aws:iam::1:role/ci".to_owned(),
+            token_file: file.path().to_owned(),
+            session_name: "job".to_owned(),
+        }),
+        ..aws(&server)
+    });
+    assert_eq!(credential(&cloud, ECR).await, basic("AWS", "sesame"));
+    assert_eq!(signer(&server), "ROLE");
+    let seen = server.seen();
+    assert_eq!(field(&seen[0], "WebIdentityToken"), "jwt");
+    assert_eq!(field(&seen[0], "RoleArn"), "arn:aws:iam::1:role/ci");
+    assert_eq!(seen[1].header("x-amz-security-token"), Some("t0ken"));
+}
+
+#[tokio::test]
+async fn a_pod_and_a_machine_give_keys() {
+    let server = amazon().await;
+    let file = token_file("pod-token");
+    let cloud = Cloud::ecr(AwsOptions {
+        container: Some(ContainerCredentials {
+            url: url(&server, "/container"),
+            token: None,
+            token_file: Some(file.path().to_owned()),
+        }),
+        ..aws(&server)
+    });
+    credential(&cloud, ECR).await;
+    assert_eq!(signer(&server), "POD");
+    let server = amazon().await;
+    let cloud = Cloud::ecr(AwsOptions {
+        metadata: Some(url(&server, "")),
+        ..aws(&server)
+    });
+    credential(&cloud, ECR).await;
+    assert_eq!(signer(&server), "NODE");
+}
+
+#[tokio::test]
+async fn a_machine_without_a_metadata_service_has_no_keys_and_that_is_soon_known() {
+    let silent = Server::start(|_| Reply::silence()).await;
+    let began = Instant::now();
+    let cloud = Cloud::ecr(AwsOptions {
+        metadata: Some(url(&silent, "")),
+        ..aws(&silent)
+    });
+    let Found::Nothing(why) = cloud.find(&http(), ECR).await.unwrap() else {
+        panic!("found something");
+    };
+    assert!(
+        why.contains("AWS_ACCESS_KEY_ID") && why.contains("no answer within 1.5 s"),
+        "{why}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn what_a_cloud_refuses_is_told_without_what_was_shown_to_it() {
+    let server = Server::start(|_| {
+        Reply::status(400)
+            .body(r#"{"__type":"UnrecognizedClientException","message":"The security token is invalid."}"#)
+    })
+    .await;
+    let keys = AwsKeys {
+        id: "KEY".to_owned(),
+        secret: crate::http::Password::new("s3cret"),
+        session_token: Some(crate::http::Token::new("t0ken")),
+    };
+    let cloud = Cloud::ecr(AwsOptions {
+        keys: Some(keys),
+        ..aws(&server)
+    });
+    let error = cloud.find(&http(), ECR).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "ecr: POST http://{}/ecr was answered with 400 Bad Request (The security token is invalid.)",
+            server.address
+        )
+    );
+    assert!(!format!("{error:?}").contains("s3cret") && !format!("{error:?}").contains("t0ken"));
+    let keys = AwsKeys {
+        id: "KEY\n".to_owned(),
+        secret: crate::http::Password::new("s3cret"),
+        session_token: None,
+    };
+    let cloud = Cloud::ecr(AwsOptions {
+        keys: Some(keys),
+        ..aws(&server)
+    });
+    let error = cloud.find(&http(), ECR).await.unwrap_err().to_string();
+    assert!(
+        error.contains("cannot sign") && !error.contains("s3cret"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_shared_file_has_keys_by_profile() {
+    let text = "[default]\naws_access_key_id = A\naws_secret_access_key=b=c\n# x\n[other]\nrole_arn = r\n[ empty ]\n";
+    let keys = shared_aws_keys(text, "default").unwrap().unwrap();
+    assert_eq!((keys.id.as_str(), keys.secret.expose()), ("A", "b=c"));
+    assert_eq!(shared_aws_keys(text, "empty").unwrap(), None);
+    assert_eq!(shared_aws_keys(text, "missing").unwrap(), None);
+    assert!(
+        shared_aws_keys(text, "other")
+            .unwrap_err()
+            .to_string()
+            .contains("role_arn")
+    );
+}
+
+/// Stands for Google: the token endpoint, the exchange, impersonation and the machine's server.
+async fn google() -> Server {
+    Server::start(|seen| {
+        let given = |token: &str| format!(r#"{{"access_token":"{token}","expires_in":3599}}"#);
+        match seen.target.as_str() {
+            "/token" => Reply::status(200).body(given(&field(seen, "grant_type"))),
+            "/sts" => Reply::status(200).body(given("federated")),
+            "/subject" if seen.header("authorization") == Some("bearer request") => {
+                Reply::status(200).body(r#"{"value":"oidc"}"#)
+            }
+            "/impersonate" if seen.header("authorization") == Some("Bearer federated") => {
+                Reply::status(200)
+                    .body(r#"{"accessToken":"impersonated","expireTime":"2100-01-01T00:00:00Z"}"#)
+            }
+            "/computeMetadata/v1/instance/service-accounts/default/token"
+                if seen.header("metadata-flavor") == Some("Google") =>
+            {
+                Reply::status(200).body(given("machine"))
+            }
+            _ => Reply::status(404),
+        }
+    })
+    .await
+}
+
+fn google_options(server: &Server, key: Option<String>) -> GoogleOptions {
+    GoogleOptions {
+        key: key.map(|text| GoogleKey {
+            origin: "key.json".to_owned(),
+            text: crate::http::Password::new(text),
+        }),
+        metadata: url(server, ""),
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_signs_for_a_token_that_its_public_key_verifies() {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use rsa::pkcs1v15::{Signature, VerifyingKey};
+    use rsa::pkcs8::{EncodePrivateKey, LineEnding};
+    use rsa::sha2::Sha256;
+    use rsa::signature::Verifier;
+
+    let server = google().await;
+    let private = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 1024).unwrap();
+    let pem = private.to_pkcs8_pem(LineEnding::LF).unwrap();
+    let key = serde_json::json!({
+        "type": "service_account",
+        "client_email": "ci@project.iam.gserviceaccount.com",
+        "private_key": pem.as_str(),
+        "private_key_id": "k1",
+        "token_uri": server.url("/token"),
+    });
+    let cloud = Cloud::google(google_options(&server, Some(key.to_string())));
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let found = credential(&cloud, "eu.gcr.io").await;
+    assert_eq!(found, basic("oauth2accesstoken", grant));
+    let seen = server.seen();
+    let assertion = field(&seen[0], "assertion");
+    let (statement, signature) = assertion.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    let verifier = VerifyingKey::<Sha256>::new(private.to_public_key());
+    let signature = Signature::try_from(signature.as_slice()).unwrap();
+    verifier.verify(statement.as_bytes(), &signature).unwrap();
+    let claims = URL_SAFE_NO_PAD
+        .decode(statement.split_once('.').unwrap().1)
+        .unwrap();
+    let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["iss"], "ci@project.iam.gserviceaccount.com");
+    assert_eq!(claims["aud"], server.url("/token"));
+    assert!(!format!("{cloud:?}").contains("PRIVATE KEY"));
+}
+
+#[tokio::test]
+async fn googles_other_files_and_its_machines_give_tokens() {
+    let server = google().await;
+    let user = serde_json::json!({
+        "type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",
+        "token_uri": server.url("/token"),
+    });
+    let cloud = Cloud::google(google_options(&server, Some(user.to_string())));
+    let found = credential(&cloud, "europe-docker.pkg.dev").await;
+    assert_eq!(found, basic("oauth2accesstoken", "refresh_token"));
+
+    let federated = serde_json::json!({
+        "type": "external_account", "audience": "//iam.googleapis.com/x",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": server.url("/sts"),
+        "service_account_impersonation_url": server.url("/impersonate"),
+        "credential_source": {
+            "url": server.url("/subject"), "headers": {"Authorization": "bearer request"},
+            "format": {"type": "json", "subject_token_field_name": "value"},
+        },
+    });
+    let cloud = Cloud::google(google_options(&server, Some(federated.to_string())));
+    let found = credential(&cloud, "gcr.io").await;
+    assert_eq!(found, basic("oauth2accesstoken", "impersonated"));
+    let seen = server.seen();
+    let exchange = seen.iter().find(|seen| seen.is("POST", "/sts")).unwrap();
+    assert_eq!(field(exchange, "subject_token"), "oidc");
+
+    let cloud = Cloud::google(google_options(&server, None));
+    let found = credential(&cloud, "gcr.io").await;
+    assert_eq!(found, basic("oauth2accesstoken", "machine"));
+}
+
+#[tokio::test]
+async fn a_google_file_that_cannot_be_used_is_named_and_not_quoted() {
+    let server = google().await;
+    for (text, expected) in [
+        ("s3cret", "`key.json` is not a credentials file"),
+        (
+            r#"{"type":"s3cret"}"#,
+            "`key.json` is of a type that is not supported",
+        ),
+        (
+            r#"{"type":"service_account","client_email":"x","private_key":"s3cret","token_uri":"http://127.0.0.1/"}"#,
+            "`key.json` holds a private key that cannot be used",
+        ),
+        (
+            r#"{"type":"external_account","audience":"a","subject_token_type":"t","token_url":"http://127.0.0.1/","credential_source":{"executable":{"command":"s3cret"}}}"#,
+            "not yet supported: a `credential_source` without `file` or `url`",
+        ),
+    ] {
+        let cloud = Cloud::google(google_options(&server, Some(text.to_owned())));
+        let error = cloud.find(&http(), "gcr.io").await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+    assert!(server.lines().is_empty());
+}
+
+/// Stands for Azure: the identity platform, both managed identities, and the registry.
+async fn microsoft() -> Server {
+    Server::start(|seen| {
+        let given = |token: &str| format!(r#"{{"access_token":"{token}","expires_in":"3599"}}"#);
+        let path = seen.target.split('?').next().unwrap_or_default();
+        match path {
+            "/tenant/oauth2/v2.0/token" => {
+                let proof = field(seen, "client_secret") + &field(seen, "client_assertion");
+                Reply::status(200).body(given(&format!("aad-{proof}")))
+            }
+            "/service" if seen.header("x-identity-header") == Some("proof") => {
+                Reply::status(200).body(given("service"))
+            }
+            "/metadata/identity/oauth2/token" if seen.header("metadata") == Some("true") => {
+                Reply::status(200).body(given("machine"))
+            }
+            "/oauth2/exchange" => {
+                let token = field(seen, "access_token");
+                Reply::status(200).body(format!(r#"{{"refresh_token":"refresh-{token}"}}"#))
+            }
+            _ => Reply::status(404),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn azures_identities_are_exchanged_at_the_registry() {
+    let server = microsoft().await;
+    let file = token_file("jwt");
+    let managed = |service| AzureIdentity::Managed {
+        client: Some("id".to_owned()),
+        service,
+        metadata: url(&server, ""),
+    };
+    let (tenant, client) = ("tenant".to_owned(), "id".to_owned());
+    for (identity, expected) in [
+        (
+            AzureIdentity::Secret {
+                tenant: tenant.clone(),
+                client: client.clone(),
+                secret: crate::http::Password::new("secret"),
+            },
+            "refresh-aad-secret",
+        ),
+        (
+            AzureIdentity::Federated {
+                tenant,
+                client,
+                token_file: file.path().to_owned(),
+            },
+            "refresh-aad-jwt",
+        ),
+        (
+            managed(Some(ServiceIdentity {
+                url: url(&server, "/service"),
+                header: crate::http::Token::new("proof"),
+            })),
+            "refresh-service",
+        ),
+        (managed(None), "refresh-machine"),
+    ] {
+        let options = AzureOptions {
+            authority: url(&server, ""),
+            identity,
+        };
+        let registry = url(&server, "/");
+        let issued = azure::ask_at(&http(), &options, "team.azurecr.io", &registry)
+            .await
+            .unwrap();
+        let expected = Credential::IdentityToken {
+            username: "00000000-0000-0000-0000-000000000000".to_owned(),
+            token: crate::http::Token::new(expected),
+        };
+        assert_eq!(issued.credential, expected);
+        let exchange = server.seen().pop().unwrap();
+        assert_eq!(field(&exchange, "service"), "team.azurecr.io");
+        let shown = format!("{options:?} {issued:?}");
+        for secret in ["\"secret\"", "proof", "refresh-"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
