@@ -82,7 +82,7 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
     (
         "executor",
         "annotation",
-        Pending(&[
+        Tests(&[
             "tests/e2e/outputs.rs annotations_are_of_the_manifest_and_those_of_the_base_are_not_inherited",
         ]),
     ),
