@@ -262,7 +262,7 @@ fn annotations_are_of_the_manifest_and_those_of_the_base_are_not_inherited() {
         .arg("--annotation=index:a=b");
     refused
         .run()
-        .assert_error(1, &["index:a=b", "only its manifest"]);
+        .assert_error(1, &["index:a=b", "only the manifest"]);
 }
 
 #[test]
