@@ -86,8 +86,8 @@ pub(super) fn is_archive(root: &Root, path: &Path) -> Result<bool> {
 }
 
 /// What cannot be decompressed is an ordinary file, not an error.
-fn begins_with_header(file: File) -> bool {
-    let Ok((compression, reader)) = Compression::detect(file) else {
+pub(super) fn begins_with_header(bytes: impl Read + Send) -> bool {
+    let Ok((compression, reader)) = Compression::detect(bytes) else {
         return false;
     };
     let Ok(decoder) = Decoder::new(BufReader::new(reader), compression) else {

@@ -7,6 +7,7 @@
 mod ability;
 mod action;
 mod add;
+mod archive_stream;
 mod archive_time;
 mod assemble;
 mod base;
@@ -18,6 +19,7 @@ mod build;
 mod built;
 mod cache_dirs;
 mod context_files;
+mod context_source;
 mod control_args;
 mod copy;
 mod draft;
@@ -76,6 +78,7 @@ mod workshop;
 
 pub use base::{BaseImages, BaseRetries};
 pub use build::{Product, build};
+pub use context_source::ContextSource;
 pub use error::{DockerfileText, LocatedError};
 pub use halt::Halt;
 pub use input::{BuildInput, DOCKERFILE_BYTES_MAX};

@@ -1,16 +1,14 @@
-//! A build context that is fetched: a git repository, an archive, or nothing but a Dockerfile (BuildKit, "Remote context").
-//!
-//! Ignore files do not count in it (Docker's reference of `.dockerignore`: it is about local contexts).
+//! What `--context` and `--build-context` may name in the network: a git repository, or a file (BuildKit, "Remote
+//! context"); and a Dockerfile that is fetched alone.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::fs::Root;
 use crate::remote::{Credentials, Fetcher, GitSource, HttpSource, RemoteError, RemoteOptions};
 use crate::sandbox::Sandbox;
 
-use super::add::{is_archive, unpack_into};
 use super::archive_time::newest_file;
 use super::control_args::{EPOCH, KEEP_GIT_DIR};
 use super::halt::Halt;
@@ -19,10 +17,10 @@ use super::remote_source::redacted;
 use super::{BuildInput, BuildOptions, DockerfileSource};
 
 /// What a fetched file is called that is no archive (BuildKit frontend, `dockerui`).
-const FILE: &str = "context";
+pub(super) const FILE: &str = "context";
 
 /// Mode of such a file, as of every one that ADD fetches.
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 
 /// As Go reads a boolean that is true (`strconv.ParseBool`).
 const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
@@ -98,7 +96,7 @@ impl RemoteContext {
     }
 
     /// Lets files of a repository have the time of the commit, unless its URL says another thing.
-    fn with_commit_times(self) -> Self {
+    pub(super) fn with_commit_times(self) -> Self {
         match self {
             Self::Repository(source) => Self::Repository(GitSource {
                 has_commit_times: source.has_commit_times.or(Some(true)),
@@ -168,74 +166,10 @@ impl BuildInput {
         };
         Ok(())
     }
-
-    /// Fetches a context, then reads as [`Self::read`] does. `options` then say where the context is; `sub_path` is the
-    /// directory of it that is meant. Must be called in the runtime.
-    pub async fn fetch(
-        context: RemoteContext,
-        sub_path: &Path,
-        options: &mut BuildOptions,
-        remote: RemoteOptions,
-        sandbox: &Sandbox,
-        halt: &Halt,
-    ) -> Result<Self> {
-        let fetcher = fetcher(options, remote, halt);
-        let keeps_git_dir = keeps_git_dir(options);
-        // Whoever gives the build a time wants to have the same files again (BuildKit, `dockerui`).
-        let gives_time = options.build_args.get(EPOCH);
-        let context = match gives_time.is_some_and(|value| !value.is_empty()) {
-            true => context.with_commit_times(),
-            false => context,
-        };
-        let (sandbox, is_file) = (sandbox.clone(), matches!(context, RemoteContext::File(_)));
-        let fetch = move || -> Result<(FetchedContext, Option<Root>)> {
-            let fetched = context.fetch(&fetcher, keeps_git_dir, &sandbox)?;
-            let unpacked = match is_file && is_archive(&fetched.root, Path::new(FILE))? {
-                true => Some(unpacked(&fetched.root, &sandbox)?),
-                false => None,
-            };
-            Ok((fetched, unpacked))
-        };
-        let fetched = tokio::task::spawn_blocking(fetch).await;
-        let (fetched, unpacked) = fetched.context("fetching the build context stopped")??;
-        let is_archive = unpacked.is_some();
-        let root = unpacked.as_ref().unwrap_or(&fetched.root);
-        if is_file && !is_archive {
-            options.dockerfile = DockerfileSource::Path(PathBuf::from(FILE));
-        }
-        let sub_path = root.resolve(sub_path)?;
-        let is_dir = root
-            .metadata(&sub_path)?
-            .is_some_and(|found| found.is_dir());
-        if !is_dir {
-            bail!(
-                "the build context has no directory `{}`",
-                sub_path.display()
-            );
-        }
-        options.context = root.outside_path(&sub_path);
-        // A Dockerfile is looked for in the context; an absolute path may lead to one that is here.
-        options.current_dir.clone_from(&options.context);
-        options.context_is_fetched = true;
-        let input = Self::read(options)?;
-        let root = Root::from_dir(root.open_dir(&sub_path)?);
-        let context_time = match wants_time(&input, options) {
-            true => time_of(&fetched.root, fetched.told_time)?,
-            false => None,
-        };
-        if is_archive {
-            fetched.root.dir().remove_file(FILE.as_ref())?;
-        }
-        Ok(Self {
-            context: input.context.in_root(root),
-            context_time,
-            ..input
-        })
-    }
 }
 
 /// Says whether the time of the context may be asked for.
-fn wants_time(input: &BuildInput, options: &BuildOptions) -> bool {
+pub(super) fn wants_time(input: &BuildInput, options: &BuildOptions) -> bool {
     let mut args = input
         .dockerfile
         .meta_args
@@ -255,14 +189,6 @@ pub(super) fn fetcher(options: &BuildOptions, remote: RemoteOptions, halt: &Halt
 pub(super) fn keeps_git_dir(options: &BuildOptions) -> bool {
     let value = options.build_args.get(KEEP_GIT_DIR);
     value.is_some_and(|value| TRUE.contains(&value.as_str()))
-}
-
-/// Unpacks the archive that was fetched. All of it is root's, as in every context.
-fn unpacked(root: &Root, sandbox: &Sandbox) -> Result<Root> {
-    let target = sandbox.new_files_dir()?;
-    let file = root.open_file(Path::new(FILE))?;
-    unpack_into(file, &target, Some((0, 0))).context("cannot unpack the build context")?;
-    Ok(target)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     options.build.left_out = caches;
     // What is wrong with the files is said before anything is set up for them.
     let is_remote = matches!(options.build.dockerfile, DockerfileSource::Url(_))
-        || options.remote_context.is_some();
+        || options.fetched_context.is_some();
     let input = match is_remote {
         false => Some(BuildInput::read(&options.build)?),
         // It is fetched into the sandbox.
@@ -141,7 +141,7 @@ async fn build_and_deliver(
     options.delivery.unpushed_parent = sandbox.work_dir().parent().map(Path::to_path_buf);
     let remote = options.remote.clone();
     BuildInput::fetch_dockerfile(&mut options.build, remote, &sandbox, &halt).await?;
-    let input = match (input, options.remote_context.take()) {
+    let input = match (input, options.fetched_context.take()) {
         (Some(input), _) => input,
         (None, Some(context)) => {
             style.print(Level::Info, &format!("fetching {}", context.shown()));

@@ -11,8 +11,8 @@ use crate::sandbox::{Sandbox, Stop, enter_holding};
 use super::environment;
 use super::flags::{ExecutorFlags, LintFlags};
 use super::options::{build_options, sandbox_options};
-use super::registry_options::{registry_options, remote_options};
-use super::remote_context::remote_context;
+use super::registry_options::registry_options;
+use super::remote_context::{ContextFlags, context_remote_options, fetched_context};
 
 /// Nothing is executed: files from the network need no more than a directory.
 const ISOLATION: &str = "none";
@@ -40,12 +40,13 @@ pub(super) fn lint_options(flags: &LintFlags) -> Result<(ExecutorFlags, BuildOpt
 
 /// Reads the Dockerfile and its ignore file, which are fetched if they are not here.
 pub(super) fn read_input(flags: &ExecutorFlags, options: &mut BuildOptions) -> Result<BuildInput> {
+    let current_dir = environment::current_dir()?;
     let is_remote = matches!(options.dockerfile, DockerfileSource::Url(_))
-        || remote_context(&flags.input)?.is_some();
+        || fetched_context(&flags.input, &current_dir)?.is_some();
     if !is_remote {
         return BuildInput::read(options);
     }
-    let sandbox = sandbox_options(flags, &environment::current_dir()?)?;
+    let sandbox = sandbox_options(flags, &current_dir)?;
     let sandbox = enter_holding(&sandbox, None)?;
     let input = fetch(flags, options, &sandbox);
     // What lint asks of the files has been read by now.
@@ -58,9 +59,10 @@ fn fetch(
     options: &mut BuildOptions,
     sandbox: &Sandbox,
 ) -> Result<BuildInput> {
-    let registry = registry_options(&flags.registry, &environment::current_dir()?)?;
-    let remote = remote_options(&registry, options);
-    let context = remote_context(&flags.input)?;
+    let current_dir = environment::current_dir()?;
+    let registry = registry_options(&flags.registry, &current_dir)?;
+    let context = fetched_context(&flags.input, &current_dir)?;
+    let remote = context_remote_options(&registry, options, context.as_ref());
     let sub_path = Path::new(&flags.input.context_sub_path);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -70,7 +72,7 @@ fn fetch(
     runtime.block_on(async {
         BuildInput::fetch_dockerfile(options, remote.clone(), sandbox, &halt).await?;
         match context {
-            Some(context) => {
+            Some(ContextFlags { context, .. }) => {
                 BuildInput::fetch(context, sub_path, options, remote, sandbox, &halt).await
             }
             None => BuildInput::read(options),

@@ -16,6 +16,7 @@ mod execute;
 mod executor;
 mod existing_image;
 mod flags;
+mod git_options;
 mod index;
 mod inspect;
 mod kaniko_variables;

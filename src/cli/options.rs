@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::build::{
-    BaseRetries, BuildOptions, DOCKERFILE_BYTES_MAX, DockerfileSource, RemoteContext,
+    BaseRetries, BuildOptions, ContextSource, DOCKERFILE_BYTES_MAX, DockerfileSource,
 };
 use crate::image::{ImageFormat, LayerCompression};
 use crate::output::DeliveryOptions;
@@ -23,15 +23,15 @@ use super::mount_options::{agents, secrets};
 use super::output_options::Outputs;
 use super::platform_options::{or_host, platforms};
 use super::push_options::destinations;
-use super::registry_options::{base_retries, registry_options, remote_options};
-use super::remote_context::remote_context;
+use super::registry_options::{base_retries, registry_options};
+use super::remote_context::{context_remote_options, context_text, fetched_context};
 use super::step_cache_options::StepCacheOptions;
 
 /// Everything that one run of the executor does.
 pub(super) struct ExecutorOptions {
     pub(super) build: BuildOptions,
     /// Where the context is fetched from; `None` for a directory of this machine.
-    pub(super) remote_context: Option<RemoteContext>,
+    pub(super) fetched_context: Option<ContextSource>,
     /// The directory in it that is meant.
     pub(super) context_sub_path: PathBuf,
     pub(super) delivery: DeliveryOptions,
@@ -64,7 +64,8 @@ impl ExecutorOptions {
         let stdout_is_taken = outputs.takes_standard_output && !flags.output.dryrun;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
-        let remote = remote_options(&registry, &build);
+        let fetched_context = fetched_context(&flags.input, &current_dir)?;
+        let remote = context_remote_options(&registry, &build, fetched_context.as_ref());
         let delivery = delivery_options(flags, destinations, outputs, &remote, &current_dir)?;
         Ok(Self {
             step_cache: StepCacheOptions::new(
@@ -74,7 +75,7 @@ impl ExecutorOptions {
                 cache.oldest,
             )?,
             remote,
-            remote_context: remote_context(&flags.input)?,
+            fetched_context: fetched_context.map(|flags| flags.context),
             context_sub_path: PathBuf::from(&flags.input.context_sub_path),
             build,
             registry,
@@ -94,8 +95,8 @@ impl ExecutorOptions {
 
 pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<BuildOptions> {
     let given_platforms = platforms(&flags.input.custom_platform)?;
-    let context = match remote_context(&flags.input)? {
-        Some(context) => PathBuf::from(context.shown()),
+    let context = match fetched_context(&flags.input, current_dir)? {
+        Some(flags) => PathBuf::from(flags.context.shown()),
         None => absolute(&context_dir(&flags.input)?, current_dir),
     };
     Ok(BuildOptions {
@@ -163,11 +164,14 @@ fn dockerfile_source(text: &str) -> Result<DockerfileSource> {
 
 /// Returns the directory of the context. Other sources of contexts are refused by name.
 fn context_dir(flags: &InputFlags) -> Result<PathBuf> {
-    let context = flags.context.as_str();
+    let context = context_text(flags)?;
     let directory = match context.split_once("://") {
-        None => context,
+        None => context.as_ref(),
         Some(("dir", directory)) => directory,
-        Some((scheme, _)) => bail!("not yet supported: a build context from {scheme}://"),
+        // What stands behind it may hold a password.
+        Some((scheme, _)) => bail!(
+            "not supported: a build context from {scheme}://; expected a directory, dir://, tar://, git://, s3://, gs://, https:// or http://"
+        ),
     };
     Ok(PathBuf::from(directory).join(flags.context_sub_path.trim_start_matches('/')))
 }
@@ -211,7 +215,7 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
         let path = path.as_deref().filter(|path| !path.as_os_str().is_empty());
         path.map(|path| absolute(path, current_dir))
     };
-    let context = match remote_context(&flags.input)? {
+    let context = match fetched_context(&flags.input, current_dir)? {
         Some(_) => None,
         None => Some(absolute(&context_dir(&flags.input)?, current_dir)),
     };

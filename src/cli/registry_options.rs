@@ -1,6 +1,6 @@
 //! How registries are spoken to, from words to meaning; both programs have the same flags for pulling.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +9,7 @@ use crate::build::{BaseRetries, BuildOptions};
 use crate::http::options::USER_AGENT;
 use crate::registry::RegistryOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
-use crate::remote::RemoteOptions;
+use crate::remote::{RemoteOptions, StoreVariables};
 
 use super::credential_options::keychain;
 use super::environment::{self, absolute};
@@ -88,6 +88,8 @@ pub(super) fn remote_options(registry: &RegistryOptions, build: &BuildOptions) -
         proxy: registry.proxy.clone(),
         retry: registry.retry,
         timeouts: registry.timeouts,
+        unverified: BTreeSet::new(),
+        object_stores: StoreVariables::default(),
         ssh_agent: ssh.and_then(|agent| Some(agent.socket()?.to_path_buf())),
         ssh_keys: ssh.map(|agent| agent.key_files()).unwrap_or_default(),
     }

@@ -5,6 +5,7 @@ use std::error::Error;
 use crate::build::{LocatedError, SharedError};
 use crate::output::PushFailures;
 use crate::registry::{ErrorKind, RegistryError};
+use crate::remote::RemoteError;
 use crate::sandbox::EnterError;
 
 use super::progress::{Level, LogStyle};
@@ -153,6 +154,9 @@ fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = found_in::<RegistryError>(cause) {
         return registry_hint(error);
+    }
+    if let Some(error) = cause.downcast_ref::<RemoteError>() {
+        return error.hint().map(str::to_owned);
     }
     located_in(cause)
         .and_then(LocatedError::wanted_hint)

@@ -63,6 +63,8 @@ pub struct Unpacked {
     pub entries: u64,
     /// Bytes written as contents of files.
     pub bytes: u64,
+    /// The latest time of a regular file, in seconds since the Unix epoch; `None` without one.
+    pub newest_file: Option<i64>,
     /// Directories that no entry describes but that something lies in, relative to the root; only for
     /// [`Form::OverlayLayer`]. They are 0755 and root's until [`complete`] makes them like those below.
     pub implied_dirs: BTreeSet<PathBuf>,
@@ -223,6 +225,8 @@ impl<'a> Unpacker<'a> {
         };
         match &entry.kind {
             EntryKind::File { segments, size } => {
+                let newest = self.unpacked.newest_file;
+                self.unpacked.newest_file = newest.max(Some(entry.mtime.seconds));
                 self.place_file(&at, entry, (*size, segments.as_deref()), archive)
             }
             EntryKind::HardLink { target } => self.place_hard_link(&at, target),

@@ -199,7 +199,7 @@ impl Fetcher {
         Ok((whole, call))
     }
 
-    fn request(&self, source: &HttpSource, method: Method) -> WebRequest {
+    pub(super) fn request(&self, source: &HttpSource, method: Method) -> WebRequest {
         WebRequest {
             method,
             url: source.url.clone(),

@@ -8,6 +8,7 @@ use reqwest::StatusCode;
 use thiserror::Error;
 
 use super::git::GitError;
+use super::object::ObjectError;
 use crate::fs::PathError;
 use crate::http::retry::{RetryAdvice, Retryable, advice_after};
 use crate::http::{Call, TlsSetupError, tls_failure};
@@ -93,6 +94,9 @@ pub enum RemoteError {
     /// Something is wrong with a git repository.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// Something is wrong with an object store.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
     /// Files of ours.
     #[error(transparent)]
     File(#[from] PathError),
@@ -143,8 +147,27 @@ impl RemoteError {
             | Self::Checksum { .. }
             | Self::Setup { .. }
             | Self::Git(_)
+            | Self::Object(_)
             | Self::File(_)
             | Self::Stopped => false,
+        }
+    }
+
+    /// Returns what the user can do, for what this room knows better than whoever asked.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Object(error) => error.hint(),
+            Self::Refused { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. }
+            | Self::Interrupted { .. }
+            | Self::Stalled { .. }
+            | Self::Protocol { .. }
+            | Self::Checksum { .. }
+            | Self::Setup { .. }
+            | Self::Git(_)
+            | Self::File(_)
+            | Self::Stopped => None,
         }
     }
 }
@@ -164,6 +187,8 @@ impl Retryable for RemoteError {
             | Self::Protocol { .. }
             | Self::Checksum { .. }
             | Self::Setup { .. }
+            // Whoever speaks to stores has tried again.
+            | Self::Object(_)
             | Self::File(_)
             | Self::Stopped => RetryAdvice::Never,
             Self::Git(error) => error.retry_advice(),

@@ -1,10 +1,11 @@
-//! Files from elsewhere: what `ADD` and build contexts fetch from HTTP servers and git repositories.
+//! Files from elsewhere: what `ADD` and build contexts fetch from HTTP servers, git repositories and object stores.
 //!
 //! A [`Fetcher`] first says what something is at present, which costs one request, and then fetches it:
 //!
 //! ```text
 //! HttpSource ──version──▶ Version (ETag, Last-Modified)   ──download──▶ a file, and the digest of its bytes
 //! GitSource  ──resolve──▶ Commit                          ──checkout──▶ a directory
+//! RemoteFile ──stream───▶ Incoming: the bytes of a file on an HTTP server or in an object store, as they arrive
 //! ```
 //!
 //! What a server sends is hostile: nothing is written outside of the directory that was given, no program of a
@@ -17,6 +18,8 @@ pub mod git;
 mod credentials;
 mod download;
 mod error;
+mod incoming;
+mod object;
 mod options;
 mod partial;
 mod percent;
@@ -24,6 +27,7 @@ mod stream;
 mod web;
 
 use std::io;
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -35,12 +39,15 @@ pub use credentials::Credentials;
 pub use download::{Downloaded, HttpSource, Version};
 pub use error::RemoteError;
 pub use git::{Commit, GitSource, GitUrlError};
+pub use incoming::{Incoming, RemoteFile};
+pub use object::{ObjectError, ObjectSource, StoreVariables};
 pub use options::RemoteOptions;
+pub use web::authority;
 
 /// Fetches files and repositories. Its blocking functions are for threads that may block.
 #[derive(Debug)]
 pub struct Fetcher {
-    web: Web,
+    web: Arc<Web>,
     credentials: Credentials,
     runtime: Handle,
     stop: CancellationToken,
@@ -50,7 +57,7 @@ impl Fetcher {
     /// Takes the user's decisions; asks nobody yet. Must be called in the runtime. `stop` ends everything.
     pub fn new(options: RemoteOptions, credentials: Credentials, stop: CancellationToken) -> Self {
         Self {
-            web: Web::new(options),
+            web: Arc::new(Web::new(options)),
             credentials,
             runtime: Handle::current(),
             stop,

@@ -1,9 +1,10 @@
 //! What the user decided about files from elsewhere. This module holds decisions; it must not read files, flags or the
 //! environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::object::StoreVariables;
 use crate::http::options::{ClientCertificate, ProxyOptions, RetryPolicy, SystemRoots, Timeouts};
 
 /// How servers of files and repositories are spoken to. Keys of the maps are hosts, with a port where it is not the
@@ -14,6 +15,8 @@ pub struct RemoteOptions {
     pub certificates: BTreeMap<String, Vec<PathBuf>>,
     /// What we show to that host only.
     pub client_certificates: BTreeMap<String, ClientCertificate>,
+    /// Hosts whose certificates go unchecked.
+    pub unverified: BTreeSet<String>,
     /// Where the system's roots are.
     pub system_roots: SystemRoots,
     /// Which proxies to go through. Loopback hosts are always reached directly.
@@ -26,4 +29,6 @@ pub struct RemoteOptions {
     pub ssh_agent: Option<PathBuf>,
     /// Files of private keys that `ssh` is to use, and no others. Empty where the user gave none.
     pub ssh_keys: Vec<PathBuf>,
+    /// What opens object stores.
+    pub object_stores: StoreVariables,
 }

@@ -118,7 +118,7 @@ impl Web {
     }
 
     /// Returns the client of a host: certificates are for one host only.
-    fn client(&self, url: &Url) -> Result<reqwest::Client, RemoteError> {
+    pub(super) fn client(&self, url: &Url) -> Result<reqwest::Client, RemoteError> {
         let name = authority(url);
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&name) {
@@ -133,7 +133,7 @@ impl Web {
             tls: TlsSettings {
                 certificates: certificates.map_or(&[], Vec::as_slice),
                 client: of_host(&options.client_certificates, url),
-                skips_verification: false,
+                skips_verification: options.unverified.contains(&name),
             },
             proxy: &options.proxy,
             timeouts: options.timeouts,
@@ -210,7 +210,7 @@ fn redirect_target(request: &WebRequest, answer: &Answer) -> Result<Option<Url>,
 }
 
 /// Returns host and port, the usual one left out.
-pub(super) fn authority(url: &Url) -> String {
+pub fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port() {
         Some(port) => format!("{host}:{port}"),

@@ -209,7 +209,7 @@ fn a_helper_gives_the_login_that_it_was_given() {
         || with_helper(Executor::new(Who::Root), &helpers).env("DOCKER_CONFIG", files.path());
     let login = executor()
         .args(["login", "-u", USER, "--password-stdin", &host])
-        .input(&format!("{PASSWORD}\n"))
+        .input(format!("{PASSWORD}\n"))
         .run_as_given();
     login.assert_success();
     assert!(

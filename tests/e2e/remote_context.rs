@@ -101,6 +101,8 @@ fn kanikos_git_form_has_its_meaning() {
     assert_eq!(tree.names_in("app/sub"), Vec::<&str>::new());
     let tree = servers.tree(kaniko(&at).arg("--git=branch=main,recurse-submodules=true"));
     assert!(tree.has("app/sub/s"));
+    let of_tag = servers.tree(kaniko(&at).arg("--git=branch=v1,single-branch=true,depth=1"));
+    assert_eq!(of_tag.get("app/f").kind, Kind::file("first"));
     let tree = servers.tree(kaniko(&format!("{at}#refs/heads/main#{first}")));
     assert_eq!(tree.get("app/f").kind, Kind::file("first"));
     let private = format!("git://{}/private-git/app.git", servers.web.host());
@@ -116,6 +118,26 @@ fn kanikos_git_form_has_its_meaning() {
     let spoken = servers.executor(Who::Root, &daemon.url("app.git"));
     let tree = servers.tree(spoken.env("GIT_PULL_METHOD", "git"));
     assert!(tree.has("app/f"));
+}
+
+#[test]
+fn a_git_servers_certificate_may_go_unchecked() {
+    let web = FileServer::start_with_tls();
+    let repository = GitRepository::new(&web.files(), "app");
+    repository
+        .file("Dockerfile", "FROM scratch\nCOPY f /\n")
+        .file("f", "f");
+    repository.commit("first");
+    let build = |context: String, flag: &str| {
+        let executor = Executor::new(Who::User).args(["--no-push", flag, "--context"]);
+        executor.arg(context).run()
+    };
+    let at = format!("git://{}/git/app.git", web.host());
+    build(at.clone(), "--git=insecure-skip-tls=true").assert_success();
+    build(at, "--git=insecure-skip-tls=false").assert_error(1, &["cannot agree on TLS"]);
+    // It is about git alone.
+    let file = web.url("plain/app.git/HEAD");
+    build(file, "--git=insecure-skip-tls=true").assert_error(1, &["cannot agree on TLS"]);
 }
 
 #[test]

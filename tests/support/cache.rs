@@ -28,7 +28,7 @@ pub(crate) fn machine_lock(name: &str) -> File {
     lock(&directory(), name)
 }
 
-fn directory() -> PathBuf {
+pub(super) fn directory() -> PathBuf {
     let cache = match std::env::var_os("SAWAGANI_TEST_CACHE") {
         Some(dir) => PathBuf::from(dir),
         None => Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e-cache"),

@@ -130,10 +130,15 @@ impl Executor {
     }
 
     /// Gives it a text on standard input.
-    pub(crate) fn input(mut self, text: &str) -> Self {
+    pub(crate) fn input(self, text: impl AsRef<[u8]>) -> Self {
         let path = self.dir.join("input");
         fs::write(&path, text).expect("write the input");
-        self.input = Some(fs::File::open(path).expect("open the input"));
+        self.input_from(fs::File::open(path).expect("open the input"))
+    }
+
+    /// Makes something that is open its standard input.
+    pub(crate) fn input_from(mut self, file: impl Into<std::os::fd::OwnedFd>) -> Self {
+        self.input = Some(fs::File::from(file.into()));
         self
     }
 

@@ -73,7 +73,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {"Content-Length": str(len(body))}
         if behaviour == "dated":
             headers["Last-Modified"] = DATE
-        if behaviour in ("tagged", "no-head", "private", "flaky", "cut"):
+        if behaviour in ("tagged", "no-head", "private", "flaky", "cut", "resumed"):
             headers["ETag"] = '"%s"' % hashlib.sha256(body).hexdigest()
         wanted = self.headers.get("Range", "")
         if behaviour in ("resumable", "weak", "changed"):
@@ -101,7 +101,12 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour == "stalled":
             self.send(200, headers, body[: len(body) // 2])
             time.sleep(600)
-        cut = behaviour == "cut" and is_first and self.command == "GET"
+        begin = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0]
+        if behaviour == "resumed" and begin != "0":
+            headers["Content-Range"] = "bytes %s-%d/%d" % (begin, len(body) - 1, len(body))
+            headers["Content-Length"] = str(len(body) - int(begin))
+            return self.send(206, headers, body[int(begin) :])
+        cut = behaviour in ("cut", "resumed") and is_first and self.command == "GET"
         self.send(200, headers, body[: len(body) // 2] if cut else body)
         if cut:
             self.close_connection = True

@@ -32,6 +32,7 @@ pub(crate) mod proxy;
 pub(crate) mod registry;
 pub(crate) mod site;
 pub(crate) mod small_disk;
+pub(crate) mod stores;
 pub(crate) mod test_dir;
 pub(crate) mod token_server;
 pub(crate) mod tool;

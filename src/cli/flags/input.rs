@@ -10,8 +10,9 @@ pub(in crate::cli) struct InputFlags {
     /// Dockerfile, relative to the current directory or else to the context; a URL, or - for standard input
     #[arg(short = 'f', long, value_name = "FILE", default_value = "Dockerfile")]
     pub(in crate::cli) dockerfile: String,
-    /// Build context: a directory, dir://DIRECTORY, a git repository (git://, https://….git, ssh://, user@host:path), or
-    /// an archive or a Dockerfile behind https://
+    /// Build context: a directory, dir://DIRECTORY, an archive (tar://FILE, tar://stdin, s3://BUCKET/KEY,
+    /// gs://BUCKET/OBJECT, https://), a git repository (git://, https://….git, ssh://, user@host:path), or a Dockerfile
+    /// behind https://
     #[arg(
         short = 'c',
         long,
@@ -19,6 +20,15 @@ pub(in crate::cli) struct InputFlags {
         default_value = "/workspace/"
     )]
     pub(in crate::cli) context: String,
+    /// Old name for a context in a bucket of Google's: BUCKET[/OBJECT]
+    #[arg(
+        short = 'b',
+        long,
+        value_name = "BUCKET",
+        default_value = "",
+        hide = true
+    )]
+    pub(in crate::cli) bucket: String,
     /// Directory inside the context that is used as the context
     #[arg(
         long,
@@ -30,7 +40,7 @@ pub(in crate::cli) struct InputFlags {
     /// What stands in for an image or a stage of the Dockerfile, as NAME=DIR, NAME=docker-image://IMAGE or NAME=oci-layout://DIR[:TAG][@DIGEST]; repeatable
     #[arg(long, value_name = "NAME=CONTEXT")]
     pub(in crate::cli) build_context: Vec<String>,
-    /// How a git repository is fetched: branch=NAME, recurse-submodules=BOOL, single-branch=BOOL; repeatable
+    /// How a git repository is fetched: branch=NAME, recurse-submodules=BOOL, insecure-skip-tls=BOOL, single-branch=BOOL, depth=NUMBER; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(in crate::cli) git: Vec<String>,
     /// Build argument NAME=VALUE, or NAME with its value from the environment; repeatable

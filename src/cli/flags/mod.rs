@@ -139,7 +139,7 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 2] = ["bucket", "single-snapshot"];
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 1] = ["single-snapshot"];
 
 #[cfg(test)]
 mod help_texts;

@@ -25,7 +25,11 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
     (
         "executor",
         "context",
-        Tests(&["tests/e2e/flags/places.rs a_directory_of_the_context_is_the_context"]),
+        Tests(&[
+            "tests/e2e/flags/places.rs a_directory_of_the_context_is_the_context",
+            "tests/e2e/archive_contexts.rs an_archive_of_this_machine_is_told_by_its_content",
+            "tests/e2e/object_contexts.rs s3_takes_keys_and_refuses_wrong_ones",
+        ]),
     ),
     (
         "executor",
@@ -35,12 +39,15 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
     (
         "executor",
         "bucket",
-        Pending(&["tests/e2e/object_contexts.rs google_and_azure_have_contexts_too"]),
+        Tests(&["tests/e2e/object_contexts.rs google_and_azure_have_contexts_too"]),
     ),
     (
         "executor",
         "git",
-        Tests(&["tests/e2e/remote_context.rs kanikos_git_form_has_its_meaning"]),
+        Tests(&[
+            "tests/e2e/remote_context.rs kanikos_git_form_has_its_meaning",
+            "tests/e2e/remote_context.rs a_git_servers_certificate_may_go_unchecked",
+        ]),
     ),
     (
         "executor",
@@ -75,7 +82,7 @@ pub(super) const ROWS: &[(&str, &str, Proof)] = &[
     (
         "executor",
         "annotation",
-        Pending(&[
+        Tests(&[
             "tests/e2e/outputs.rs annotations_are_of_the_manifest_and_those_of_the_base_are_not_inherited",
         ]),
     ),
