@@ -16,7 +16,7 @@ use super::environment::{self, absolute};
 use super::execute::{interruption, show_receipt};
 use super::flags::{FormatName, IndexFlags};
 use super::progress::{Level, LogStyle};
-use super::push_options::{destinations, file, push_rules, with_digest_files};
+use super::push_options::{destinations, file, push_rules, refuse_url, with_digest_files};
 use super::registry_options::registry_options;
 
 /// What a source begins with that is a layout, as in `--build-context`.

@@ -52,6 +52,15 @@ pub(super) fn with_digest_files(
     }
 }
 
+/// Fails for what only a build does.
+pub(super) fn refuse_url(flags: &DigestFileFlags) -> Result<()> {
+    let place = flags.digest_file.as_deref().and_then(Path::to_str);
+    if place.is_some_and(|place| place.contains("://")) {
+        bail!("not supported: --digest-file with a URL here; a build takes one");
+    }
+    Ok(())
+}
+
 /// Checks the flags of `executor push`.
 pub(super) fn push_command_options(
     flags: &PushCommandFlags,
@@ -60,6 +69,7 @@ pub(super) fn push_command_options(
     if flags.destination.is_empty() {
         bail!("you must provide --destination");
     }
+    refuse_url(&flags.digest_files)?;
     let options = DeliveryOptions {
         destinations: destinations(&flags.destination)?,
         push: true,
@@ -78,6 +88,20 @@ mod tests {
 
     fn shown(flags: &RegistryFlags) -> String {
         format!("{:?}", registry_options(flags, Path::new("/job")).unwrap())
+    }
+
+    #[test]
+    fn a_digest_is_sent_to_no_server_after_a_push_of_its_own() {
+        let words = ["executor", "push", "a.tar", "-d", "app", "--digest-file"];
+        for (place, is_taken) in [("https://server.example/x", false), ("digest", true)] {
+            let words = words.iter().copied().chain([place]);
+            let flags = ExecutorFlags::try_parse_from(words).unwrap();
+            let Some(ExecutorCommand::Push(flags)) = flags.command else {
+                panic!("another command");
+            };
+            let options = push_command_options(&flags, Path::new("/job"));
+            assert_eq!(options.is_ok(), is_taken, "{place}");
+        }
     }
 
     #[test]
