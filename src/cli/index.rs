@@ -137,6 +137,7 @@ fn annotations(arguments: &[String]) -> Result<BTreeMap<String, String>> {
 }
 
 fn delivery_options(flags: &IndexFlags, current_dir: &Path) -> Result<DeliveryOptions> {
+    refuse_url(&flags.digest_files)?;
     let options = DeliveryOptions {
         destinations: destinations(&flags.destination)?,
         push: true,
