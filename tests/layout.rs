@@ -193,7 +193,7 @@ fn skopeo_reads_a_docker_archive_with_its_name_and_layers() {
         tags: &tags,
     };
     let path = temp.path().join("image.tar");
-    docker_archive::create(&path, &image).unwrap();
+    docker_archive::write(&mut std::fs::File::create(&path).unwrap(), &image).unwrap();
 
     let source = format!("docker-archive:{}:{}", path.display(), tags[0]);
     let config_text = run("skopeo", &["inspect", "--config", "--raw", &source]);

@@ -51,7 +51,7 @@ pub(super) async fn assemble(
         layers.push(own_layer(&layer, options));
     }
     let config = draft.finish(told, workshop.epoch(), Timestamp::now());
-    let image = AssembledImage::new(&config, layers, options.format)?;
+    let image = AssembledImage::new(&config, layers, options.format, &options.annotations)?;
     Ok((config.platform(), image))
 }
 

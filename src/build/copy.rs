@@ -61,7 +61,7 @@ impl StageBuilder<'_> {
     pub(super) fn link(&mut self, transfer: &Transfer, span: Span) -> Result<StageLayer> {
         let files = LinkedFiles::new(self.workshop.sandbox())?;
         self.transfer_to(&files.root, transfer, span)?;
-        Ok(self.put_on_top(files, span))
+        self.put_on_top(files, span)
     }
 
     fn transfer_to(&self, root: &Root, transfer: &Transfer, span: Span) -> Result<()> {

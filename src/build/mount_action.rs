@@ -237,7 +237,7 @@ impl MountPlaces<'_> {
 
 impl CacheMount {
     /// Returns what tells its directory from others: as in BuildKit, one with another owner or another start is another
-    /// cache.
+    /// cache. An image that it starts with is another one when its tag is.
     pub(super) fn name(&self) -> String {
         let mut name = self.id.clone();
         let Access { uid, gid, mode } = self.access;
@@ -245,7 +245,13 @@ impl CacheMount {
             name += &format!(" uid={uid} gid={gid} mode={mode:o}");
         }
         if let Some(start) = &self.start {
-            name += &format!(" from={} source={}", start.from_name, start.source);
+            let digest = match &start.from {
+                FileSource::Image(image) => image.digest.as_ref(),
+                FileSource::Context | FileSource::Stage(_) | FileSource::Directory(_) => None,
+            };
+            let at = digest.map(|digest| format!("@{digest}"));
+            let (from, at) = (&start.from_name, at.unwrap_or_default());
+            name += &format!(" from={from}{at} source={}", start.source);
         }
         name
     }

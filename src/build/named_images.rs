@@ -78,7 +78,9 @@ impl Reader<'_> {
         for from in statement.instruction.from_names() {
             let found = self.dockerfile.source_stage(from, stage).map_err(|error| {
                 let span = statement.source.span;
-                let located = self.text.error_at(span, "cannot find the source of COPY");
+                let located = self
+                    .text
+                    .error_at(span, "cannot find where files come from");
                 located.because(error)
             })?;
             if found.is_none() && from.name() != "scratch" {

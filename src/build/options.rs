@@ -38,6 +38,8 @@ pub struct BuildOptions {
     pub agents: BTreeMap<String, Arc<Agent>>,
     /// Labels of `--label`, in the order given; later ones win.
     pub labels: Vec<(String, String)>,
+    /// Annotations of the image's manifest.
+    pub annotations: BTreeMap<String, String>,
     /// Names of the stages to build; the first is the image. Empty for the last stage.
     pub targets: Vec<String>,
     /// Paths, relative to the root directory, that are part of no layer, with all below them.

@@ -14,6 +14,7 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statemen
 use crate::image::{ImageConfig, Platform, Reference};
 
 use super::base::{BaseImage, BaseImages};
+use super::layers::SharedError;
 use super::named_dir::NamedDir;
 use super::once::Once;
 use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase, needs};
@@ -258,9 +259,11 @@ impl Planner<'_> {
         self.images
             .resolve(&reference, platform)
             .await
-            .map_err(|error| {
+            .map_err(|error_of_registry| {
                 let message = format!("cannot get the image `{name}`");
-                let error = self.text.error_at(span, message).because(error);
+                let error = self.text.error_at(span, message);
+                // Shared, it can be told what it is: the boxed form hides that.
+                let error = error.because(SharedError::from(error_of_registry));
                 match self.dockerfile.similar_stage(name, span) {
                     Some(stage) => error.hint(format!("did you mean the stage `{stage}`?")),
                     None => error,
@@ -335,11 +338,19 @@ impl Planner<'_> {
         };
         let mut sources = Vec::new();
         for mount in &run.mounts {
-            let stage_named = |from| self.dockerfile.stage_named(from, stage);
-            sources.push(match (mount.from(), mount.from().and_then(stage_named)) {
-                (None, _) => FileSource::Context,
-                (Some(_), Some(index)) => FileSource::Stage(index),
-                (Some(from), None) => self.image_source(from, span).await?,
+            let Some(from) = mount.from() else {
+                sources.push(FileSource::Context);
+                continue;
+            };
+            let found = self.dockerfile.mount_source(from, stage).map_err(|error| {
+                let located = self
+                    .text
+                    .error_at(span, "cannot find the source of a mount");
+                located.because(error)
+            })?;
+            sources.push(match found {
+                Some(index) => FileSource::Stage(index),
+                None => self.image_source(from, span).await?,
             });
         }
         Ok(sources)

@@ -18,7 +18,7 @@ use super::explain::Outcome;
 use super::files::{StageFiles, StageTree};
 use super::forecast::{After, Answer, StageForecast, StepForecast};
 use super::keys::StepKey;
-use super::layers::{LayerContent, StageLayer};
+use super::layers::{LayerContent, SharedError, StageLayer};
 use super::plan::{PlannedStage, StageBase};
 use super::state::FilesState;
 use super::step_cache::{Kept, StepCaching};
@@ -279,7 +279,7 @@ impl<'a> StageBuilder<'a> {
             Ok(StageFiles::Tree(tree)) => self.in_tree(tree, span, work),
             Err(error) => Err(self
                 .error(span, "cannot get the files that the step works on")
-                .because(error)
+                .because(SharedError::from(error))
                 .into()),
         };
         self.stack = stack;

@@ -283,6 +283,20 @@ impl Workshop {
         self.layer(LayerContent::New(self.start_writing(write)))
     }
 
+    /// Writes a layer for a stage that is one plain directory, where that has more than the image: also what is part of no
+    /// layer. The files stay.
+    pub(super) fn layer_for_tree(&self, dir: Root, name: &StepName, span: Span) -> StageLayer {
+        let mut job = self.layer_job(name, span);
+        job.options.compression = Compression::None;
+        let write = move || job.write_files(&dir, &Excluded::new());
+        self.layer(LayerContent::New(self.start_writing(write)))
+    }
+
+    /// Says whether there are paths that are part of no layer.
+    pub(super) fn leaves_paths_out(&self) -> bool {
+        !self.excluded.is_empty()
+    }
+
     /// Stands for a step whose layer no image needs.
     pub(super) fn no_layer(&self) -> StageLayer {
         self.layer(LayerContent::Unwritten)

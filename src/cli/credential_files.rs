@@ -20,10 +20,11 @@ use super::environment;
 /// | | `$XDG_RUNTIME_DIR/containers/auth.json`, or `/run/containers/UID/auth.json` | it is not |
 /// | | `$XDG_CONFIG_HOME/containers/auth.json`, or `~/.config/containers/auth.json` | it is not |
 ///
-/// kaniko asks the first file that is there (docs/designdoc, "Credentials"); ours may lack the host, and the next is asked.
+/// kaniko asks the first file that is there, and no other. Here a file may lack the host, and the next is asked.
 pub(super) fn sources() -> Result<Vec<Source>> {
-    let paths = docker_paths().into_iter().chain(podman_paths());
-    paths.map(source).collect()
+    let docker = docker_paths().into_iter().map(|path| source(path, true));
+    let podman = podman_paths().into_iter().map(|path| source(path, false));
+    docker.chain(podman).collect()
 }
 
 /// Returns the file that a login is kept in.
@@ -65,8 +66,13 @@ fn podman_paths() -> Vec<PathBuf> {
     [runtime].into_iter().chain(config).collect()
 }
 
-fn source(path: PathBuf) -> Result<Source> {
+/// Where people put what they rely on, a file that may not be read is an error. Elsewhere it is somebody else's.
+fn source(path: PathBuf, is_relied_on: bool) -> Result<Source> {
     let origin = path.to_string_lossy().into_owned();
+    let absent = |why: String| {
+        let origin = origin.clone();
+        Ok(Source::Absent { origin, why })
+    };
     match std::fs::read_to_string(&path) {
         Ok(text) => {
             let config = DockerConfig::parse(&text, &origin);
@@ -74,10 +80,10 @@ fn source(path: PathBuf) -> Result<Source> {
                 config.with_context(|| format!("cannot read credentials from `{origin}`"))?;
             Ok(Source::Config(config))
         }
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            let why = "no such file".to_owned();
-            Ok(Source::Absent { origin, why })
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read `{origin}`")),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => absent("no such file".to_owned()),
+            ErrorKind::PermissionDenied if !is_relied_on => absent(error.to_string()),
+            _ => Err(error).with_context(|| format!("cannot read `{origin}`")),
+        },
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn keychain(helpers: Option<&[String]>) -> Result<Keychain> {
     let mut sources = vec![variable_source()?];
     sources.extend(credential_files::sources()?);
     for helper in helpers {
-        sources.push(helper_source(helper)?);
+        sources.push(helper_source(helper));
     }
     Ok(Keychain::of(sources))
 }
@@ -57,14 +57,21 @@ fn named_helpers(given: Option<&[String]>) -> Result<Vec<&'static str>> {
     Ok(chosen.filter(|helper| named.contains(helper)).collect())
 }
 
-fn helper_source(helper: &'static str) -> Result<Source> {
+fn helper_source(helper: &'static str) -> Source {
     let variable = |name: &str| environment::variable(name);
-    Ok(match helper {
-        "env" => Source::Variables(HostVariables::new(environment::variables_like("KANIKO_"))),
-        "google" => cloud_options::google()?,
-        "ecr" => cloud_options::ecr()?,
-        "acr" => cloud_options::acr()?,
-        _ => gitlab(&variable),
+    let source = match helper {
+        "env" => Ok(Source::Variables(HostVariables::new(
+            environment::variables_like("KANIKO_"),
+        ))),
+        "google" => cloud_options::google(),
+        "ecr" => cloud_options::ecr(),
+        "acr" => cloud_options::acr(),
+        _ => Ok(gitlab(&variable)),
+    };
+    // What is wrong with a cloud's variables is of no concern to whoever uses other registries.
+    source.unwrap_or_else(|error| Source::Absent {
+        origin: helper.to_owned(),
+        why: format!("{error:#}"),
     })
 }
 

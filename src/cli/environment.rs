@@ -1,7 +1,9 @@
 //! What the program takes from its environment: the only place that reads it.
 
 use std::ffi::OsString;
-use std::io::Read;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -36,6 +38,18 @@ pub(super) fn standard_input(limit: u64) -> Result<String> {
         bail!("it is larger than {limit} bytes");
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Returns a handle on standard output for an archive, which no terminal can show.
+pub(super) fn standard_output() -> Result<File> {
+    let stdout = std::io::stdout();
+    if stdout.is_terminal() {
+        bail!("standard output is a terminal, and the archive is binary: redirect it");
+    }
+    let descriptor = stdout.as_fd().try_clone_to_owned();
+    Ok(File::from(
+        descriptor.context("cannot use standard output")?,
+    ))
 }
 
 /// Returns the directory that relative paths start from.

@@ -34,6 +34,9 @@ pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
     for note in flags.no_effect.notes() {
         style.print(Level::Info, &note);
     }
+    if let Some(warning) = options.warning {
+        style.print(Level::Warning, &format!("warning: {warning}"));
+    }
     for note in kaniko_variables::notes() {
         style.print(Level::Info, &note);
     }
@@ -68,7 +71,7 @@ pub(super) fn execute(flags: &ExecutorFlags, style: LogStyle) -> Result<()> {
 }
 
 /// How long a build may take to end once it is asked to stop: a step's own grace, and a little more.
-const LONGEST_END: Duration = Duration::from_secs(15);
+pub(super) const LONGEST_END: Duration = Duration::from_secs(15);
 
 /// How long what goes on in the background may take to end once the build has failed.
 const FAILED_END: Duration = Duration::from_secs(1);
@@ -149,7 +152,7 @@ async fn build_and_deliver(
         (None, None) => BuildInput::read(&options.build)?,
     };
     let store = Arc::new(BlobStore::open(&sandbox.work_dir().join("blob-store"))?);
-    let progress = printer(style);
+    let progress = printer(style, options.stdout_is_taken);
     let step_cache = options.step_cache.as_ref();
     let step_cache = step_cache
         .map(|step_cache| step_cache.open(local_cache.clone(), &registries))

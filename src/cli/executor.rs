@@ -15,7 +15,7 @@ use super::execute::execute;
 use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
-use super::{debug, index, lint, log, login, manual, push, upkeep};
+use super::{debug, index, inspect, lint, log, login, manual, push, unpack, upkeep};
 
 /// Runs the executor with the program's arguments, its own name first, and returns its exit code.
 ///
@@ -36,6 +36,8 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = match &flags.command {
         Some(ExecutorCommand::Version) => print_version(),
         Some(ExecutorCommand::Lint(flags)) => lint::run(flags, style),
+        Some(ExecutorCommand::Inspect(flags)) => inspect::run(flags),
+        Some(ExecutorCommand::Unpack(flags)) => unpack::run(flags),
         Some(ExecutorCommand::Push(flags)) => push::run(flags, style),
         Some(ExecutorCommand::Index(flags)) => index::run(flags, style),
         Some(ExecutorCommand::Login(flags)) => login::log_in(flags, style),
@@ -121,6 +123,15 @@ pub(super) fn print_version() -> Result<()> {
 /// Prints what was asked for. Whoever closes standard output does not want it.
 pub(super) fn print_line(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
+/// Prints a document exactly as it is. Whoever closes standard output does not want it.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.context("cannot write to standard output"),
     }

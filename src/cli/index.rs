@@ -9,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use crate::image::blob_store::BlobStore;
 use crate::image::{ImageFormat, Reference};
 use crate::output::{self, DeliveryOptions, ImageSource, JoinOptions, Receipt};
-use crate::registry::{Registries, RegistryOptions};
+use crate::registry::Registries;
 
 use super::context_options::layout_image;
 use super::environment::{self, absolute};
 use super::execute::{interruption, show_receipt};
 use super::flags::{FormatName, IndexFlags};
 use super::progress::{Level, LogStyle};
-use super::push_options::{destinations, file, with_digest_files};
+use super::push_options::{destinations, file, push_rules, with_digest_files};
 use super::registry_options::registry_options;
 
 /// What a source begins with that is a layout, as in `--build-context`.
@@ -29,13 +29,28 @@ pub(super) fn run(flags: &IndexFlags, style: LogStyle) -> Result<()> {
     let delivery = delivery_options(flags, &current_dir)?;
     let registry = registry_options(&flags.registry, &current_dir)?;
     let dir = environment::scratch_dir(&current_dir)?;
+    let registries = Arc::new(Registries::new(registry));
+    let checks = !flags.push.skip_push_permission_check;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the threads of the program")?;
     runtime.block_on(async {
+        let work = async {
+            if checks {
+                output::check_push_access(&registries, &delivery.destinations).await?;
+            }
+            join(
+                &options,
+                &delivery,
+                Arc::clone(&registries),
+                dir.path(),
+                style,
+            )
+            .await
+        };
         tokio::select! {
-            result = join(&options, &delivery, registry, dir.path(), style) => result,
+            result = work => result,
             interruption = interruption() => Err(interruption?.into()),
         }
     })
@@ -44,11 +59,10 @@ pub(super) fn run(flags: &IndexFlags, style: LogStyle) -> Result<()> {
 async fn join(
     options: &JoinOptions,
     delivery: &DeliveryOptions,
-    registry: RegistryOptions,
+    registries: Arc<Registries>,
     dir: &Path,
     style: LogStyle,
 ) -> Result<()> {
-    let registries = Arc::new(Registries::new(registry));
     let store = Arc::new(BlobStore::open(dir)?);
     let joined = output::join(options, &registries, &store).await?;
     if joined.left_out > 0 {
@@ -126,6 +140,7 @@ fn delivery_options(flags: &IndexFlags, current_dir: &Path) -> Result<DeliveryOp
     let options = DeliveryOptions {
         destinations: destinations(&flags.destination)?,
         push: true,
+        push_rules: push_rules(&flags.push),
         oci_layout_path: file(&flags.oci_layout_path, current_dir),
         ..DeliveryOptions::default()
     };

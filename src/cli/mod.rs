@@ -2,19 +2,23 @@
 //!
 //! The only room that prints, and that reads arguments or the environment.
 
+mod annotation_options;
 mod cache_options;
 mod cloud_options;
 mod context_options;
 mod credential_files;
 mod credential_options;
 pub mod debug;
+mod delivery_options;
 mod dry_run;
 mod environment;
 mod execute;
 mod executor;
+mod existing_image;
 mod flags;
 mod git_options;
 mod index;
+mod inspect;
 mod kaniko_variables;
 mod lint;
 mod lint_input;
@@ -23,6 +27,8 @@ mod login;
 mod manual;
 mod mount_options;
 mod options;
+mod output_options;
+mod output_spec;
 mod platform_options;
 mod progress;
 mod push;
@@ -32,6 +38,7 @@ mod registry_options;
 mod remote_context;
 mod report;
 mod step_cache_options;
+mod unpack;
 mod upkeep;
 mod warm;
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::build::{
     BaseRetries, BuildOptions, ContextSource, DOCKERFILE_BYTES_MAX, DockerfileSource,
@@ -16,11 +16,13 @@ use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
 
 use super::cache_options::CacheOptions;
 use super::context_options::named_contexts;
+use super::delivery_options::delivery_options;
 use super::environment::{self, absolute};
 use super::flags::{CompressionName, ExecutorFlags, FormatName, InputFlags};
 use super::mount_options::{agents, secrets};
+use super::output_options::Outputs;
 use super::platform_options::{or_host, platforms};
-use super::push_options::{destinations, file, push_rules, with_digest_files};
+use super::push_options::destinations;
 use super::registry_options::{base_retries, registry_options};
 use super::remote_context::{context_remote_options, context_text, fetched_context};
 use super::step_cache_options::StepCacheOptions;
@@ -45,23 +47,26 @@ pub(super) struct ExecutorOptions {
     pub(super) is_dry_run: bool,
     /// Whether the destinations are asked before the build if they may be pushed to.
     pub(super) checks_push_permission: bool,
+    /// Whether standard output is an archive, and nothing else may be printed there.
+    pub(super) stdout_is_taken: bool,
+    /// Something that the user should know.
+    pub(super) warning: Option<&'static str>,
 }
 
 impl ExecutorOptions {
     /// Checks the flags, with the environment that they refer to.
     pub(super) fn new(flags: &ExecutorFlags) -> Result<Self> {
         let current_dir = environment::current_dir()?;
-        let delivery = delivery_options(flags, &current_dir)?;
-        let build = build_options(flags, &current_dir)?;
-        if delivery.tar_path.is_some() && build.makes_index()? {
-            bail!(
-                "--tar-path holds one image, and this build makes an index of images: write it with --oci-layout-path"
-            );
-        }
+        let mut build = build_options(flags, &current_dir)?;
+        let destinations = destinations(&flags.output.destination)?;
+        let outputs = Outputs::new(&flags.output, &destinations, &build.platforms, &current_dir)?;
+        let warning = outputs.apply(&flags.output, &mut build)?;
+        let stdout_is_taken = outputs.takes_standard_output && !flags.output.dryrun;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
         let fetched_context = fetched_context(&flags.input, &current_dir)?;
         let remote = context_remote_options(&registry, &build, fetched_context.as_ref());
+        let delivery = delivery_options(flags, destinations, outputs, &remote, &current_dir)?;
         Ok(Self {
             step_cache: StepCacheOptions::new(
                 &flags.cache,
@@ -82,6 +87,8 @@ impl ExecutorOptions {
                 && !flags.output.dryrun
                 && !flags.output.push.skip_push_permission_check,
             delivery,
+            stdout_is_taken,
+            warning,
         })
     }
 }
@@ -104,6 +111,7 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
         secrets: secrets(&flags.input.secret, current_dir)?,
         agents: agents(&flags.input.ssh, current_dir)?,
         labels: labels(&flags.input.label)?,
+        annotations: BTreeMap::new(),
         targets: flags
             .input
             .target
@@ -197,38 +205,6 @@ fn labels(arguments: &[String]) -> Result<Vec<(String, String)>> {
         Ok((name.to_owned(), value.to_owned()))
     };
     arguments.iter().map(split).collect()
-}
-
-fn delivery_options(flags: &ExecutorFlags, current_dir: &Path) -> Result<DeliveryOptions> {
-    let output = &flags.output;
-    let push = !no_push(output.no_push)?;
-    if push && !output.dryrun && output.destination.is_empty() {
-        bail!("you must provide --destination, or use --no-push");
-    }
-    let options = DeliveryOptions {
-        destinations: destinations(&output.destination)?,
-        push,
-        push_rules: push_rules(&output.push),
-        tar_path: file(&output.tar_path, current_dir),
-        oci_layout_path: file(&output.oci_layout_path, current_dir),
-        ..DeliveryOptions::default()
-    };
-    let options = with_digest_files(options, &output.digest_files, current_dir);
-    let names_destinations = !output.dryrun
-        && (options.name_with_digest_file.is_some() || options.name_tag_with_digest_file.is_some());
-    if names_destinations && options.destinations.is_empty() {
-        bail!("a file with image names needs a --destination");
-    }
-    Ok(options)
-}
-
-/// kaniko's `KANIKO_NO_PUSH` overrides the flag.
-fn no_push(flag: bool) -> Result<bool> {
-    match environment::variable("KANIKO_NO_PUSH") {
-        None => Ok(flag),
-        Some(text) => super::flags::go_bool(&text)
-            .map_err(|message| anyhow!("KANIKO_NO_PUSH is `{text}`: {message}")),
-    }
 }
 
 /// Checks what says where steps run. Reads no file.

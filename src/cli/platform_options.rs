@@ -29,6 +29,12 @@ pub(super) fn or_host(platforms: Vec<Platform>) -> Vec<Platform> {
     }
 }
 
+/// Reads one platform; the machine's where none was asked for.
+pub(super) fn one_or_host(word: Option<&str>) -> Result<Platform> {
+    let words: Vec<String> = word.map(str::to_owned).into_iter().collect();
+    Ok(platforms(&words)?.pop().unwrap_or_else(Platform::host))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,13 +96,21 @@ impl LogStyle {
     }
 }
 
-/// Makes the receiver of a build's events.
-pub(super) fn printer(style: LogStyle) -> Progress {
+/// Makes the receiver of a build's events. Where standard output is taken by something else, what steps print there
+/// goes to standard error.
+pub(super) fn printer(style: LogStyle, stdout_is_taken: bool) -> Progress {
     // One event at a time: the lines of parallel stages must not be torn apart.
     let turn = Mutex::new(());
     Arc::new(move |event| {
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        show(style, &event);
+        match event {
+            Event::Output {
+                stream: OutputStream::Stdout,
+                bytes,
+                ..
+            } if stdout_is_taken => pass_on(OutputStream::Stderr, bytes),
+            event => show(style, &event),
+        }
     })
 }
 

@@ -106,6 +106,7 @@ mod tests {
             "--registry-map=a=b;c=d",
             "--registry-mirror=m",
             "--skip-default-registry-fallback",
+            "--credential-helpers=env",
         ] {
             assert_eq!(push(&[word]), build(&[word]), "{word}");
             assert_ne!(push(&[word]), push(&[]), "{word}");

@@ -59,18 +59,30 @@ fn describe(error: &anyhow::Error) -> String {
     lines.join("\n")
 }
 
-/// Says, where a registry refused access, which sources of credentials were asked, and what each gave.
+/// Says, where registries refused access, which sources of credentials were asked, and what each gave.
 fn credentials_tried(error: &anyhow::Error) -> Vec<String> {
-    let refused = error.chain().find_map(found_in::<RegistryError>);
-    let tried = refused
-        .filter(|error| is_about_access(error.kind()))
-        .map_or(&[][..], RegistryError::credentials_tried);
-    if tried.is_empty() {
-        return Vec::new();
+    let mut lines = Vec::new();
+    for refused in error.chain().flat_map(registry_errors) {
+        if !is_about_access(refused.kind()) {
+            continue;
+        }
+        let tried = refused.credentials_tried().iter();
+        let tried = tried.map(|line| format!("  {line}"));
+        let news: Vec<String> = tried.filter(|line| !lines.contains(line)).collect();
+        lines.extend(news);
     }
-    let heading = "credentials that were looked for:".to_owned();
-    let lines = tried.iter().map(|line| format!("  {line}"));
-    std::iter::once(heading).chain(lines).collect()
+    if !lines.is_empty() {
+        lines.insert(0, "credentials that were looked for:".to_owned());
+    }
+    lines
+}
+
+/// The registries' part in an error: its own, or that of each push.
+fn registry_errors<'a>(cause: &'a (dyn Error + 'static)) -> Vec<&'a RegistryError> {
+    match found_in::<PushFailures>(cause) {
+        Some(failures) => failures.registry_errors().collect(),
+        None => found_in::<RegistryError>(cause).into_iter().collect(),
+    }
 }
 
 /// Sources that fail are a trouble of this machine's.
@@ -140,7 +152,7 @@ fn hint_of(cause: &(dyn Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<PushFailures>() {
         return push_hint(error);
     }
-    if let Some(error) = cause.downcast_ref::<RegistryError>() {
+    if let Some(error) = found_in::<RegistryError>(cause) {
         return registry_hint(error);
     }
     if let Some(error) = cause.downcast_ref::<RemoteError>() {

@@ -34,8 +34,8 @@ pub enum StageError {
     /// A number beyond the last stage, or below zero.
     #[error("invalid stage index {0}")]
     Index(String),
-    /// A number of the stage itself or one below it.
-    #[error("cannot copy from stage `{0}`, it needs to be defined before current stage")]
+    /// A number or name of the stage itself or one below it.
+    #[error("cannot take files from stage `{0}`, it needs to be defined before current stage")]
     NotYet(String),
 }
 
@@ -48,8 +48,7 @@ impl Stage {
 }
 
 impl Dockerfile {
-    /// Finds the stage that a FROM or `RUN --mount=from=` in stage number `current`
-    /// means: of those above it that have the name, in any letter case, the last. `None`
+    /// Finds the stage that a FROM in stage number `current` means: of those above it that have the name, in any letter case, the last. `None`
     /// means that the name is no stage.
     #[must_use]
     pub fn stage_named(&self, name: &str, current: usize) -> Option<usize> {
@@ -62,10 +61,10 @@ impl Dockerfile {
     /// by name. `None` means that the name is no stage.
     ///
     /// # Errors
-    /// If a number is not that of a stage above.
+    /// If it is a number or a name of a stage that is not above, or a number of none.
     pub fn copy_source(&self, from: &str, current: usize) -> Result<Option<usize>, StageError> {
         let Some(index) = self.stage_index(from)? else {
-            return Ok(self.stage_named(from, current));
+            return self.mount_source(from, current);
         };
         if index >= current {
             return Err(StageError::NotYet(from.to_owned()));
@@ -73,11 +72,24 @@ impl Dockerfile {
         Ok(Some(index))
     }
 
+    /// Finds the stage that a mount in stage number `current` means. `None` means that the name is no stage: unlike in
+    /// FROM, that of a later one is no image either (BuildKit frontend, `convert.go`).
+    ///
+    /// # Errors
+    /// If only stages that are not above have the name.
+    pub fn mount_source(&self, from: &str, current: usize) -> Result<Option<usize>, StageError> {
+        let found = self.stage_named(from, current);
+        match self.stage_named(from, self.stages.len()) {
+            Some(_) if found.is_none() => Err(StageError::NotYet(from.to_owned())),
+            Some(_) | None => Ok(found),
+        }
+    }
+
     /// Finds the stage that an instruction of stage `current` takes files from. `None` means that the name is no stage.
     /// For a mount a number is a name like others.
     ///
     /// # Errors
-    /// If the number in a COPY is not that of a stage above.
+    /// If a name, or the number in a COPY, is that of a stage which is not above.
     pub fn source_stage(
         &self,
         from: FromName<'_>,
@@ -85,7 +97,7 @@ impl Dockerfile {
     ) -> Result<Option<usize>, StageError> {
         match from {
             FromName::Copy(name) => self.copy_source(name, current),
-            FromName::Mount(name) => Ok(self.stage_named(name, current)),
+            FromName::Mount(name) => self.mount_source(name, current),
         }
     }
 

@@ -53,6 +53,13 @@ fn a_number_means_a_stage_above_for_copy_only() {
     assert_eq!(file.copy_source("1", 2), Ok(Some(1)));
     assert_eq!(file.copy_source("two", 2), Ok(Some(1)));
     assert_eq!(file.copy_source("busybox", 2), Ok(None));
+    for name in ["two", "TWO"] {
+        let not_yet = Err(StageError::NotYet(name.to_owned()));
+        assert_eq!(file.copy_source(name, 0), not_yet);
+        assert_eq!(file.mount_source(name, 1), not_yet);
+    }
+    assert_eq!(file.mount_source("two", 2), Ok(Some(1)));
+    assert_eq!(file.mount_source("1", 2), Ok(None));
     assert_eq!(
         file.copy_source("2", 2),
         Err(StageError::NotYet("2".to_owned()))

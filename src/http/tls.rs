@@ -179,7 +179,8 @@ pub fn system_roots(places: &SystemRoots) -> RootCertStore {
     store
 }
 
-/// Adds what every file of a directory holds, whatever its name is.
+/// Adds what every file of a directory holds, whatever its name is. The usual directories have each certificate under
+/// several names: it is added once.
 fn add_directory(store: &mut RootCertStore, dir: &Path) {
     let entries = std::fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let mut files: Vec<PathBuf> = match entries {
@@ -191,14 +192,24 @@ fn add_directory(store: &mut RootCertStore, dir: &Path) {
             );
         }
     };
+    files.retain(|file| !file.is_dir());
     files.sort();
-    for file in files.iter().filter(|file| !file.is_dir()) {
-        add_file(store, file);
-    }
+    let mut certificates: Vec<_> = files
+        .iter()
+        .flat_map(|file| certificates_in(file))
+        .collect();
+    certificates.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
+    certificates.dedup();
+    add(store, certificates, dir);
 }
 
 /// Adds what a file holds.
 fn add_file(store: &mut RootCertStore, file: &Path) {
+    add(store, certificates_in(file), file);
+}
+
+/// Reads a file that may hold anything.
+fn certificates_in(file: &Path) -> Vec<CertificateDer<'static>> {
     let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
     for error in found.errors {
         warn!(
@@ -206,8 +217,12 @@ fn add_file(store: &mut RootCertStore, file: &Path) {
             file.display()
         );
     }
-    let (added, ignored) = store.add_parsable_certificates(found.certs);
-    debug!(added, ignored, ?file, "root certificates");
+    found.certs
+}
+
+fn add(store: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>, from: &Path) {
+    let (added, ignored) = store.add_parsable_certificates(certificates);
+    debug!(added, ignored, from = %from.display(), "root certificates");
 }
 
 fn with_own_roots(

@@ -1,5 +1,7 @@
 //! A finished image: its manifest and config as bytes, and where the bytes of each layer are.
 
+use std::collections::BTreeMap;
+
 use super::config::ConfigError;
 use super::manifest::ManifestError;
 use super::{Descriptor, DiffId, Digest, ImageConfig, ImageFormat, Manifest, MediaType};
@@ -56,11 +58,13 @@ pub enum AssembleError {
 
 impl AssembledImage {
     /// Puts an image together. The layers' media types are relabelled to `format`, so that the two
-    /// families are never mixed in one manifest; their bytes stay as they are.
+    /// families are never mixed in one manifest; their bytes stay as they are. The annotations are the manifest's; a base has
+    /// no part in them.
     pub fn new(
         config: &ImageConfig,
         layers: Vec<AssembledLayer>,
         format: ImageFormat,
+        annotations: &BTreeMap<String, String>,
     ) -> Result<Self, AssembleError> {
         config
             .check_layer_count(layers.len())
@@ -78,9 +82,9 @@ impl AssembledImage {
             .iter()
             .map(|layer| layer.descriptor.clone())
             .collect();
-        let manifest = Manifest::new(format, &config_descriptor, &descriptors)
-            .to_json()
-            .map_err(AssembleError::Manifest)?;
+        let mut manifest = Manifest::new(format, &config_descriptor, &descriptors);
+        manifest.annotations.clone_from(annotations);
+        let manifest = manifest.to_json().map_err(AssembleError::Manifest)?;
         Ok(Self {
             manifest_descriptor: Descriptor::of(MediaType::Manifest(format), &manifest),
             manifest,

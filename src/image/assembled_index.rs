@@ -53,7 +53,7 @@ mod tests {
     fn image(platform: &str, format: ImageFormat) -> (Platform, AssembledImage) {
         let platform = Platform::parse(platform).unwrap();
         let config = ImageConfig::scratch(&platform);
-        let image = AssembledImage::new(&config, Vec::new(), format).unwrap();
+        let image = AssembledImage::new(&config, Vec::new(), format, &BTreeMap::new()).unwrap();
         (platform, image)
     }
 

@@ -120,6 +120,11 @@ impl BlobStore {
         algorithm_dir.join(digest.hex())
     }
 
+    /// Returns a directory beside the blobs for what is thrown away again.
+    pub fn temp_dir(&self) -> &Path {
+        &self.temp_dir
+    }
+
     /// Says whether the blob is there.
     pub fn contains(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()

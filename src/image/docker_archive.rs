@@ -6,17 +6,15 @@
 //! gives the same bytes.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
 use serde::Serialize;
-use tar::Header;
 use thiserror::Error;
 
 use super::digest::Digest;
 use super::media_type::LayerCompression;
-use crate::fs::{PathContext, PathError, replace_file};
+use super::tar_stream::{TarStream, TarStreamError};
 
 /// An image to write.
 #[derive(Debug, Clone, Copy)]
@@ -43,18 +41,9 @@ pub struct ArchivedLayer {
 /// Why the tar file was not written.
 #[derive(Debug, Error)]
 pub enum DockerArchiveError {
-    /// A file operation failed.
+    /// The tar could not be written.
     #[error(transparent)]
-    File(#[from] PathError),
-    /// The tar could not be written to where it goes.
-    #[error("cannot write the image's tar")]
-    Write(#[source] io::Error),
-    /// A layer's file was cut off or grew while it was read.
-    #[error("`{}` changed while it was read", path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-    },
+    Tar(#[from] TarStreamError),
     /// The list of images cannot be written.
     #[error("cannot write `manifest.json`")]
     Manifest(#[source] serde_json::Error),
@@ -71,34 +60,15 @@ struct Item<'a> {
     layers: Vec<String>,
 }
 
-/// Writes the image to `path`. A file appears whole or not at all; into a pipe or device that is there
-/// already, the bytes go as they come.
-pub fn create(path: &Path, image: &ArchivedImage<'_>) -> Result<(), DockerArchiveError> {
-    let is_stream = std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
-    if is_stream {
-        let options = File::options().write(true).open(path);
-        return write(&mut options.on("open", path)?, image);
-    }
-    let mut result = Ok(());
-    let replaced = replace_file(path, |file| {
-        result = write(&mut io::BufWriter::new(file), image);
-        match &result {
-            Ok(()) => Ok(()),
-            Err(_) => Err(io::Error::other("not written")),
-        }
-    });
-    result?;
-    Ok(replaced?)
-}
-
 /// Writes the image as a stream. No layer is held in memory.
 pub fn write(writer: &mut impl Write, image: &ArchivedImage<'_>) -> Result<(), DockerArchiveError> {
+    let mut tar = TarStream::new(writer);
     let config_name = Digest::of(image.config);
-    append_bytes(writer, config_name.as_str(), image.config)?;
+    tar.append_bytes(config_name.as_str(), image.config)?;
     let mut seen = BTreeSet::new();
     for layer in image.layers {
         if seen.insert(&layer.digest) {
-            append_file(writer, &layer_name(layer), &layer.file)?;
+            tar.append_file(&layer_name(layer), &layer.file)?;
         }
     }
     let item = Item {
@@ -107,10 +77,8 @@ pub fn write(writer: &mut impl Write, image: &ArchivedImage<'_>) -> Result<(), D
         layers: image.layers.iter().map(layer_name).collect(),
     };
     let manifest = serde_json::to_vec(&[item]).map_err(DockerArchiveError::Manifest)?;
-    append_bytes(writer, "manifest.json", &manifest)?;
-    let end = [0; 1024];
-    writer.write_all(&end).map_err(DockerArchiveError::Write)?;
-    writer.flush().map_err(DockerArchiveError::Write)
+    tar.append_bytes("manifest.json", &manifest)?;
+    Ok(tar.finish()?)
 }
 
 fn layer_name(layer: &ArchivedLayer) -> String {
@@ -120,79 +88,6 @@ fn layer_name(layer: &ArchivedLayer) -> String {
         LayerCompression::Zstd => "tar.zst",
     };
     format!("{}.{extension}", layer.digest.hex())
-}
-
-fn append_bytes(
-    writer: &mut impl Write,
-    name: &str,
-    bytes: &[u8],
-) -> Result<(), DockerArchiveError> {
-    let size = bytes.len() as u64;
-    let mut append = || {
-        write_header(writer, name, size)?;
-        writer.write_all(bytes)?;
-        write_padding(writer, size)
-    };
-    append().map_err(DockerArchiveError::Write)
-}
-
-fn append_file(writer: &mut impl Write, name: &str, path: &Path) -> Result<(), DockerArchiveError> {
-    let mut file = File::open(path).on("open", path)?;
-    let size = file.metadata().on("stat", path)?.len();
-    write_header(writer, name, size).map_err(DockerArchiveError::Write)?;
-    let copied = copy_at_most(&mut file, writer, size, path)?;
-    if copied != size {
-        let path = path.to_path_buf();
-        return Err(DockerArchiveError::Changed { path });
-    }
-    write_padding(writer, size).map_err(DockerArchiveError::Write)
-}
-
-/// Copies up to `size` bytes, telling an error of the file from one of the writer.
-fn copy_at_most(
-    file: &mut File,
-    writer: &mut impl Write,
-    size: u64,
-    path: &Path,
-) -> Result<u64, DockerArchiveError> {
-    let mut buffer = vec![0; COPY_BUFFER_BYTES];
-    let mut copied = 0;
-    while copied < size {
-        let wanted = buffer
-            .len()
-            .min(usize::try_from(size - copied).unwrap_or(usize::MAX));
-        let count = io::Read::read(file, &mut buffer[..wanted]).on("read", path)?;
-        if count == 0 {
-            break;
-        }
-        writer
-            .write_all(&buffer[..count])
-            .map_err(DockerArchiveError::Write)?;
-        copied += count as u64;
-    }
-    Ok(copied)
-}
-
-/// Bytes copied at a time: larger gains nothing beside the system calls themselves.
-const COPY_BUFFER_BYTES: usize = 256 * 1024;
-
-fn write_header(writer: &mut impl Write, name: &str, size: u64) -> io::Result<()> {
-    // GNU's header holds sizes from 8 GiB up, which those of POSIX do not.
-    let mut header = Header::new_gnu();
-    header.set_path(name)?;
-    header.set_size(size);
-    header.set_mode(0o644);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header.set_cksum();
-    writer.write_all(header.as_bytes())
-}
-
-fn write_padding(writer: &mut impl Write, size: u64) -> io::Result<()> {
-    let zeros = [0; 512];
-    let length = size.next_multiple_of(512) - size;
-    writer.write_all(&zeros[..length as usize])
 }
 
 fn null_when_empty<S: serde::Serializer>(
@@ -208,6 +103,8 @@ fn null_when_empty<S: serde::Serializer>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::image::archive::ArchiveReader;
 
@@ -270,42 +167,5 @@ mod tests {
         ];
         assert_eq!(entries(&bytes), expected);
         assert_eq!(bytes.len() % 512, 0);
-    }
-
-    #[test]
-    fn a_file_appears_whole_or_not_at_all() {
-        let temp = tempfile::tempdir().unwrap();
-        let out = temp.path().join("out");
-        std::fs::create_dir(&out).unwrap();
-        let path = out.join("image.tar");
-        let mut missing = layer(temp.path(), "layer", LayerCompression::Gzip);
-        missing.file = temp.path().join("missing");
-        let image = |layers| ArchivedImage {
-            config: b"{}",
-            layers,
-            tags: &[],
-        };
-        let layers = [missing];
-        let error = create(&path, &image(&layers)).unwrap_err();
-        assert!(error.to_string().contains("missing"), "{error}");
-        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 0);
-
-        create(&path, &image(&[])).unwrap();
-        let written = std::fs::read(&path).unwrap();
-        let list = &entries(&written)[1].1;
-        assert!(list.ends_with(br#""RepoTags":null,"Layers":[]}]"#));
-        create(&path, &image(&[])).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), written);
-    }
-
-    #[test]
-    fn a_device_that_is_there_gets_the_bytes_and_stays() {
-        let image = ArchivedImage {
-            config: b"{}",
-            layers: &[],
-            tags: &[],
-        };
-        create(Path::new("/dev/null"), &image).unwrap();
-        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
     }
 }

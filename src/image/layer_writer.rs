@@ -121,7 +121,24 @@ impl LayerWriter {
     /// Starts a layer in the file `path`, which is created or emptied.
     pub fn create(path: &Path, options: LayerOptions) -> Result<Self, LayerError> {
         let file = File::create(path).on("create", path)?;
-        let blob = UnfinishedBlob(Some(path.to_path_buf()));
+        let blob = UnfinishedBlob {
+            path: path.to_path_buf(),
+            is_ours: true,
+        };
+        Self::start(file, blob, options)
+    }
+
+    /// Starts a layer in a file that the caller has opened, or a pipe, and looks after. `path` is for messages.
+    pub fn onto(file: File, path: &Path, options: LayerOptions) -> Result<Self, LayerError> {
+        let blob = UnfinishedBlob {
+            path: path.to_path_buf(),
+            is_ours: false,
+        };
+        Self::start(file, blob, options)
+    }
+
+    fn start(file: File, blob: UnfinishedBlob, options: LayerOptions) -> Result<Self, LayerError> {
+        let path = blob.path();
         let encoder = LayerEncoder::new(file, options.compression, options.threads)
             .on("start compressing", path)?;
         Ok(Self {
@@ -313,25 +330,28 @@ impl LayerWriter {
     }
 }
 
-/// The blob's file, removed when dropped unless it is kept.
+/// The blob's file, removed when dropped if it is ours, unless it is kept.
 #[derive(Debug)]
-struct UnfinishedBlob(Option<PathBuf>);
+struct UnfinishedBlob {
+    path: PathBuf,
+    is_ours: bool,
+}
 
 impl UnfinishedBlob {
     fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or(Path::new(""))
+        &self.path
     }
 
     fn keep(&mut self) {
-        self.0 = None;
+        self.is_ours = false;
     }
 }
 
 impl Drop for UnfinishedBlob {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
+        if self.is_ours {
             // Already failing, or abandoned: a file that stays is removed with the work directory.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }

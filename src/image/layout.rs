@@ -16,6 +16,7 @@ use super::descriptor::Descriptor;
 use super::digest::Digest;
 use super::manifest::{Index, MAX_MANIFEST_BYTES, ManifestDocument, ManifestError};
 use super::media_type::{ImageFormat, MediaType};
+use super::reference::Reference;
 use crate::fs::{PathContext, PathError, replace_file};
 
 /// Name of the file that makes a directory a layout.
@@ -26,6 +27,8 @@ const LAYOUT_VERSION: &str = "1.0.0";
 pub(super) const INDEX_FILE: &str = "index.json";
 /// The annotation that names an image in an index (image-spec, annotations.md).
 const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that has the whole reference, where one is known (containerd, images/annotations.go).
+const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
 /// Why a layout was not read or written.
 #[derive(Debug, Error)]
@@ -103,8 +106,7 @@ impl Layout {
         };
         let blobs_dir = layout.dir.join("blobs/sha256");
         std::fs::create_dir_all(&blobs_dir).on("create directory", &blobs_dir)?;
-        let marker = format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}");
-        write_whole(&layout.dir.join(MARKER_FILE), marker.as_bytes())?;
+        write_whole(&layout.dir.join(MARKER_FILE), marker().as_bytes())?;
         Ok(layout)
     }
 
@@ -231,10 +233,24 @@ pub(super) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
 }
 
+/// Returns the text of the file that makes a directory a layout.
+pub(super) fn marker() -> String {
+    format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}")
+}
+
 /// Gives something that an index lists a name.
 pub fn named(mut descriptor: Descriptor, name: &str) -> Descriptor {
     let annotations = &mut descriptor.annotations;
     annotations.insert(REF_NAME.to_owned(), name.to_owned());
+    descriptor
+}
+
+/// Gives it the name that containerd and BuildKit know it by, and its tag as the layout's own name for it.
+pub fn named_as(descriptor: Descriptor, reference: &Reference) -> Descriptor {
+    let tag = reference.tag_or_digest();
+    let mut descriptor = named(descriptor, tag);
+    let annotations = &mut descriptor.annotations;
+    annotations.insert(CONTAINERD_NAME.to_owned(), reference.to_string());
     descriptor
 }
 

@@ -18,12 +18,14 @@ pub mod layer_writer;
 pub mod layout;
 pub mod manifest;
 pub mod media_type;
+pub mod oci_archive;
 pub mod overlay;
 pub mod parallel_gzip;
 mod pax;
 pub mod platform;
 pub mod reference;
 pub mod stored_image;
+pub mod tar_stream;
 pub mod unpack;
 
 pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};

@@ -1,27 +1,24 @@
 //! Delivering a finished image everywhere it was asked for.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use tracing::warn;
 
+use crate::image::AssembledImage;
 use crate::image::blob_store::BlobStore;
-use crate::image::docker_archive::{self, ArchivedImage, ArchivedLayer};
-use crate::image::layout::Layout;
-use crate::image::{AssembledImage, LayerCompression, Reference};
 use crate::registry::Registries;
 
 use super::DeliveryOptions;
 use super::digest_files::write_digest_files;
 use super::error::PushFailures;
+use super::export::{Export, LocalImage};
 use super::layer_blobs::LayerBlobs;
 use super::parcel::Parcel;
 use super::push::{Pusher, Receipt};
+use super::result_files::{Delivered, write_result_files};
 use super::unpushed;
-
-/// The name that kaniko gives an image in an archive where nobody names it.
-const UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
 
 /// Delivers an image: files first, then the registries, then the files that say what was delivered. These name all
 /// destinations, so they are written only if all were pushed to. `on_receipt` hears of each push that is done, also
@@ -35,15 +32,20 @@ pub async fn deliver(
 ) -> Result<()> {
     let image = Arc::new(image);
     let blobs = LayerBlobs { store, registries };
-    if options.oci_layout_path.is_some() || options.tar_path.is_some() {
-        write_files(&image, options, &blobs).await?;
+    let mut exports = options.exports.clone();
+    exports.extend(options.oci_layout_path.clone().map(Export::Layout));
+    if !exports.is_empty() {
+        write_exports(&image, exports, &blobs).await?;
     }
-    deliver_parcel(&Parcel::of_image(&image), options, &blobs, on_receipt).await
+    let parcel = Parcel::of_image(&image);
+    let delivered = Delivered::of_image(&image)?;
+    deliver_parcel(&parcel, &delivered, options, &blobs, on_receipt).await
 }
 
 /// Pushes, and writes the files that say what was pushed. What cannot be pushed is kept.
 pub(super) async fn deliver_parcel(
     parcel: &Parcel,
+    delivered: &Delivered,
     options: &DeliveryOptions,
     blobs: &LayerBlobs,
     on_receipt: &(dyn Fn(&Receipt) + Sync),
@@ -63,6 +65,11 @@ pub(super) async fn deliver_parcel(
         PushFailures::check(failures, options.destinations.len(), kept)?;
     }
     write_digest_files(options, parcel.digest())?;
+    write_result_files(options, delivered)?;
+    if let Some(upload) = &options.digest_upload {
+        let sent = upload.send(parcel.digest()).await;
+        sent.context("cannot send the digest to the server of --digest-file")?;
+    }
     Ok(())
 }
 
@@ -81,74 +88,27 @@ async fn kept(parcel: &Parcel, options: &DeliveryOptions, blobs: &LayerBlobs) ->
     }
 }
 
-/// Writes the layout and the archive. Every layer's bytes are needed here for them.
-async fn write_files(
+/// Writes the image as files. Every layer's bytes are needed here for them.
+async fn write_exports(
     image: &Arc<AssembledImage>,
-    options: &DeliveryOptions,
+    exports: Vec<Export>,
     blobs: &LayerBlobs,
 ) -> Result<()> {
     let mut files = Vec::with_capacity(image.layers.len());
     for layer in &image.layers {
         files.push(blobs.local(layer).await?);
     }
-    let (image, options) = (Arc::clone(image), options.clone());
+    let image = Arc::clone(image);
+    let temp_dir = blobs.store.temp_dir().to_path_buf();
     let write = move || -> Result<()> {
-        if let Some(path) = &options.oci_layout_path {
-            write_layout(&image, &files, path)
-                .with_context(|| format!("cannot write the image layout `{}`", path.display()))?;
-        }
-        if let Some(path) = &options.tar_path {
-            write_archive(&image, &files, path, &options.destinations)
-                .with_context(|| format!("cannot write the archive `{}`", path.display()))?;
-        }
-        Ok(())
+        let local = LocalImage {
+            image: &image,
+            files: &files,
+            temp_dir: &temp_dir,
+        };
+        exports.iter().try_for_each(|export| local.write(export))
     };
     tokio::task::spawn_blocking(write)
         .await
         .context("writing stopped")?
-}
-
-fn write_layout(image: &AssembledImage, files: &[PathBuf], path: &Path) -> Result<()> {
-    let mut layout = Layout::create(path)?;
-    for (layer, file) in image.layers.iter().zip(files) {
-        layout.add_file(file, &layer.descriptor.digest)?;
-    }
-    layout.add_bytes(&image.config)?;
-    layout.add_bytes(&image.manifest)?;
-    layout.add_manifest(image.manifest_descriptor.clone())?;
-    Ok(())
-}
-
-fn write_archive(
-    image: &AssembledImage,
-    files: &[PathBuf],
-    path: &Path,
-    destinations: &[Reference],
-) -> Result<()> {
-    let layers: Vec<ArchivedLayer> = image
-        .layers
-        .iter()
-        .zip(files)
-        .map(|(layer, file)| ArchivedLayer {
-            digest: layer.descriptor.digest.clone(),
-            compression: compression(layer.descriptor.media_type.layer_compression()),
-            file: file.clone(),
-        })
-        .collect();
-    let mut tags: Vec<String> = destinations.iter().map(Reference::to_string).collect();
-    if tags.is_empty() {
-        tags.push(UNNAMED.to_owned());
-    }
-    let archived = ArchivedImage {
-        config: &image.config,
-        layers: &layers,
-        tags: &tags,
-    };
-    docker_archive::create(path, &archived)?;
-    Ok(())
-}
-
-/// A layer of a type that we do not know is what all layers once were.
-fn compression(known: Option<LayerCompression>) -> LayerCompression {
-    known.unwrap_or(LayerCompression::Gzip)
 }

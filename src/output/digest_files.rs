@@ -59,7 +59,7 @@ fn with_tag_and_digest(destination: &Reference, digest: &Digest) -> String {
 ///
 /// A link, a pipe or a device that is there is written through. A file is replaced as a whole, unless
 /// it is a mount point, as Kubernetes' `/dev/termination-log` is.
-fn write_file(path: &Path, content: &str) -> Result<(), PathError> {
+pub(super) fn write_file(path: &Path, content: &str) -> Result<(), PathError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);

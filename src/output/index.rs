@@ -15,6 +15,7 @@ use super::deliver::deliver_parcel;
 use super::layer_blobs::LayerBlobs;
 use super::parcel::Parcel;
 use super::push::Receipt;
+use super::result_files::Delivered;
 
 /// Delivers an index and its images, as [`super::deliver`] does one image. Whatever names a digest names the index's.
 pub async fn deliver_index(
@@ -31,7 +32,9 @@ pub async fn deliver_index(
             .await
             .with_context(|| format!("cannot write the image layout `{}`", path.display()))?;
     }
-    deliver_parcel(&Parcel::of_index(&index), options, &blobs, on_receipt).await
+    let parcel = Parcel::of_index(&index);
+    let delivered = Delivered::without_id(&index.descriptor);
+    deliver_parcel(&parcel, &delivered, options, &blobs, on_receipt).await
 }
 
 /// Writes a layout with the images, and the index of them as the one thing that it lists.

@@ -2,20 +2,31 @@
 //!
 //! This room knows finished images. It must not know how one was built.
 
+mod archive_place;
 mod deliver;
 mod digest_files;
+mod digest_upload;
 mod error;
+mod export;
+mod file_tree;
+mod files_dir;
 mod index;
 mod join;
 mod layer_blobs;
 mod options;
 mod parcel;
 mod push;
+mod result_files;
 mod stored;
 mod unpushed;
 
+pub use archive_place::ArchivePlace;
 pub use deliver::deliver;
+pub use digest_upload::DigestUpload;
 pub use error::{PushError, PushFailures};
+pub use export::Export;
+pub use file_tree::{FileTree, Owners};
+pub use files_dir::fill_dir;
 pub use index::deliver_index;
 pub use join::{ImageSource, JoinOptions, JoinedIndex, join};
 pub use options::{DeliveryOptions, PushRules};

@@ -22,6 +22,7 @@ use super::deliver::deliver_parcel;
 use super::layer_blobs::LayerBlobs;
 use super::parcel::{BlobPlace, Parcel, ParcelBlob};
 use super::push::Receipt;
+use super::result_files::Delivered;
 
 /// Indexes within indexes: nobody writes more than two.
 const DEPTH_MAX: usize = 4;
@@ -65,7 +66,8 @@ pub async fn deliver_stored(
 ) -> Result<()> {
     let store = Arc::clone(&stored.store);
     let blobs = LayerBlobs { store, registries };
-    deliver_parcel(&stored.parcel, options, &blobs, on_receipt).await
+    let delivered = Delivered::without_id(&stored.parcel.descriptor);
+    deliver_parcel(&stored.parcel, &delivered, options, &blobs, on_receipt).await
 }
 
 /// Finds the image. One may be listed several times, under several names.

@@ -29,6 +29,7 @@ mod reference;
 mod image;
 mod in_place;
 mod interrupted;
+mod loaded;
 mod places;
 mod templates;
 mod users;

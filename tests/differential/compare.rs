@@ -277,6 +277,13 @@ impl Difference<'_> {
         self.dockerfile.lines().any(|line| line.starts_with(start))
     }
 
+    /// Whether there are lines that start so, in this order.
+    pub(crate) fn has_lines(&self, starts: &[&str]) -> bool {
+        let mut lines = self.dockerfile.lines();
+        let mut starts = starts.iter();
+        starts.all(|start| lines.any(|line| line.starts_with(start)))
+    }
+
     /// Whether the executor refuses the build with this in its error.
     pub(crate) fn is_refusal(&self, part: &str) -> bool {
         self.aspect == Aspect::Refusal && self.shown.contains(part)

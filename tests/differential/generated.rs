@@ -2,13 +2,20 @@
 
 use crate::commands::{DIRS, LINKS, command, mode};
 use crate::random::Random;
-use crate::support::{Context, LayerTar};
+use crate::support::crafted::encode;
+use crate::support::{Context, Encoding, LayerTar};
 
 /// Sources that copy one file each.
 const FILES: [&str; 5] = ["f0", "f1", "d0/x", "lf", "d1/deep/er/y"];
 
 /// Sources that are directories.
 const DIRECTORIES: [&str; 4] = ["d0", "d1", "d0/.", "ld"];
+
+/// What ADD unpacks.
+const ARCHIVES: [&str; 3] = ["archive.tar", "archive.gz", "archive.zst"];
+
+/// A file, files of one kind, and those of a directory but for one.
+const IGNORED: &str = "# ignored\nd1/y\nd0/sub/*\n!d0/sub/z\n**/*.none\n";
 
 pub(crate) struct Generated {
     pub(crate) dockerfile: String,
@@ -37,6 +44,7 @@ impl Generated {
                 lines.push(instruction(&mut random, stage));
             }
         }
+        lines.extend(last_lines(seed));
         Self {
             dockerfile: lines.join("\n") + "\n",
             seed,
@@ -55,7 +63,12 @@ impl Generated {
             .file("hl/one", "linked")
             .hard_link("hl/two", "hl/one")
             .hard_link("hl/sub/three", "hl/one")
-            .file("archive.tar", archive());
+            .file("archive.tar", archive())
+            .file("archive.gz", encode(&archive(), Encoding::Gzip))
+            .file("archive.zst", encode(&archive(), Encoding::Zstd))
+            .file(".dockerignore", IGNORED)
+            .file("d0/sub/ignored", "")
+            .file("d1/deep/er/ignored.none", "");
         for path in ["f0", "f1", "d0/x", "d0/sub/z", "d1/deep/er/y", "d1/y"] {
             context = context
                 .file(path, format!("{path} {}\n", random.below(1000)))
@@ -138,6 +151,17 @@ fn instruction(random: &mut Random, stage: usize) -> String {
         18 => format!("ENV V=\"{} $V\" W=${{V:-none}}", random.below(100)),
         _ => setting(random),
     }
+}
+
+/// What every Dockerfile ends with. Chosen apart from the rest, which a seed gives as it always did.
+fn last_lines(seed: u64) -> [String; 3] {
+    let mut random = Random::of_seed(seed.rotate_left(32));
+    let volume = random.pick(&["/root", "[\"/root\", \"/tmp\"]"]);
+    [
+        format!("ADD {} /unpacked/", random.pick(&ARCHIVES)),
+        format!("VOLUME {volume}"),
+        format!("COPY {} /partly/", random.pick(&["d1", "d0", "."])),
+    ]
 }
 
 fn run(random: &mut Random) -> String {

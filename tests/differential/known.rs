@@ -55,14 +55,19 @@ pub(crate) const KNOWN: &[Known] = &[
         buildah: "does not give the ARGs of a stage to one that is FROM it",
         decides: "1.5: a stage inherits ARGs and ENV of the stage it is FROM",
         applies: |difference| {
-            let is_of_env = difference.is_setting("Env: ") && difference.has_line("ARG V=");
-            is_of_env || (is_of_variables(difference) && !difference.has_line("ENV V="))
+            let is_of_env = difference.is_setting("Env: ")
+                && difference.has_lines(&["ARG V=", "FROM s", "ENV V="]);
+            is_of_env
+                || (is_of_variables(difference) && difference.has_lines(&["ARG V=", "FROM s"]))
         },
     },
     Known {
         buildah: "lets an ENV win over an ARG of the same name below it",
         decides: "1.5: the later statement wins for RUN's environment, while the image's changes by ENV only",
-        applies: |difference| is_of_variables(difference) && difference.has_line("ENV V="),
+        applies: |difference| {
+            let is_one = is_of_variables(difference) || difference.is_setting("Env: ");
+            is_one && difference.has_lines(&["ENV V=", "ARG V="])
+        },
     },
     Known {
         buildah: "leaves a directory out of which a RUN changed the time only",
@@ -129,7 +134,9 @@ fn is_of_variables(difference: &Difference<'_>) -> bool {
 /// Whether a COPY has a directory among its sources, as the generated ones are called.
 fn is_directory_copy(line: &str) -> bool {
     let mut words = line.split_whitespace();
-    words.any(|word| matches!(word, "d0" | "d1" | "d0/." | "ld" | "d*") || word.starts_with("/w/"))
+    words.any(|word| {
+        matches!(word, "d0" | "d1" | "d0/." | "ld" | "d*" | ".") || word.starts_with("/w/")
+    })
 }
 
 /// Whether a path may be what this destination leads to, from whatever working directory.

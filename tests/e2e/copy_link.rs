@@ -199,3 +199,17 @@ fn names_in_chown_are_an_error_before_anything_is_done() {
         ((0, 0), (6, 0), (1000, 1000))
     );
 }
+
+#[test]
+fn what_is_linked_into_an_ignored_path_is_there_for_later_steps_and_in_no_layer() {
+    let site = Site::busybox();
+    let context = site
+        .context("COPY --link one /cache/\nRUN cat /cache/one > /seen")
+        .file("one", "1");
+    for storage in ["--storage=tree", "--storage=overlay"] {
+        let executor = site.executor(Who::Root, &context).arg(storage);
+        let tree = site.build_with(executor.arg("--ignore-path=/cache")).tree();
+        assert_eq!(tree.get("seen").kind, Kind::file("1"), "{storage}");
+        assert!(!tree.has("cache/one"), "{storage}");
+    }
+}

@@ -137,6 +137,8 @@ fn a_refusal_lists_what_was_tried_and_no_secret() {
             .context(&context)
             .destination(&registry.reference(destination))
             .env("REGISTRY_AUTH_FILE", "/nowhere/auth.json")
+            // Of no concern to another registry than Google's, and said all the same.
+            .env("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
     };
     let listed = [
         "401 unauthorized",
@@ -144,7 +146,7 @@ fn a_refusal_lists_what_was_tried_and_no_secret() {
         "docker_auth_config: not set",
         "/nowhere/auth.json: no such file",
         "env: kaniko_127_0_0_1_",
-        "google: not a host of google's registries",
+        "google: cannot read `/nowhere/key.json`",
         "ecr: not an ecr host",
         "acr: not an acr host",
         "gitlab: not a job of gitlab's",

@@ -317,7 +317,8 @@ fn certificates_are_looked_at_as_the_flags_say() {
         let push = push(&layout, &[&guarded.reference("app:1")]);
         push.arg(flag).run_as_given()
     };
-    push("--insecure-pull").assert_error(1, &[&host, "certificate"]);
+    // A registry on loopback is taken for one that speaks plain HTTP.
+    push("--insecure-pull").assert_error(1, &[&host, "HTTPS server"]);
     let authority = guarded.ca_file();
     for flag in [
         "--skip-tls-verify".to_owned(),

@@ -1,6 +1,7 @@
 //! Build contexts that are fetched: git repositories, archives, a Dockerfile alone.
 
 use crate::support::crafted::encode;
+use crate::support::tool::Tool;
 use crate::support::{
     Context, Encoding, Executor, FileServer, GitDaemon, GitRepository, Kind, LayerTar, Site,
     TestDir, Tree, Who,
@@ -299,4 +300,16 @@ fn a_dockerfile_is_fetched_alone() {
     servers.web.file("Wrong", servers.dockerfile("NONSENSE"));
     let wrong = build(servers.web.url("plain/Wrong")).run();
     wrong.assert_error(1, &["/plain/Wrong:2", "NONSENSE"]);
+}
+
+#[test]
+fn a_repository_with_sha_256_names_is_refused_by_name() {
+    let web = FileServer::start();
+    let bare = web.files().join("new.git");
+    let init = Tool::new("git").args(["init", "--quiet", "--bare", "--object-format=sha256"]);
+    init.arg(&bare).run();
+    let context = web.url("git/new.git");
+    let build = Executor::new(Who::User).arg("--context").arg(context);
+    let build = build.arg("--no-push").run();
+    build.assert_error(1, &["new.git", "SHA-256, which is not supported"]);
 }

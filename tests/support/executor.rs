@@ -267,6 +267,11 @@ impl Build {
         &self.ended.stdout
     }
 
+    /// What it wrote to standard output, as bytes.
+    pub(crate) fn stdout_bytes(&self) -> &[u8] {
+        &self.ended.stdout_bytes
+    }
+
     pub(crate) fn stderr(&self) -> &str {
         &self.ended.stderr
     }
@@ -279,6 +284,11 @@ impl Build {
     /// Everything that was printed and how it ended, for a failing assertion.
     pub(crate) fn report(&self) -> String {
         report(&self.ended)
+    }
+
+    /// Where a file named by `Executor::out` is.
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
+        self.dir.join("out").join(name)
     }
 
     /// Reads a file named by `Executor::out`.

@@ -33,6 +33,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         self.answer()
 
+    def do_PUT(self):
+        self.answer()
+
     def answer(self):
         authorization = self.headers.get("Authorization", "-")
         print(self.command, self.path, authorization, flush=True)
@@ -58,6 +61,11 @@ class Handler(BaseHTTPRequestHandler):
                 return self.send(401)
             return self.git(name, url.query, behaviour == "older-git")
         path = os.path.join(ROOT, unquote(name))
+        if self.command == "PUT":
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            with open(path, "wb") as file:
+                file.write(self.headers["Content-Type"].encode() + b"\n" + body)
+            return self.send(201)
         if not os.path.isfile(path):
             return self.send(404)
         with open(path, "rb") as file:

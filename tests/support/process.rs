@@ -31,6 +31,8 @@ pub(crate) struct Running {
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
+    /// The same as it was printed, which need not be text.
+    pub(crate) stdout_bytes: Vec<u8>,
     pub(crate) stderr: String,
     /// Whether the deadline passed, so that the program was killed.
     pub(crate) timed_out: bool,
@@ -126,6 +128,7 @@ impl Running {
         Ended {
             status,
             stdout,
+            stdout_bytes: self.stdout.bytes(),
             stderr,
             timed_out,
             output_held_open,
@@ -183,7 +186,11 @@ impl Capture {
     }
 
     fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes.lock().expect("no reader panics")).into_owned()
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.bytes.lock().expect("no reader panics").clone()
     }
 
     fn closes_before(&self, deadline: Instant) -> bool {

@@ -149,6 +149,18 @@ impl Tree {
         self
     }
 
+    /// The same tree with every file of one owner, and without what only root could give it: as an ordinary user has it
+    /// who unpacks it.
+    pub(crate) fn of_user(mut self, uid: u64, gid: u64) -> Self {
+        for entry in self.entries.values_mut() {
+            (entry.uid, entry.gid) = (uid, gid);
+            entry.xattrs.remove("security.capability");
+        }
+        self.entries
+            .retain(|_, entry| !matches!(entry.kind, Kind::Device { .. }));
+        self
+    }
+
     fn put(&mut self, path: String, entry: UpperEntry) {
         let entry = match entry {
             UpperEntry::HardLink { target } => self.get(&target).clone(),

@@ -41,12 +41,12 @@ impl BaseImages {
     {
         let mut used = 0;
         loop {
-            let error = match ask().await {
+            // The client waits between its own tries: nobody waits for that once the build is asked to end.
+            let error = match self.halt.or_halt(ask()).await? {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let is_worth_it = used < self.retries.download && may_pass(error.kind());
-            if !is_worth_it || self.halt.is_requested() {
+            if used >= self.retries.download || !may_pass(error.kind()) {
                 return Err(error.into());
             }
             used += 1;

@@ -8,6 +8,8 @@ Examples:
     executor --context . --destination registry.example/team/app:1.0
   The same with the layers of former builds, which are kept in registry.example/team/app/cache:
     executor --context . --destination registry.example/team/app:1.0 --cache --cache-copy-layers
+  Build for two platforms, and push an index of both:
+    executor --context . --destination registry.example/team/app:1.0 --platform linux/amd64,linux/arm64
   Build a branch of a repository into a file, for `docker load`:
     executor --context 'https://git.example/team/app.git#main' --destination app:1.0 --no-push --tar-path app.tar
   See what a build would do:
@@ -18,10 +20,30 @@ Examples:
   executor lint
   executor lint --dockerfile deploy/Dockerfile --format json --check-error";
 
+pub(super) const INDEX: &str = "\
+Examples:
+  Join what two jobs have pushed:
+    executor index --destination registry.example/team/app:1.0 registry.example/team/app:1.0-amd64 registry.example/team/app:1.0-arm64
+  Join layouts that jobs have left, and push the index:
+    executor index --destination registry.example/team/app:1.0 ./amd64 ./arm64";
+
 pub(super) const PUSH: &str = "\
 Examples:
   executor push image.tar --destination registry.example/team/app:1.0
   executor push layout --destination registry.example/team/app:1.0 --digest-file digest";
+
+pub(super) const INSPECT: &str = "\
+Examples:
+  executor inspect registry.example/team/app:1.0
+  executor inspect --config image.tar";
+
+pub(super) const UNPACK: &str = "\
+Examples:
+  executor unpack registry.example/team/app:1.0 --output rootfs";
+pub(super) const LOGIN: &str = "\
+Examples:
+  executor login registry.example -u ci --password-stdin <token
+  executor logout registry.example";
 
 pub(super) const CACHE: &str = "\
 Examples:

@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::path_or_empty;
-use super::{DigestFileFlags, FormatName, LogFlags, RegistryFlags};
+use super::{DigestFileFlags, FormatName, LogFlags, PushFlags, RegistryFlags};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  executor index --destination registry.example/team/app:1.0 registry.example/team/app:1.0-amd64 registry.example/team/app:1.0-arm64"
-)]
+#[command(next_help_heading = "Output")]
 pub(in crate::cli) struct IndexFlags {
     /// Images or indexes: REFERENCE, oci-layout://PATH[:TAG][@DIGEST], or the path of a layout or an archive, which begins with / or .
     #[arg(value_name = "SOURCE", required = true)]
@@ -29,6 +27,8 @@ pub(in crate::cli) struct IndexFlags {
     pub(in crate::cli) oci_layout_path: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) digest_files: DigestFileFlags,
+    #[command(flatten)]
+    pub(in crate::cli) push: PushFlags,
     #[command(flatten)]
     pub(in crate::cli) registry: RegistryFlags,
     #[command(flatten)]

@@ -5,6 +5,7 @@ use clap::Args;
 use super::values::go_bool;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Registries")]
 pub(in crate::cli) struct LoginFlags {
     /// The registry, as HOST[:PORT]
     pub(in crate::cli) registry: String,

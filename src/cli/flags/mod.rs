@@ -5,6 +5,7 @@
 
 mod cache;
 mod examples;
+mod image;
 mod index;
 mod input;
 mod lint;
@@ -25,6 +26,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 pub(in crate::cli) use cache::{CacheFlags, CacheMountsPlace};
+pub(in crate::cli) use image::{ImageFlags, InspectFlags, UnpackFlags};
 pub(in crate::cli) use index::IndexFlags;
 pub(in crate::cli) use input::InputFlags;
 pub(in crate::cli) use lint::{LintFlags, LintFormat};
@@ -78,12 +80,20 @@ pub(in crate::cli) enum ExecutorCommand {
     /// Say what could be better in a Dockerfile, without building it or asking a registry
     #[command(after_help = examples::LINT)]
     Lint(LintFlags),
+    /// Print what an image in a registry or a file says of itself, as JSON
+    #[command(after_help = examples::INSPECT)]
+    Inspect(InspectFlags),
+    /// Unpack the files of an image into a directory, without any rights
+    #[command(after_help = examples::UNPACK)]
+    Unpack(UnpackFlags),
     /// Push an image that lies in a file
     #[command(args_override_self = true, after_help = examples::PUSH)]
     Push(Box<PushCommandFlags>),
     /// Join images that were built apart, for a platform each, into one index
-    Index(IndexFlags),
+    #[command(args_override_self = true, after_help = examples::INDEX)]
+    Index(Box<IndexFlags>),
     /// Keep the login of a registry in docker's configuration file
+    #[command(after_help = examples::LOGIN)]
     Login(LoginFlags),
     /// Forget the login of a registry
     Logout(LogoutFlags),
@@ -129,7 +139,7 @@ pub(in crate::cli) enum DebugCommand {
 
 /// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
 /// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 2] = ["annotation", "single-snapshot"];
+pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 1] = ["single-snapshot"];
 
 #[cfg(test)]
 mod help_texts;

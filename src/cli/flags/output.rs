@@ -19,12 +19,28 @@ pub(in crate::cli) struct OutputFlags {
     /// Build without pushing
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) no_push: bool,
-    /// Write the image as a `docker save` archive
+    /// Write what was built elsewhere than to a registry, as buildx does; repeatable: a directory for the image's files,
+    /// `-` for a tar of them on standard output, or type=local|tar|oci|docker|image|registry with dest=, name=, push=, …
+    #[arg(short = 'o', long, value_name = "OUTPUT")]
+    pub(in crate::cli) output: Vec<String>,
+    /// Write the image as a `docker save` archive; `-`: to standard output
     #[arg(long, alias = "tarPath", value_name = "FILE", value_parser = path_or_empty())]
     pub(in crate::cli) tar_path: Option<PathBuf>,
     /// Write the image as an OCI image layout
     #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(in crate::cli) oci_layout_path: Option<PathBuf>,
+    /// Annotation KEY=VALUE of the image's manifest; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(in crate::cli) annotation: Vec<String>,
+    /// Write what was built to a file as JSON, with BuildKit's keys
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
+    pub(in crate::cli) metadata_file: Option<PathBuf>,
+    /// Write the image's ID, the digest of its config, to a file
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
+    pub(in crate::cli) iidfile: Option<PathBuf>,
+    /// Write IMAGE_REF, IMAGE_NAME, IMAGE_TAG, IMAGE_DIGEST and IMAGE_ID to a file that GitLab takes variables from
+    #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
+    pub(in crate::cli) dotenv_file: Option<PathBuf>,
     #[command(flatten)]
     pub(in crate::cli) digest_files: DigestFileFlags,
     /// Give every new file, layer and history entry the time 0

@@ -27,7 +27,7 @@ pub(in crate::cli) struct PushFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct DigestFileFlags {
-    /// Write the manifest's digest to a file
+    /// Write the manifest's digest to a file, or send it to an https:// URL (PUT)
     #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(in crate::cli) digest_file: Option<PathBuf>,
     /// Write a line REPOSITORY@DIGEST for each destination to a file

@@ -80,6 +80,27 @@ async fn parallel_requests_share_one_token() {
 }
 
 #[tokio::test]
+async fn a_helper_that_fails_does_not_keep_a_public_image_from_being_read() {
+    let server = registry_with_tokens(r#"{"token":"good"}"#).await;
+    let text = format!(
+        r#"{{"credHelpers":{{"{}":"sawagani-test-missing"}}}}"#,
+        server.address
+    );
+    let repository = server.repository_with(RegistryOptions {
+        keychain: Keychain::new(vec![DockerConfig::parse(&text, "config.json").unwrap()]),
+        ..options()
+    });
+    repository.fetch_manifest("v1").await.unwrap();
+    let error = repository.check_push_access().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Local);
+    let tried = error.credentials_tried();
+    assert!(
+        tried.len() == 1 && tried[0].contains("docker-credential-sawagani-test-missing"),
+        "{tried:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_refused_password_is_reported_with_what_was_tried() {
     let server = Server::start(|seen| match seen.target.as_str() {
         target if target.starts_with("/token") => {

@@ -103,8 +103,7 @@ fn add_reference(
     if id == "shallow" || name == "capabilities^{}" {
         return Ok(());
     }
-    let id =
-        ObjectId::from_hex(id).ok_or_else(|| malformed("objects with other names than SHA-1"))?;
+    let id = ObjectId::from_hex(id).ok_or_else(|| malformed(SHA_256))?;
     match (name.strip_suffix("^{}"), references.last_mut()) {
         (Some(tag), Some(last)) if last.name == tag => last.peeled = Some(id),
         (Some(_), _) => {}
@@ -273,13 +272,16 @@ fn wants(tips: &[ObjectId], wanted: ObjectId, may_want: bool) -> io::Result<Vec<
     Ok(wants)
 }
 
+/// What the objects of a repository with `extensions.objectFormat=sha256` are called.
+const SHA_256: &str = "it names objects by SHA-256, which is not supported";
+
 /// Begins a request of version 2.
 fn command(name: &str, capabilities: &[String]) -> io::Result<Vec<u8>> {
     let format = capabilities
         .iter()
         .find_map(|line| line.strip_prefix("object-format="));
     if format.is_some_and(|format| format != "sha1") {
-        return Err(malformed("objects with other names than SHA-1"));
+        return Err(malformed(SHA_256));
     }
     let mut request = Vec::new();
     pkt_line::push(&mut request, format!("command={name}\n").as_bytes())?;

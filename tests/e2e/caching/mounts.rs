@@ -3,7 +3,9 @@
 use super::log::{assert_all_cached, steps};
 use crate::support::cache_dir::CacheDir;
 use crate::support::executor::Build;
-use crate::support::{Context, Executor, Image, Site, Who};
+use crate::support::{
+    Context, CraftedImage, Encoding, Executor, Family, Image, Kind, LayerTar, Site, Who,
+};
 
 /// Each build adds a line to the cache mount, and shows how many there are.
 fn counting(site: &Site, change: &str) -> Context {
@@ -113,4 +115,32 @@ fn mounts_count_by_what_they_show_and_secrets_do_not() {
     assert!(is_executed(&build("b", "/f", "2")));
     assert!(is_executed(&build("b", "/g", "2")));
     assert_all_cached(&build("a", "/f", "3"));
+}
+
+#[test]
+fn a_cache_that_starts_with_an_image_starts_again_with_another_one() {
+    let site = Site::busybox();
+    let cache = CacheDir::new(Who::Root);
+    let source = site.registry.reference("source:1");
+    let build = |contents: &str, change: &str| {
+        let layer = LayerTar::new().file("f", contents);
+        CraftedImage::new(Family::Oci)
+            .layer(layer, Encoding::Gzip)
+            .push_to(&site.registry, "source:1");
+        let context = site.context(&format!(
+            "RUN --mount=type=cache,target=/c,from={source} echo {change} >> /c/f && cat /c/f > /lines"
+        ));
+        super::mounts::build(&site, Who::Root, &context, &[&cache.flag()]);
+        seen(&site)
+    };
+    for (contents, change, expected) in [
+        ("one\n", "a", "one\na\n"),
+        ("one\n", "b", "one\na\nb\n"),
+        ("two\n", "c", "two\nc\n"),
+    ] {
+        assert_eq!(
+            build(contents, change),
+            format!("{:?}", Kind::file(expected))
+        );
+    }
 }

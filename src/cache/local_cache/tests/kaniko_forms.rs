@@ -40,7 +40,7 @@ fn as_archive(site: &Site, texts: &[&str]) -> Image {
         .cache
         .dir()
         .join(image.document.descriptor.digest.as_str());
-    docker_archive::create(&path, &archived).unwrap();
+    docker_archive::write(&mut File::create(&path).unwrap(), &archived).unwrap();
     let beside = format!("{}.json", path.display());
     fs::write(beside, &image.document.bytes).unwrap();
     image

@@ -1,10 +1,17 @@
 //! Clouds' exchanges against servers that answer as the vendors document it, on loopback.
 
 use std::io::Write as _;
+use std::sync::Arc;
+
+use url::{Url, form_urlencoded};
 
 use super::*;
-use crate::registry::scripted_server::{Reply, Seen, Server};
-use url::{Url, form_urlencoded};
+use crate::image::Reference;
+use crate::registry::credentials::Source;
+use crate::registry::host::RegistryHost;
+use crate::registry::options::ProxyOptions;
+use crate::registry::scripted_server::{Reply, Seen, Server, options as impatient};
+use crate::registry::{Keychain, Purpose, Registries, RegistryOptions};
 
 fn http() -> CloudHttp {
     let client = || reqwest::Client::builder().no_proxy().build().unwrap();
@@ -131,6 +138,79 @@ async fn ecr_is_asked_once_with_the_keys_of_the_environment() {
     assert_eq!(server.lines(), ["POST /ecr"]);
     assert_eq!(signer(&server), "KEY");
     assert!(!format!("{cloud:?}").contains("s3cret") && !format!("{cloud:?}").contains("sesame"));
+}
+
+/// The registry of that name is reached through a proxy in plain HTTP, as there is no such host on loopback.
+#[tokio::test]
+async fn a_registry_of_ecrs_is_opened_with_what_ecr_gave() {
+    let amazon = amazon().await;
+    let registry = Server::start(|seen| {
+        let is_welcome = seen.header("authorization") == Some("Basic QVdTOnNlc2FtZQ==");
+        match seen.method.as_str() {
+            "CONNECT" => Reply::status(405),
+            _ if !is_welcome => Reply::status(401).header("WWW-Authenticate", "Basic realm=\"ecr\""),
+            _ => Reply::status(200)
+                .header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+                .body(r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2},"layers":[]}"#),
+        }
+    })
+    .await;
+    let options = |keys: Option<AwsKeys>| RegistryOptions {
+        insecure_pull: true,
+        proxy: ProxyOptions {
+            http_proxy: Some(url(&registry, "")),
+            https_proxy: Some(url(&registry, "")),
+            no_proxy: String::new(),
+        },
+        keychain: Keychain::of(vec![Source::Cloud(Arc::new(Cloud::ecr(AwsOptions {
+            keys,
+            ..aws(&amazon)
+        })))]),
+        ..impatient()
+    };
+    let keys = AwsKeys {
+        id: "KEY".to_owned(),
+        secret: crate::http::Password::new("s3cret"),
+        session_token: None,
+    };
+    let registries = Registries::new(options(Some(keys)));
+    for name in ["one", "two"] {
+        let reference = Reference::parse(&format!("{ECR}/{name}:1")).unwrap();
+        let repository = registries.repository(&reference, Purpose::Pull).unwrap();
+        repository.fetch_manifest("1").await.unwrap();
+    }
+    assert_eq!(amazon.lines(), ["POST /ecr"]);
+    let nobody = Registries::new(options(None));
+    let reference = Reference::parse(&format!("{ECR}/one:1")).unwrap();
+    let repository = nobody.repository(&reference, Purpose::Pull).unwrap();
+    let error = repository.fetch_manifest("1").await.unwrap_err();
+    let tried = error.credentials_tried();
+    assert!(
+        tried.len() == 1 && tried[0].starts_with("ecr: AWS_ACCESS_KEY_ID, "),
+        "{tried:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_has_expired_is_asked_for_again() {
+    let server =
+        Server::start(|_| Reply::status(200).body(ECR_ANSWER.replace("4102444800.5", "1.5"))).await;
+    let keys = AwsKeys {
+        id: "KEY".to_owned(),
+        secret: crate::http::Password::new("s3cret"),
+        session_token: None,
+    };
+    let cloud = Cloud::ecr(AwsOptions {
+        keys: Some(keys),
+        ..aws(&server)
+    });
+    let keychain = Keychain::of(vec![Source::Cloud(Arc::new(cloud))]);
+    for _ in 0..2 {
+        let host = RegistryHost::new(ECR);
+        let lookup = keychain.find(&host, "app", Some(&http())).await;
+        assert!(lookup.credential.is_some() && !lookup.is_good());
+    }
+    assert_eq!(server.lines().len(), 2);
 }
 
 #[tokio::test]

@@ -1,0 +1,416 @@
+//! `--output` and `--tar-path`: where an image is written besides registries, and what
+//! they say of the image itself.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::BuildOptions;
+use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::output::{ArchivePlace, Export};
+
+use super::annotation_options::{annotations, output_annotation};
+use super::environment::{self, absolute};
+use super::flags::OutputFlags;
+use super::output_spec::{OutputKind, OutputSpec};
+
+/// What means standard output.
+const STANDARD_OUTPUT: &str = "-";
+
+/// Everything that the flags ask for.
+#[derive(Debug, Default)]
+pub(super) struct Outputs {
+    pub(super) exports: Vec<Export>,
+    /// References that `--output` wants pushed.
+    pub(super) pushed: Vec<Reference>,
+    /// References of `--output type=image` that are names only.
+    pub(super) unpushed: Vec<Reference>,
+    /// Whether there is any `--output`: then nothing need be pushed.
+    pub(super) is_given: bool,
+    /// Whether standard output is an archive.
+    pub(super) takes_standard_output: bool,
+    annotations: BTreeMap<String, String>,
+    format: Option<ImageFormat>,
+    compression: Option<LayerCompression>,
+    compression_level: Option<u32>,
+}
+
+impl Outputs {
+    /// Checks the flags. Nothing is opened but standard output, should that be wanted.
+    pub(super) fn new(
+        flags: &OutputFlags,
+        destinations: &[Reference],
+        platforms: &[Platform],
+        current_dir: &Path,
+    ) -> Result<Self> {
+        let mut outputs = Self::default();
+        let writer = Writer {
+            destinations,
+            platforms,
+            current_dir,
+            is_dry_run: flags.dryrun,
+        };
+        // An empty value is an unset one: scripts write `--tar-path=$TAR`.
+        let given =
+            |path: &Option<PathBuf>| path.clone().filter(|path| !path.as_os_str().is_empty());
+        if let Some(path) = given(&flags.tar_path) {
+            let place = writer.place(&path, &mut outputs);
+            outputs.exports.push(Export::DockerTar {
+                place: place.context("cannot use --tar-path")?,
+                names: destinations.to_vec(),
+                names_unnamed: true,
+            });
+        }
+        for text in flags.output.iter().filter(|text| !text.is_empty()) {
+            outputs.is_given = true;
+            let added = OutputSpec::parse(text).and_then(|spec| writer.add(spec, &mut outputs));
+            added.with_context(|| format!("cannot use `--output {text}`"))?;
+        }
+        outputs
+            .annotations
+            .extend(annotations(&flags.annotation, platforms)?);
+        Ok(outputs)
+    }
+
+    /// Says in the build's options what the image is to be like. What `--compression` and its like say must agree.
+    /// Returns what the user should know.
+    pub(super) fn apply(
+        &self,
+        flags: &OutputFlags,
+        build: &mut BuildOptions,
+    ) -> Result<Option<&'static str>> {
+        build.annotations.clone_from(&self.annotations);
+        let needs_one_image = match () {
+            () if self.exports.is_empty() && flags.iidfile.is_none() => None,
+            () if flags.tar_path.is_some() => Some("--tar-path"),
+            () if flags.iidfile.is_some() => Some("--iidfile"),
+            () => Some("--output"),
+        };
+        if let Some(flag) = needs_one_image
+            && build.makes_index()?
+        {
+            bail!(
+                "{flag} is for one image, and this build makes an index of images: write it with --oci-layout-path"
+            );
+        }
+        if let Some(format) = self.format {
+            let is_other = flags.image_format.is_some() && build.format != format;
+            refuse_if(is_other, "--image-format", "`oci-mediatypes`")?;
+            build.format = format;
+        }
+        if let Some(compression) = self.compression {
+            let is_other = flags.compression.is_some() && build.compression != compression;
+            refuse_if(is_other, "--compression", "`compression`")?;
+            build.compression = compression;
+        }
+        if let Some(level) = self.compression_level {
+            let known = build.compression_level.is_some_and(|known| known != level);
+            refuse_if(known, "--compression-level", "`compression-level`")?;
+            build.compression_level = Some(level);
+        }
+        // Docker's family has no such media type; kaniko's fork falls back in the same way.
+        let is_mixed =
+            build.format == ImageFormat::Docker && build.compression == LayerCompression::Zstd;
+        if is_mixed {
+            build.compression = LayerCompression::Gzip;
+            return Ok(Some(
+                "--compression=zstd has no effect with --image-format=docker, which has no media type for it: layers are gzip",
+            ));
+        }
+        Ok(None)
+    }
+}
+
+fn refuse_if(differs: bool, flag: &str, key: &str) -> Result<()> {
+    if differs {
+        bail!(
+            "{flag} and the {key} of --output contradict each other: layers are made once for all outputs"
+        );
+    }
+    Ok(())
+}
+
+/// What outputs are read with.
+struct Writer<'a> {
+    destinations: &'a [Reference],
+    platforms: &'a [Platform],
+    current_dir: &'a Path,
+    is_dry_run: bool,
+}
+
+impl Writer<'_> {
+    fn add(&self, mut spec: OutputSpec, outputs: &mut Outputs) -> Result<()> {
+        match spec.kind {
+            OutputKind::Local => {
+                let dest = spec.take("dest").context("it needs dest=DIR")?;
+                if dest == STANDARD_OUTPUT {
+                    bail!("a directory cannot go to standard output");
+                }
+                let dir = absolute(dest.as_ref(), self.current_dir);
+                outputs.exports.push(Export::Files(dir));
+            }
+            OutputKind::Tar => {
+                let place = self.dest(&mut spec, outputs)?;
+                outputs.exports.push(Export::FilesTar(place));
+            }
+            OutputKind::Oci => {
+                let names = self.names(&mut spec)?;
+                let export = match spec.take_bool("tar")? {
+                    Some(false) => Export::NamedLayout {
+                        dir: self.dir(&mut spec)?,
+                        names,
+                    },
+                    Some(true) | None => Export::LayoutTar {
+                        place: self.dest(&mut spec, outputs)?,
+                        names,
+                    },
+                };
+                self.image_keys(&mut spec, outputs)?;
+                outputs.exports.push(export);
+            }
+            OutputKind::Docker => {
+                let names = self.names(&mut spec)?;
+                if spec.take_bool("tar")? == Some(false) {
+                    bail!("not supported: `tar=false` with type=docker; type=oci has it");
+                }
+                let dest = spec.take("dest");
+                let dest =
+                    dest.context("there is no Docker daemon to load it into: give dest=FILE")?;
+                self.image_keys(&mut spec, outputs)?;
+                let place = self.place(dest.as_ref(), outputs)?;
+                outputs.exports.push(Export::DockerTar {
+                    place,
+                    names,
+                    names_unnamed: false,
+                });
+            }
+            OutputKind::Image | OutputKind::Registry => self.add_references(&mut spec, outputs)?,
+            OutputKind::CacheOnly => {}
+        }
+        spec.finish()
+    }
+
+    /// Adds what is to be pushed, or only named.
+    fn add_references(&self, spec: &mut OutputSpec, outputs: &mut Outputs) -> Result<()> {
+        let is_pushed = match spec.kind {
+            OutputKind::Registry => spec.take_bool("push")?.unwrap_or(true),
+            OutputKind::Image
+            | OutputKind::Local
+            | OutputKind::Tar
+            | OutputKind::Oci
+            | OutputKind::Docker
+            | OutputKind::CacheOnly => spec.take_bool("push")?.unwrap_or(false),
+        };
+        let names = match spec.take("name") {
+            Some(names) => references(&names)?,
+            None if !self.destinations.is_empty() => Vec::new(),
+            None => bail!("it needs name=REFERENCE, or a --destination"),
+        };
+        self.image_keys(spec, outputs)?;
+        match is_pushed {
+            true => outputs.pushed.extend(names),
+            false => outputs.unpushed.extend(names),
+        }
+        Ok(())
+    }
+
+    /// Takes the keys that say what the image is like.
+    fn image_keys(&self, spec: &mut OutputSpec, outputs: &mut Outputs) -> Result<()> {
+        let annotations = spec.take_all(|key| output_annotation(key, self.platforms))?;
+        outputs.annotations.extend(annotations);
+        if let Some(is_oci) = spec.take_bool("oci-mediatypes")? {
+            let format = match is_oci {
+                true => ImageFormat::Oci,
+                false => ImageFormat::Docker,
+            };
+            agree(&mut outputs.format, format, "oci-mediatypes")?;
+        }
+        if let Some(name) = spec.take("compression") {
+            let compression = match name.as_str() {
+                "gzip" => LayerCompression::Gzip,
+                "zstd" => LayerCompression::Zstd,
+                other => bail!("not supported: `compression={other}`, only gzip and zstd"),
+            };
+            agree(&mut outputs.compression, compression, "compression")?;
+        }
+        if let Some(text) = spec.take("compression-level") {
+            let level = text.parse();
+            let level = level.with_context(|| format!("`compression-level` is `{text}`"))?;
+            agree(&mut outputs.compression_level, level, "compression-level")?;
+        }
+        if spec.take_bool("force-compression")? == Some(true) {
+            bail!("not supported: `force-compression`: layers of the base stay as they are");
+        }
+        Ok(())
+    }
+
+    /// Returns what the image is called: what the output says, else the destinations.
+    fn names(&self, spec: &mut OutputSpec) -> Result<Vec<Reference>> {
+        match spec.take("name") {
+            Some(names) => references(&names),
+            None => Ok(self.destinations.to_vec()),
+        }
+    }
+
+    fn dir(&self, spec: &mut OutputSpec) -> Result<PathBuf> {
+        let dest = spec.take("dest").filter(|dest| dest != STANDARD_OUTPUT);
+        let dest = dest.context("it needs dest=DIR")?;
+        Ok(absolute(dest.as_ref(), self.current_dir))
+    }
+
+    /// Returns where a tar goes; to standard output where nothing is said.
+    fn dest(&self, spec: &mut OutputSpec, outputs: &mut Outputs) -> Result<ArchivePlace> {
+        let dest = spec.take("dest");
+        let dest = dest.as_deref().unwrap_or(STANDARD_OUTPUT);
+        self.place(dest.as_ref(), outputs)
+    }
+
+    fn place(&self, path: &Path, outputs: &mut Outputs) -> Result<ArchivePlace> {
+        if path.as_os_str() != STANDARD_OUTPUT {
+            return Ok(ArchivePlace::File(absolute(path, self.current_dir)));
+        }
+        if outputs.takes_standard_output {
+            bail!("only one output can go to standard output");
+        }
+        outputs.takes_standard_output = true;
+        if self.is_dry_run {
+            // It is where the plan goes; nothing is written.
+            return Ok(ArchivePlace::File(PathBuf::from("/dev/null")));
+        }
+        let stream = environment::standard_output()?;
+        Ok(ArchivePlace::StandardOutput(Arc::new(stream)))
+    }
+}
+
+/// Layers are made once, and so is the manifest: outputs cannot differ in them.
+fn agree<T: PartialEq>(known: &mut Option<T>, wanted: T, key: &str) -> Result<()> {
+    if known.as_ref().is_some_and(|known| *known != wanted) {
+        bail!(
+            "`{key}` differs from that of another --output: layers are made once for all outputs"
+        );
+    }
+    *known = Some(wanted);
+    Ok(())
+}
+
+fn references(names: &str) -> Result<Vec<Reference>> {
+    let names = names
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty());
+    names.map(tagged_reference).collect()
+}
+
+/// Reads what an image is pushed to or called.
+fn tagged_reference(text: &str) -> Result<Reference> {
+    let reference = Reference::parse(text)?;
+    if reference.digest().is_some() {
+        bail!("`{text}`: an image is pushed to a tag, not to a digest");
+    }
+    Ok(reference)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::flags::ExecutorFlags;
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Outputs> {
+        let arguments = ["executor"].iter().chain(arguments);
+        let flags = ExecutorFlags::try_parse_from(arguments)?;
+        let destinations = [Reference::parse("registry.example/app:1").unwrap()];
+        let platforms = [Platform::new("linux", "amd64")];
+        Outputs::new(&flags.output, &destinations, &platforms, Path::new("/job"))
+    }
+
+    #[test]
+    fn outputs_have_paths_of_the_current_directory_and_names_of_the_destinations() {
+        let outputs = read(&[
+            "-o",
+            "type=oci,dest=a.tar",
+            "--output=out",
+            "--tar-path",
+            "b.tar",
+        ]);
+        let exports = outputs.unwrap().exports;
+        let [
+            Export::DockerTar { place: docker, .. },
+            Export::LayoutTar { place: oci, names },
+            Export::Files(files),
+        ] = &exports[..]
+        else {
+            panic!("{exports:?}");
+        };
+        assert_eq!(docker.to_string(), "`/job/b.tar`");
+        assert_eq!(oci.to_string(), "`/job/a.tar`");
+        assert_eq!(files, Path::new("/job/out"));
+        assert_eq!(names[0].to_string(), "registry.example/app:1");
+    }
+
+    #[test]
+    fn what_is_named_is_pushed_if_that_is_asked_for() {
+        let outputs = read(&[
+            r#"--output=type=image,"name=a:1,b:2",push=true"#,
+            "--output=type=registry,name=c",
+            "--output=type=image,name=d",
+        ])
+        .unwrap();
+        let names =
+            |names: &[Reference]| names.iter().map(Reference::to_string).collect::<Vec<_>>();
+        let pushed = [
+            "docker.io/library/a:1",
+            "docker.io/library/b:2",
+            "docker.io/library/c:latest",
+        ];
+        assert_eq!(names(&outputs.pushed), pushed);
+        assert_eq!(names(&outputs.unpushed), ["docker.io/library/d:latest"]);
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_by_name() {
+        let cases: [(&[&str], &str); 12] = [
+            (&["-o", "type=local"], "dest=DIR"),
+            (&["-o", "type=local,dest=-"], "standard output"),
+            (&["-o", "type=docker"], "dest=FILE"),
+            (&["-o", "type=docker,dest=x,tar=false"], "tar=false"),
+            (
+                &["-o", "type=local,dest=x,platform-split=true"],
+                "platform-split",
+            ),
+            (
+                &["-o", "type=oci,dest=x,force-compression=true"],
+                "force-compression",
+            ),
+            (&["-o", "type=oci,dest=x,compression=estargz"], "estargz"),
+            (
+                &["-o", "type=oci,dest=x,rewrite-timestamp=true"],
+                "rewrite-timestamp",
+            ),
+            (
+                &["-o", "type=image,name=a,push-by-digest=true"],
+                "push-by-digest",
+            ),
+            (&["-o", "type=image,name=A"], "lower case"),
+            (&["-o", "type=oci,dest=x,annotation-index.a=b"], "index"),
+            (
+                &[
+                    "-o",
+                    "type=oci,dest=x,compression=zstd",
+                    "-o",
+                    "type=docker,dest=y,compression=gzip",
+                ],
+                "differs",
+            ),
+        ];
+        for (arguments, part) in cases {
+            let error = format!("{:#}", read(arguments).unwrap_err());
+            assert!(error.contains(part), "{arguments:?}: {error}");
+        }
+        let twice = read(&["--dryrun", "--tar-path=-", "-o", "-"]).unwrap_err();
+        assert!(format!("{twice:#}").contains("only one"), "{twice:#}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Files of an image appear in a directory of the user's: all at once in a new one, else each in place of
+//! what had its name, as BuildKit's local exporter merges them.
+
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::fs::{Dir, PathContext, PathError, Root, remove_tree};
+
+use super::file_tree::{FileTree, LateDir, Owners};
+
+/// What the image's root directory becomes.
+const ROOT_MODE: u32 = 0o755;
+
+/// Has files unpacked by `fill`, and puts them into `dir`, which is made where it is missing. Until
+/// everything is unpacked, nothing of it is seen, and after an error nothing is left.
+pub fn fill_dir(
+    dir: &Path,
+    owners: Owners,
+    fill: impl FnOnce(&FileTree) -> Result<()>,
+) -> Result<()> {
+    let is_new = match std::fs::metadata(dir) {
+        Ok(found) if found.is_dir() => false,
+        Ok(_) => bail!("`{}` is not a directory", dir.display()),
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(error).on("open", dir).map_err(Into::into),
+    };
+    let beside = match is_new {
+        true => dir.parent().context("the root directory is missing")?,
+        false => dir,
+    };
+    std::fs::create_dir_all(beside).on("create directory", beside)?;
+    let mut builder = tempfile::Builder::new();
+    let temp = builder.prefix(".sawagani-").tempdir_in(beside);
+    let temp = temp.on("create a directory in", beside)?;
+    let tree = FileTree::new(temp.path(), owners)?;
+    if let Err(error) = fill(&tree) {
+        // What an image has may have any mode; an error here would hide the first one.
+        let _ = tree.remove();
+        return Err(error);
+    }
+    let mut late = tree.settle()?;
+    if is_new {
+        let mode = Permissions::from_mode(ROOT_MODE);
+        std::fs::set_permissions(temp.path(), mode).on("change mode of", temp.path())?;
+        std::fs::rename(temp.path(), dir).on("create", dir)?;
+        // Its name is gone.
+        let _ = temp.keep();
+    } else {
+        merge(
+            tree.root().dir(),
+            &Dir::open(dir)?,
+            Path::new(""),
+            &mut late,
+        )?;
+    }
+    finish_dirs(dir, late)?;
+    Ok(())
+}
+
+/// Moves everything from one directory into another on the same file system.
+fn merge(from: &Dir, to: &Dir, path: &Path, late: &mut Vec<LateDir>) -> Result<(), PathError> {
+    for name in from.names()? {
+        let (Some(new), old) = (from.metadata_of(&name)?, to.metadata_of(&name)?) else {
+            continue;
+        };
+        let is_dir = old.as_ref().is_some_and(|old| old.is_dir());
+        if new.is_dir() && is_dir {
+            let path = path.join(&name);
+            merge(&from.open_dir(&name)?, &to.open_dir(&name)?, &path, late)?;
+            late.push(LateDir {
+                path,
+                mode: new.mode,
+                mtime: Some(new.mtime),
+            });
+            continue;
+        }
+        if old.is_some() && (is_dir || new.is_dir()) {
+            remove_tree(to, &name)?;
+        }
+        from.rename(&name, to, &name)?;
+    }
+    Ok(())
+}
+
+/// Gives directories their modes and times, from below upwards: one may forbid to look into it.
+fn finish_dirs(dir: &Path, mut late: Vec<LateDir>) -> Result<(), PathError> {
+    late.sort_by(|one, other| other.path.cmp(&one.path));
+    let root = Root::open(dir)?;
+    for LateDir { path, mode, mtime } in late {
+        let dir = root.open_dir(&path)?;
+        dir.set_own_mode(mode)?;
+        if let Some(mtime) = mtime {
+            dir.set_own_mtime(mtime)?;
+        }
+    }
+    Ok(())
+}
