@@ -26,11 +26,13 @@ const MAX_PASSWORD_BYTES: u64 = 1024 * 1024;
 pub(super) fn log_in(flags: &LoginFlags, style: LogStyle) -> Result<()> {
     let key = config_key(&flags.registry)?;
     let password = password(flags, style)?;
-    let mut file = ConfigFile::open()?;
+    // What cannot be written is said before a registry is asked.
+    ConfigFile::open()?;
     runtime()?.block_on(async {
         if !flags.skip_verify {
             verify(flags, &password).await?;
         }
+        let mut file = ConfigFile::open()?;
         let kept = match file.config.helper(&key)? {
             Some(program) => {
                 store_with_helper(&program, &key, &flags.username, &password).await?;

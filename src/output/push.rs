@@ -176,7 +176,9 @@ impl Pusher<'_> {
         repository: &Repository,
         complete: Option<&str>,
     ) -> Result<(Vec<BlobDelivery>, bool)> {
-        if has_manifest(repository, parcel.digest()).await {
+        // A registry may have lost images of an index that it has: cleaners delete what no tag names. An image's blobs stay
+        // as long as its manifest does.
+        if parcel.children.is_empty() && has_manifest(repository, parcel.digest()).await {
             let there = vec![BlobDelivery::AlreadyThere; parcel.blob_count()];
             return Ok((there, true));
         }

@@ -98,6 +98,9 @@ impl Response {
             return Ok(None);
         };
         match self.inner.url().join(text) {
+            Ok(url) if url.scheme() == "http" && self.inner.url().scheme() == "https" => {
+                Err(self.protocol_error("its `Location` leads from https to http"))
+            }
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Some(url)),
             _ => Err(self.protocol_error("its `Location` is not a URL")),
         }

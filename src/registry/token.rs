@@ -17,7 +17,7 @@ use super::challenge::BearerChallenge;
 use super::credentials::Credential;
 use super::error::{Refusal, RegistryError};
 use super::exchange::Exchange;
-use super::request::{Body, Request};
+use super::request::{Body, Redirects, Request};
 use super::response::Response;
 use super::scope::Scope;
 use crate::http::Token;
@@ -133,7 +133,9 @@ impl TokenRequest<'_> {
                 CONTENT_TYPE,
                 HeaderValue::from_static("application/x-www-form-urlencoded"),
             )
-            .body(Body::Bytes(Bytes::from(form)));
+            .body(Body::Bytes(Bytes::from(form)))
+            // The body is a secret, and goes nowhere else.
+            .redirects(Redirects::None);
         let response = exchange.send(&request, None).await?;
         self.read(response).await
     }

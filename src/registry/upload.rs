@@ -98,14 +98,18 @@ impl Repository {
         source: &BlobSource,
     ) -> Result<(), RegistryError> {
         let mut retries = Retries::new(self.transport().retry_policy());
-        let mut sent = 0;
+        let (mut sent, mut furthest) = (0, 0);
         while sent < descriptor.size {
             let length = session.chunk_bytes.min(descriptor.size - sent);
             match self.send_piece(&session, source, sent, length).await {
                 Ok(next) => {
                     session.location = next;
                     sent += length;
-                    retries.reset();
+                    // A registry that forgets what it took makes no progress, however often it takes it.
+                    if sent > furthest {
+                        furthest = sent;
+                        retries.reset();
+                    }
                 }
                 Err(error) => {
                     match error.status() {

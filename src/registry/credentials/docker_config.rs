@@ -63,6 +63,11 @@ impl fmt::Debug for Entry {
 impl DockerConfig {
     /// Reads the text of a config. `origin` says where it came from, for messages.
     pub fn parse(text: &str, origin: &str) -> Result<Self, CredentialError> {
+        // A script that writes an unset variable to the file; docker's CLI reads it as an empty one, too.
+        let text = match text.trim() {
+            "" => "{}",
+            text => text,
+        };
         let raw: RawConfig =
             serde_json::from_str(text).map_err(|error| CredentialError::Parse {
                 origin: origin.to_owned(),
@@ -108,15 +113,14 @@ impl DockerConfig {
 
     /// The helper to ask, and what it calls the host.
     fn helper_for(&self, host: &RegistryHost) -> Option<(String, &str)> {
-        let mut own = self.helpers.iter();
-        if let Some((key, name)) = own.find(|(key, _)| Key::read(key).host == host.name()) {
-            return Some((key.clone(), name));
-        }
         let server = match host.name() {
             crate::image::reference::DOCKER_HUB => DOCKER_HUB_KEY.to_owned(),
             name => name.to_owned(),
         };
-        Some((server, self.store.as_deref()?))
+        let mut own = self.helpers.iter();
+        let own = own.find(|(key, _)| Key::read(key).host == host.name());
+        let name = own.map(|(_, name)| name.as_str());
+        Some((server, name.or(self.store.as_deref())?))
     }
 
     /// The entry with the longest path that the repository lies in; among equals the key that is written most plainly.
@@ -244,4 +248,27 @@ fn decode_auth(auth: &str) -> Result<(String, String), &'static str> {
     // `echo user:password | base64` puts a newline behind, and docker pads with NUL.
     let password = password.trim_end_matches(['\0', '\r', '\n']);
     Ok((username.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_is_asked_for_what_a_login_stored() {
+        let text =
+            r#"{"credHelpers":{"docker.io":"a","https://reg.example":"b"},"credsStore":"c"}"#;
+        let config = DockerConfig::parse(text, "config.json").unwrap();
+        let asked = |host: &str| {
+            let asked = config.helper_for(&RegistryHost::new(host)).unwrap();
+            (asked.0, asked.1.to_owned())
+        };
+        for (host, server, name) in [
+            ("docker.io", DOCKER_HUB_KEY, "a"),
+            ("reg.example", "reg.example", "b"),
+            ("other.example", "other.example", "c"),
+        ] {
+            assert_eq!(asked(host), (server.to_owned(), name.to_owned()));
+        }
+    }
 }

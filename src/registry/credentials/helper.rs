@@ -50,7 +50,13 @@ pub(super) async fn get_within(
         let text = String::from_utf8_lossy(&output).trim().to_owned();
         return match text.to_ascii_lowercase().contains(NOT_FOUND) {
             true => Ok(None),
-            // Helpers print their errors to standard output; one that prints a secret with an error is not quoted further.
+            // What begins like an answer may hold a secret.
+            false if text.starts_with('{') => Err(failed(
+                program,
+                server,
+                "it printed an answer and failed".to_owned(),
+            )),
+            // Helpers print their errors to standard output.
             false => Err(failed(program, server, first_line(&text))),
         };
     }

@@ -1,6 +1,7 @@
 //! The sources of credentials in their order. This module asks one after the other; it must not know how one finds anything.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -8,6 +9,9 @@ use super::cloud::CloudHttp;
 use super::source::{Found, Source};
 use super::{Credential, CredentialError, DockerConfig};
 use crate::registry::host::RegistryHost;
+
+/// How long a failure counts. A helper that hangs takes as long to fail, and is not to hold up each request.
+const FAILURE_KEPT: Duration = Duration::from_secs(60);
 
 /// The sources of credentials, in the order in which they are asked: the first that has something wins.
 #[derive(Clone, Debug, Default)]
@@ -83,9 +87,11 @@ impl Keychain {
                 }
             }
         }
+        // What failed may work the next time; the requests of one moment need not each find out.
+        let good_until = failure.as_ref().map(|_| Instant::now() + FAILURE_KEPT);
         Lookup {
             credential: None,
-            good_until: None,
+            good_until,
             tried,
             failure,
         }

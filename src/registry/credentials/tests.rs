@@ -97,6 +97,8 @@ async fn the_longest_path_that_contains_the_repository_wins() {
 #[tokio::test]
 async fn empty_and_foreign_entries_mean_anonymous() {
     for text in [
+        "",
+        " \n",
         "{}",
         r#"{"auths":null,"credHelpers":null,"credsStore":"","HttpHeaders":{"a":"b"}}"#,
         r#"{"auths":{"reg.example":{}}}"#,
@@ -228,6 +230,9 @@ async fn a_helper_that_knows_nothing_is_not_an_error_and_one_that_fails_is() {
         "{broken}"
     );
     assert!(asked("echo garbage", long).await.is_err());
+    let both = r#"echo '{"Username":"u","Secret":"s3cret"}'; exit 1"#;
+    let error = asked(both, long).await.unwrap_err().to_string();
+    assert!(!error.contains("s3cret"), "{error}");
 }
 
 #[tokio::test]

@@ -291,6 +291,25 @@ async fn an_upload_that_never_works_is_given_up_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_registry_that_forgets_each_piece_is_given_up() {
+    let content = vec![7; 10_000_000];
+    let blob = Descriptor::of(layer().media_type, &content);
+    let server = Server::start(|seen| match seen.method.as_str() {
+        "PUT" if !seen.body.is_empty() => Reply::status(405),
+        "PATCH" if seen.header("content-range") == Some("0-4194303") => {
+            Reply::status(202).header("Location", "/v2/app/blobs/uploads/2")
+        }
+        "PATCH" => Reply::status(503),
+        "GET" => Reply::status(204).header("Location", "/v2/app/blobs/uploads/2"),
+        _ => usual(seen),
+    })
+    .await;
+    let (_file, source) = in_file(&content);
+    let pushed = server.repository().push_blob(&blob, &source, None).await;
+    assert_eq!(pushed.unwrap_err().kind(), ErrorKind::Server);
+}
+
+#[tokio::test]
 async fn a_registry_without_monolithic_upload_gets_pieces_that_resume() {
     let content: Vec<u8> = (0..10_000_000_u32).map(|n| (n / 1000) as u8).collect();
     let blob = Descriptor::of(layer().media_type, &content);
