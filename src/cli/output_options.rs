@@ -19,6 +19,14 @@ use super::output_spec::{OutputKind, OutputSpec};
 /// What means standard output.
 const STANDARD_OUTPUT: &str = "-";
 
+/// Its other names.
+const STANDARD_OUTPUTS: [&str; 4] = [
+    STANDARD_OUTPUT,
+    "/dev/stdout",
+    "/dev/fd/1",
+    "/proc/self/fd/1",
+];
+
 /// Everything that the flags ask for.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
@@ -117,6 +125,15 @@ impl Outputs {
             build.compression = LayerCompression::Gzip;
             return Ok(Some(
                 "--compression=zstd has no effect with --image-format=docker, which has no media type for it: layers are gzip",
+            ));
+        }
+        let has_docker_tar = self
+            .exports
+            .iter()
+            .any(|export| matches!(export, Export::DockerTar { .. }));
+        if has_docker_tar && build.compression == LayerCompression::Zstd {
+            return Ok(Some(
+                "layers are zstd: Docker before 23 cannot load them from a tar",
             ));
         }
         Ok(None)
@@ -268,7 +285,8 @@ impl Writer<'_> {
     }
 
     fn place(&self, path: &Path, outputs: &mut Outputs) -> Result<ArchivePlace> {
-        if path.as_os_str() != STANDARD_OUTPUT {
+        // RUN must not write there, whatever its name.
+        if !STANDARD_OUTPUTS.iter().any(|name| path == Path::new(name)) {
             return Ok(ArchivePlace::File(absolute(path, self.current_dir)));
         }
         if outputs.takes_standard_output {

@@ -122,7 +122,8 @@ impl Layout {
 
     /// Opens the layout in a directory, or begins one where there is none.
     pub fn open_or_create(dir: &Path) -> Result<Self, LayoutError> {
-        if dir.join(MARKER_FILE).exists() {
+        // The index is written last: without it, whoever began the layout did not get far.
+        if dir.join(INDEX_FILE).exists() {
             Self::open(dir)
         } else {
             Self::create(dir)
@@ -359,6 +360,18 @@ mod tests {
         assert!(matches!(document, ManifestDocument::Image(_)));
         let names = std::fs::read_dir(&dir).unwrap().count();
         assert_eq!(names, 3, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_layout_that_was_only_begun_is_begun_again() {
+        let temp = tempfile::tempdir().unwrap();
+        Layout::create(temp.path()).unwrap();
+        let mut layout = Layout::open_or_create(temp.path()).unwrap();
+        let (json, descriptor) = manifest_of("{}");
+        layout.add_bytes(&json).unwrap();
+        layout.add_manifest(descriptor).unwrap();
+        let again = Layout::open_or_create(temp.path()).unwrap();
+        assert_eq!(again.index().manifests.len(), 1);
     }
 
     #[test]

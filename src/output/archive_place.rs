@@ -34,6 +34,8 @@ impl ArchivePlace {
             let options = File::options().write(true).open(path);
             return write(&mut options.on("open", path)?);
         }
+        // What a link leads to is replaced, not the link.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
         let mut result = Ok(());
         let replaced = replace_file(path, |file| {
             result = write(file);
@@ -82,6 +84,18 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
         }
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_written_through() {
+        let temp = tempfile::tempdir().unwrap();
+        let (file, link) = (temp.path().join("file"), temp.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        let place = ArchivePlace::File(link.clone());
+        place.write(|file| Ok(file.write_all(b"new")?)).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
     }
 
     #[test]

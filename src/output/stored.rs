@@ -1,5 +1,6 @@
 //! Pushing an image that lies in a file: what `executor push` does.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -102,7 +103,10 @@ impl Reader<'_> {
             }
             ManifestDocument::Index(_) if depth == 0 => bail!("indexes are nested too deeply"),
             ManifestDocument::Index(index) => {
+                // One that is listed over and over is pushed once.
+                let mut seen = BTreeSet::new();
                 let children = index.manifests.iter();
+                let children = children.filter(|child| seen.insert(&child.digest));
                 let children = children.map(|child| self.read(child, depth - 1));
                 let children = children.collect::<Result<_>>()?;
                 (index.media_type.clone(), Vec::new(), children)

@@ -4,27 +4,20 @@ use super::daemon::Daemon;
 use crate::support::{Site, Who};
 
 #[test]
-fn docker_loads_and_runs_an_archive_of_each_compression() {
+fn docker_loads_and_runs_an_archive() {
     let site = Site::busybox();
     let context = site.context("RUN echo from the image > /text\nCMD [\"cat\", \"/text\"]");
     let daemon = Daemon::shared();
-    for compression in ["gzip", "zstd"] {
-        let name = format!("loaded:{compression}");
-        let executor = site.executor(Who::User, &context);
-        let tar = executor.out("image.tar");
-        let build = executor
-            .args(["--no-push", &format!("--compression={compression}")])
-            .arg(format!(
-                "--output=type=docker,dest={},name={name}",
-                tar.display()
-            ))
-            .run();
-        build.assert_success();
-        let load = daemon.docker(["load", "--quiet", "--input"]).arg(&tar);
-        let loaded = load.run();
-        assert!(loaded.contains(&name), "{loaded}");
-        let run = daemon.docker(["run", "--rm", "--network", "none", &name]);
-        assert_eq!(run.run(), "from the image\n", "{compression}");
-        daemon.docker(["rmi", "--force", &name]).run();
-    }
+    // In gzip: this Docker (20.10) knows no zstd.
+    let name = "loaded:here";
+    let executor = site.executor(Who::User, &context);
+    let tar = executor.out("image.tar");
+    let output = format!("--output=type=docker,dest={},name={name}", tar.display());
+    executor.args(["--no-push", &output]).run().assert_success();
+    let load = daemon.docker(["load", "--quiet", "--input"]).arg(&tar);
+    let loaded = load.run();
+    assert!(loaded.contains(name), "{loaded}");
+    let run = daemon.docker(["run", "--rm", "--network", "none", name]);
+    assert_eq!(run.run(), "from the image\n");
+    daemon.docker(["rmi", "--force", name]).run();
 }
