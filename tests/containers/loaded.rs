@@ -13,7 +13,9 @@ fn docker_loads_and_runs_an_archive() {
     let executor = site.executor(Who::User, &context);
     let tar = executor.out("image.tar");
     let output = format!("--output=type=docker,dest={},name={name}", tar.display());
-    executor.args(["--no-push", &output]).run().assert_success();
+    // It keeps the directory that the archive is in.
+    let build = executor.args(["--no-push", &output]).run();
+    build.assert_success();
     let load = daemon.docker(["load", "--quiet", "--input"]).arg(&tar);
     let loaded = load.run();
     assert!(loaded.contains(name), "{loaded}");
