@@ -56,8 +56,19 @@ pub(super) fn ecr() -> Result<Source> {
     Ok(Source::Cloud(Arc::new(Cloud::ecr(options))))
 }
 
-/// The shared credentials file, which Kubernetes mounts at `~/.aws`.
+/// The shared credentials file, which Kubernetes mounts at `~/.aws`. A profile that is asked for is this one or an
+/// error: the machine's own role is another identity.
 fn shared_keys() -> Result<Option<AwsKeys>> {
+    let keys = found_shared_keys()?;
+    match variable("AWS_PROFILE") {
+        Some(profile) if keys.is_none() => {
+            bail!("AWS_PROFILE is `{profile}`, which has no keys in the shared credentials file")
+        }
+        Some(_) | None => Ok(keys),
+    }
+}
+
+fn found_shared_keys() -> Result<Option<AwsKeys>> {
     let path = path_variable("AWS_SHARED_CREDENTIALS_FILE").or_else(|| home(".aws/credentials"));
     let profile = variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
     let Some((path, text)) = path.map(read_if_there).transpose()?.flatten() else {

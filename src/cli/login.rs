@@ -52,14 +52,18 @@ pub(super) fn log_in(flags: &LoginFlags, style: LogStyle) -> Result<()> {
 pub(super) fn log_out(flags: &LogoutFlags) -> Result<()> {
     let key = config_key(&flags.registry)?;
     let mut file = ConfigFile::open()?;
-    if let Some(program) = file.config.helper(&key)? {
-        runtime()?.block_on(erase_with_helper(&program, &key))?;
-    }
+    // Whatever becomes of the helper, the file is not to hold what was forgotten.
+    let erased = match file.config.helper(&key)? {
+        Some(program) => runtime()?.block_on(erase_with_helper(&program, &key)),
+        None => Ok(()),
+    };
     let shown = file.path.display().to_string();
     if !file.config.remove(&key)? {
+        erased?;
         return print_line(&format!("there is no login of `{key}` in `{shown}`"));
     }
     file.write()?;
+    erased?;
     print_line(&format!("the login of `{key}` is removed from `{shown}`"))
 }
 

@@ -207,13 +207,16 @@ impl Layout {
     }
 
     /// Lists a manifest whose blobs are all there, and writes the index. It takes the place of what
-    /// had the same name, where it has one, and else of what is the same manifest without a name.
+    /// had the same name, where it has one, and else of what is the same manifest without a name. Of two that tell
+    /// their whole references, those are the names: several repositories may have the same tag.
     pub fn add_manifest(&mut self, descriptor: Descriptor) -> Result<(), LayoutError> {
         let name = ref_name(&descriptor.annotations).cloned();
         self.index.manifests.retain(|listed| {
             let listed_name = ref_name(&listed.annotations);
             let is_replaced = match &name {
-                Some(name) => listed_name == Some(name),
+                Some(name) => {
+                    listed_name == Some(name) && !are_of_other_references(listed, &descriptor)
+                }
                 None => listed_name.is_none() && listed.digest == descriptor.digest,
             };
             !is_replaced
@@ -226,6 +229,14 @@ impl Layout {
             source,
         })?;
         Ok(write_whole(&path, &json)?)
+    }
+}
+
+fn are_of_other_references(one: &Descriptor, other: &Descriptor) -> bool {
+    let reference = |listed: &Descriptor| listed.annotations.get(CONTAINERD_NAME).cloned();
+    match (reference(one), reference(other)) {
+        (Some(one), Some(other)) => one != other,
+        (Some(_) | None, None) | (None, Some(_)) => false,
     }
 }
 

@@ -7,13 +7,16 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use tar::Header;
+use tar::{EntryType, Header};
 use thiserror::Error;
 
 use crate::fs::{PathContext, PathError};
 
 /// Bytes copied at a time: larger gains nothing beside the system calls themselves.
 const COPY_BUFFER_BYTES: usize = 256 * 1024;
+
+/// What a header has room for.
+const HEADER_NAME_BYTES: usize = 100;
 
 /// Why a tar was not written.
 #[derive(Debug, Error)]
@@ -99,9 +102,26 @@ fn copy_at_most(
     Ok(copied)
 }
 
+/// Writes the header of a file. A name that it has no room for goes before it, in GNU's way.
 fn write_header(writer: &mut impl Write, name: &str, size: u64) -> io::Result<()> {
+    if name.len() <= HEADER_NAME_BYTES {
+        return write_block(writer, EntryType::Regular, name, size);
+    }
+    let length = name.len() as u64 + 1;
+    write_block(writer, EntryType::GNULongName, "././@LongLink", length)?;
+    writer.write_all(name.as_bytes())?;
+    writer.write_all(&[0])?;
+    write_padding(writer, length)?;
+    let end = name.floor_char_boundary(HEADER_NAME_BYTES);
+    write_block(writer, EntryType::Regular, &name[..end], size)
+}
+
+fn write_block(writer: &mut impl Write, kind: EntryType, name: &str, size: u64) -> io::Result<()> {
     // GNU's header holds sizes from 8 GiB up, which those of POSIX do not.
     let mut header = Header::new_gnu();
+    if kind != EntryType::Regular {
+        header.set_entry_type(kind);
+    }
     header.set_path(name)?;
     header.set_size(size);
     header.set_mode(0o644);

@@ -70,7 +70,13 @@ fn merge(from: &Dir, to: &Dir, path: &Path, late: &mut Vec<LateDir>) -> Result<(
         let is_dir = old.as_ref().is_some_and(|old| old.is_dir());
         if new.is_dir() && is_dir {
             let path = path.join(&name);
-            merge(&from.open_dir(&name)?, &to.open_dir(&name)?, &path, late)?;
+            let below = to.open_dir(&name)?;
+            // It may be read-only, as an earlier image left it; its mode comes at the end.
+            let is_closed = old.is_some_and(|old| old.mode & 0o300 != 0o300);
+            if is_closed {
+                below.set_own_mode(new.mode | 0o700)?;
+            }
+            merge(&from.open_dir(&name)?, &below, &path, late)?;
             late.push(LateDir {
                 path,
                 mode: new.mode,

@@ -81,7 +81,6 @@ impl Contents {
         let digits: String = top.digest.hex().chars().take(NAME_DIGITS).collect();
         let name = OsString::from(format!("{PREFIX}{digits}"));
         make_own_dir(&parent, &name)?;
-        remove_old(&parent, &name)?;
         let path = parent.path_of(&name);
         let mut layout = Layout::create(&path)?;
         for (file, digest) in &self.files {
@@ -91,6 +90,7 @@ impl Contents {
             layout.add_bytes(document)?;
         }
         layout.add_manifest(top)?;
+        remove_old(&parent, &name)?;
         Ok(path)
     }
 }

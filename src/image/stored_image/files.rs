@@ -14,6 +14,9 @@ use crate::fs::{PathContext, PathError};
 /// image hardly three entries for each.
 const ENTRIES_MAX: usize = 1 << 17;
 
+/// What an entry for a long name or for PAX records may have.
+const EXTENSION_BYTES_MAX: u64 = 1 << 20;
+
 /// Links that one name may pass before it counts as a loop, as in Linux.
 const LINKS_MAX: usize = 40;
 
@@ -105,6 +108,7 @@ fn entries(path: &Path) -> Result<BTreeMap<Vec<String>, Entry>, StoredImageError
         source,
     };
     refuse_compressed(path)?;
+    check_extensions(path).map_err(in_tar)?;
     let mut archive = tar::Archive::new(File::open(path).on("open", path)?);
     let mut entries = BTreeMap::new();
     for entry in archive.entries_with_seek().map_err(in_tar)? {
@@ -138,6 +142,24 @@ fn entries(path: &Path) -> Result<BTreeMap<Vec<String>, Entry>, StoredImageError
         }
     }
     Ok(entries)
+}
+
+/// Names that are too long for a header stand in entries of their own, which are held in memory.
+fn check_extensions(path: &Path) -> std::io::Result<()> {
+    let mut archive = tar::Archive::new(File::open(path)?);
+    for entry in archive.entries_with_seek()?.raw(true) {
+        let entry = entry?;
+        let kind = entry.header().entry_type();
+        let is_extension = kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions();
+        if is_extension && entry.size() > EXTENSION_BYTES_MAX {
+            let problem = "an entry for a long name is longer than any name";
+            return Err(std::io::Error::new(ErrorKind::InvalidData, problem));
+        }
+    }
+    Ok(())
 }
 
 fn refuse_compressed(path: &Path) -> Result<(), StoredImageError> {

@@ -129,7 +129,13 @@ impl Transport {
         let status = answer.status();
         let (answer, code) = match status.is_success() {
             true => (with_version(&method, answer), String::new()),
-            false => with_code(answer).await,
+            false => match tokio::time::timeout(after, with_code(answer)).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let stalled = RemoteError::Stalled { call, after };
+                    return Err(failed(HttpErrorKind::Timeout, stalled));
+                }
+            },
         };
         self.lock().failure = Some(Failure::Answer {
             call,
