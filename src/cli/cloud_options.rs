@@ -59,12 +59,15 @@ pub(super) fn ecr() -> Result<Source> {
 /// The shared credentials file, which Kubernetes mounts at `~/.aws`. A profile that is asked for is this one or an
 /// error: the machine's own role is another identity.
 fn shared_keys() -> Result<Option<AwsKeys>> {
-    let keys = found_shared_keys()?;
-    match variable("AWS_PROFILE") {
-        Some(profile) if keys.is_none() => {
+    of_profile(variable("AWS_PROFILE"), found_shared_keys()?)
+}
+
+fn of_profile(asked: Option<String>, keys: Option<AwsKeys>) -> Result<Option<AwsKeys>> {
+    match (asked, keys) {
+        (Some(profile), None) => {
             bail!("AWS_PROFILE is `{profile}`, which has no keys in the shared credentials file")
         }
-        Some(_) | None => Ok(keys),
+        (_, keys) => Ok(keys),
     }
 }
 
@@ -265,6 +268,13 @@ mod tests {
         ] {
             assert!(!allowed(url), "{url}");
         }
+    }
+
+    #[test]
+    fn a_profile_that_is_asked_for_and_has_no_keys_is_an_error() {
+        assert!(of_profile(None, None).unwrap().is_none());
+        let error = of_profile(Some("deploy".to_owned()), None).unwrap_err();
+        assert!(error.to_string().contains("`deploy`"), "{error}");
     }
 
     #[test]

@@ -374,6 +374,21 @@ mod tests {
     }
 
     #[test]
+    fn one_tag_of_two_repositories_is_two_names() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut layout = Layout::create(temp.path()).unwrap();
+        let (json, descriptor) = manifest_of("{}");
+        layout.add_bytes(&json).unwrap();
+        for name in ["reg.example/a:1", "reg.example/b:1", "reg.example/a:1"] {
+            let name = Reference::parse(name).unwrap();
+            layout
+                .add_manifest(named_as(descriptor.clone(), &name))
+                .unwrap();
+        }
+        assert_eq!(layout.index().manifests.len(), 2);
+    }
+
+    #[test]
     fn a_layout_that_was_only_begun_is_begun_again() {
         let temp = tempfile::tempdir().unwrap();
         Layout::create(temp.path()).unwrap();

@@ -137,3 +137,30 @@ fn write_padding(writer: &mut impl Write, size: u64) -> io::Result<()> {
     let length = size.next_multiple_of(512) - size;
     writer.write_all(&zeros[..length as usize])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_length_are_read_back() {
+        let mut bytes = Vec::new();
+        let mut stream = TarStream::new(&mut bytes);
+        let names = [99, 100, 101, 141, 600].map(|length| "n".repeat(length));
+        for name in &names {
+            stream.append_bytes(name, name.as_bytes()).unwrap();
+        }
+        stream.finish().unwrap();
+        let mut archive = tar::Archive::new(&bytes[..]);
+        let mut read = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let name = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
+            let mut text = String::new();
+            entry.read_to_string(&mut text).unwrap();
+            assert_eq!(text, name);
+            read.push(name);
+        }
+        assert_eq!(read, names);
+    }
+}

@@ -105,3 +105,29 @@ fn finish_dirs(dir: &Path, mut late: Vec<LateDir>) -> Result<(), PathError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_only_directory_is_filled_a_second_time() {
+        let temp = tempfile::tempdir().unwrap();
+        let (new, old) = (temp.path().join("new"), temp.path().join("old"));
+        for dir in [&new, &old] {
+            std::fs::create_dir_all(dir.join("closed")).unwrap();
+            std::fs::write(dir.join("closed/file"), "text").unwrap();
+        }
+        // Root may write anyway: what is looked at is the mode while the files are moved.
+        let closed = old.join("closed");
+        std::fs::set_permissions(&closed, Permissions::from_mode(0o555)).unwrap();
+        let mut late = Vec::new();
+        let (from, to) = (Dir::open(&new).unwrap(), Dir::open(&old).unwrap());
+        merge(&from, &to, Path::new(""), &mut late).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        assert_eq!(mode(&closed) & 0o700, 0o700);
+        late.iter_mut().for_each(|dir| dir.mode = 0o555);
+        finish_dirs(&old, late).unwrap();
+        assert_eq!(mode(&closed), 0o555);
+    }
+}

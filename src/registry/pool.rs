@@ -14,7 +14,7 @@ use super::credentials::CloudHttp;
 use super::error::RegistryError;
 use super::exchange::Exchange;
 use super::host::RegistryHost;
-use super::options::{ProxyOptions, Purpose, RegistryOptions, Security, Timeouts};
+use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
 use super::pull::FetchedManifest;
 use super::transport::Transport;
 use crate::http::{ClientSettings, TlsSettings, TlsSetupError, http_client, system_roots};
@@ -228,7 +228,7 @@ impl Registries {
     /// How a cloud's own servers are asked for credentials. What makes a registry insecure makes none of them so.
     fn cloud_http(&self) -> Result<CloudHttp, TlsSetupError> {
         let none = ProxyOptions::default();
-        let client = |proxy, timeouts| {
+        let client = |proxy| {
             let settings = ClientSettings {
                 tls: TlsSettings {
                     certificates: &[],
@@ -236,20 +236,15 @@ impl Registries {
                     skips_verification: false,
                 },
                 proxy,
-                timeouts,
+                timeouts: self.options.timeouts,
                 user_agent: &self.options.user_agent,
                 idle_connections: 1,
             };
             http_client(self.roots(), &settings)
         };
-        let timeouts = self.options.timeouts;
-        let of_machine = Timeouts {
-            connect: CloudHttp::MACHINE_CONNECT_TIMEOUT,
-            ..timeouts
-        };
         Ok(CloudHttp {
-            network: client(&self.options.proxy, timeouts)?,
-            machine: client(&none, of_machine)?,
+            network: client(&self.options.proxy)?,
+            machine: client(&none)?,
         })
     }
 

@@ -223,3 +223,25 @@ fn what_holds_no_images_is_refused_by_its_path() {
     let unpacked = StoredImages::open(temp.path()).unwrap_err();
     assert!(matches!(unpacked, StoredImageError::NoImages { .. }));
 }
+
+#[test]
+fn a_name_of_megabytes_is_refused_without_being_read() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(EntryType::GNULongName);
+    header.set_path("././@LongLink").unwrap();
+    header.set_size(1 << 40);
+    header.set_cksum();
+    let path = write(temp.path(), "image.tar", header.as_bytes());
+    // A hole, which costs nothing.
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len((1 << 40) + 2048).unwrap();
+    let error = StoredImages::open(&path).unwrap_err();
+    let StoredImageError::Tar { source, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(
+        source.to_string().contains("longer than any name"),
+        "{source}"
+    );
+}

@@ -19,8 +19,9 @@ use crate::http::{Call, Untrusted};
 /// For a whole request to a server in the network.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For a whole request to one that is there: the first token of a workload takes it several requests of its own.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a whole request to a server of the machine, which answers at once where there is one, and drops what is sent to it
+/// where there is none.
+const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Tokens are a few KiB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -164,10 +165,6 @@ impl fmt::Debug for Question {
 }
 
 impl CloudHttp {
-    /// For a connection to a server of the machine, which takes one at once where there is one, and drops what is sent
-    /// to it where there is none.
-    pub(in crate::registry) const MACHINE_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
-
     /// Asks a server in the network, again if that may help.
     pub(super) async fn ask(&self, question: &Question) -> Result<String, CloudError> {
         with_retries(&RETRIES, || send(&self.network, question, TIMEOUT)).await
