@@ -18,6 +18,7 @@ use super::action::{Action, RunAction, Transfer, Work};
 use super::control_args::RunControls;
 use super::copy::read_chmod;
 use super::draft::ImageDraft;
+use super::evaluated::{EvaluatedStage, EvaluatedStep};
 use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
 use super::owner::has_names;
@@ -27,47 +28,6 @@ use super::scope::{GlobalScope, StageScope};
 use super::support::refusal;
 use super::workshop::Workshop;
 use super::{LocatedError, StepName};
-
-/// A stage, evaluated.
-pub(super) struct EvaluatedStage {
-    /// The FROM, as it is announced.
-    pub(super) from: EvaluatedStep,
-    /// Its steps in order.
-    pub(super) steps: Vec<EvaluatedStep>,
-    /// What it makes in the end, but for its layers.
-    pub(super) draft: ImageDraft,
-    /// Variables at its end: a stage that is built on it inherits them.
-    scope: StageScope,
-}
-
-impl EvaluatedStage {
-    /// Returns the same stage with other steps.
-    pub(super) fn with_steps(&self, steps: Vec<EvaluatedStep>) -> Self {
-        Self {
-            from: EvaluatedStep {
-                name: self.from.name.clone(),
-                text: self.from.text.clone(),
-                span: self.from.span,
-                work: None,
-            },
-            steps,
-            draft: self.draft.clone(),
-            scope: self.scope.clone(),
-        }
-    }
-}
-
-/// A step, evaluated.
-pub(super) struct EvaluatedStep {
-    /// Which one it is.
-    pub(super) name: StepName,
-    /// The instruction as it is announced, on one line.
-    pub(super) text: String,
-    /// Where messages say that it is.
-    pub(super) span: Span,
-    /// What it does to files. `None` for one that changes the image's config only.
-    pub(super) work: Option<Work>,
-}
 
 /// Evaluates all stages of a plan, by their numbers.
 pub(super) fn evaluate(

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use crate::cache::{CacheKey, FoundLayer, Lookup, Miss, Wanted};
 
-use super::evaluate::EvaluatedStage;
+use super::evaluated::EvaluatedStage;
 use super::keys::{StageKeys, StepKey, beginnings, keys};
 use super::layers::StageLayer;
 use super::outlook::{Outlook, StepOutlook, outlooks};

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::image::Platform;
 
 use super::draft::ImageDraft;
-use super::evaluate::{EvaluatedStage, EvaluatedStep};
+use super::evaluated::{EvaluatedStage, EvaluatedStep};
 use super::plan::{Plan, PlannedStage, StageBase, needs};
 
 /// Stages, evaluated, by their numbers.

@@ -11,7 +11,7 @@ use crate::cache::inputs::{LinkInputs, SourceInputs, StepInputs};
 
 use super::action::Transfer;
 use super::built::BuiltStages;
-use super::evaluate::{EvaluatedStage, EvaluatedStep};
+use super::evaluated::{EvaluatedStage, EvaluatedStep};
 use super::mount_action::BindMount;
 use super::plan::{FileSource, Plan, PlannedStage, StageBase};
 use super::step_cache::StepCaching;

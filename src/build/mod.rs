@@ -27,6 +27,7 @@ mod emulation;
 mod epoch;
 mod error;
 mod evaluate;
+mod evaluated;
 mod explain;
 mod files;
 mod forecast;

@@ -10,7 +10,7 @@ use crate::cache::inputs::ResultInputs;
 use crate::cache::{CacheEntry, CacheKey, Lookup};
 
 use super::action::{Action, Work};
-use super::evaluate::EvaluatedStage;
+use super::evaluated::EvaluatedStage;
 use super::forecast::Lookups;
 use super::keys::{StageKeys, StepKey, after_link};
 use super::plan::{FileSource, Plan, StageBase};

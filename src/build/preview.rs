@@ -16,7 +16,8 @@ use crate::image::{Digest, Platform};
 
 use super::ability::check_ability;
 use super::build::begin;
-use super::evaluate::{EvaluatedStage, EvaluatedStep, evaluate};
+use super::evaluate::evaluate;
+use super::evaluated::{EvaluatedStage, EvaluatedStep};
 use super::forecast::{Forecast, StepForecast, forecast};
 use super::plan::{Plan, PlannedStage, StageBase};
 use super::workshop::{Tools, Workshop};

@@ -19,7 +19,7 @@ use crate::sandbox::Sandbox;
 
 use super::action::{Action, Transfer};
 use super::archive_time::newest_file;
-use super::evaluate::EvaluatedStage;
+use super::evaluated::EvaluatedStage;
 use super::halt::Halt;
 use super::once::Once;
 use super::remote_context::fetcher;

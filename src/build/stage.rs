@@ -13,7 +13,7 @@ use crate::sandbox::{Rootfs, Step};
 
 use super::action::{Action, Work};
 use super::built::{Above, BuiltStage, BuiltStages, Parent, StageStack};
-use super::evaluate::{EvaluatedStage, EvaluatedStep};
+use super::evaluated::{EvaluatedStage, EvaluatedStep};
 use super::explain::Outcome;
 use super::files::{StageFiles, StageTree};
 use super::forecast::{After, Answer, StageForecast, StepForecast};

@@ -27,7 +27,7 @@ use crate::snapshot::change::Excluded;
 use super::base::BaseImages;
 use super::cache_dirs::CacheDirs;
 use super::context_files::ContextFiles;
-use super::evaluate::EvaluatedStep;
+use super::evaluated::EvaluatedStep;
 use super::files::{StageFiles, StageView};
 use super::halt::{Halt, Halted};
 use super::layer_job::LayerJob;

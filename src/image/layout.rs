@@ -4,20 +4,24 @@
 //! What is written appears under its name whole or not at all, and the index comes last: a layout
 //! that somebody reads meanwhile never lists what is not there.
 
-use std::collections::BTreeMap;
+mod error;
+mod names;
+
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::descriptor::Descriptor;
 use super::digest::Digest;
-use super::manifest::{Index, MAX_MANIFEST_BYTES, ManifestDocument, ManifestError};
+use super::manifest::{Index, MAX_MANIFEST_BYTES, ManifestDocument};
 use super::media_type::{ImageFormat, MediaType};
-use super::reference::Reference;
 use crate::fs::{PathContext, PathError, replace_file};
+
+pub use error::LayoutError;
+pub(super) use names::find_listed;
+pub use names::{named, named_as};
 
 /// Name of the file that makes a directory a layout.
 pub(super) const MARKER_FILE: &str = "oci-layout";
@@ -25,63 +29,6 @@ pub(super) const MARKER_FILE: &str = "oci-layout";
 const LAYOUT_VERSION: &str = "1.0.0";
 /// Name of the index.
 pub(super) const INDEX_FILE: &str = "index.json";
-/// The annotation that names an image in an index (image-spec, annotations.md).
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The annotation that has the whole reference, where one is known (containerd, images/annotations.go).
-const CONTAINERD_NAME: &str = "io.containerd.image.name";
-
-/// Why a layout was not read or written.
-#[derive(Debug, Error)]
-pub enum LayoutError {
-    /// A file operation failed.
-    #[error(transparent)]
-    File(#[from] PathError),
-    /// The directory is no layout, or one of a version that does not exist yet.
-    #[error("`{}` is not an OCI image layout of version {LAYOUT_VERSION}", path.display())]
-    NotALayout {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// A manifest or index cannot be read or written.
-    #[error("cannot use `{}`", path.display())]
-    Manifest {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: ManifestError,
-    },
-    /// The file that should be an index is a manifest.
-    #[error("`{}` is not an image index", path.display())]
-    NotAnIndex {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A blob's bytes are not those of its name.
-    #[error("`{}` does not have the digest of its name", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The index lists no image of that name.
-    #[error("`{}` has no image called `{tag}`{}", path.display(), only(.names))]
-    NoSuchImage {
-        /// The layout.
-        path: PathBuf,
-        /// What was asked for.
-        tag: String,
-        /// What it has. Images without a name are not among them.
-        names: Vec<String>,
-    },
-}
-
-fn only(names: &[String]) -> String {
-    if names.is_empty() {
-        return String::new();
-    }
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!(", only {}", names.join(", "))
-}
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -142,7 +89,7 @@ impl Layout {
 
     /// Returns the name of something that an index lists. `None` where it has none.
     pub fn name_of(listed: &Descriptor) -> Option<&str> {
-        ref_name(&listed.annotations).map(String::as_str)
+        names::name_of(listed)
     }
 
     /// Returns where the blob is, or would be.
@@ -210,12 +157,13 @@ impl Layout {
     /// had the same name, where it has one, and else of what is the same manifest without a name. Of two that tell
     /// their whole references, those are the names: several repositories may have the same tag.
     pub fn add_manifest(&mut self, descriptor: Descriptor) -> Result<(), LayoutError> {
-        let name = ref_name(&descriptor.annotations).cloned();
+        let name = names::name_of(&descriptor).map(str::to_owned);
         self.index.manifests.retain(|listed| {
-            let listed_name = ref_name(&listed.annotations);
+            let listed_name = names::name_of(listed);
             let is_replaced = match &name {
                 Some(name) => {
-                    listed_name == Some(name) && !are_of_other_references(listed, &descriptor)
+                    listed_name == Some(name.as_str())
+                        && !names::are_of_other_references(listed, &descriptor)
                 }
                 None => listed_name.is_none() && listed.digest == descriptor.digest,
             };
@@ -232,14 +180,6 @@ impl Layout {
     }
 }
 
-fn are_of_other_references(one: &Descriptor, other: &Descriptor) -> bool {
-    let reference = |listed: &Descriptor| listed.annotations.get(CONTAINERD_NAME).cloned();
-    match (reference(one), reference(other)) {
-        (Some(one), Some(other)) => one != other,
-        (Some(_) | None, None) | (None, Some(_)) => false,
-    }
-}
-
 /// Returns where a blob is in a layout.
 pub(super) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm().name(), digest.hex())
@@ -248,22 +188,6 @@ pub(super) fn blob_name(digest: &Digest) -> String {
 /// Returns the text of the file that makes a directory a layout.
 pub(super) fn marker() -> String {
     format!("{{\"imageLayoutVersion\":\"{LAYOUT_VERSION}\"}}")
-}
-
-/// Gives something that an index lists a name.
-pub fn named(mut descriptor: Descriptor, name: &str) -> Descriptor {
-    let annotations = &mut descriptor.annotations;
-    annotations.insert(REF_NAME.to_owned(), name.to_owned());
-    descriptor
-}
-
-/// Gives it the name that containerd and BuildKit know it by, and its tag as the layout's own name for it.
-pub fn named_as(descriptor: Descriptor, reference: &Reference) -> Descriptor {
-    let tag = reference.tag_or_digest();
-    let mut descriptor = named(descriptor, tag);
-    let annotations = &mut descriptor.annotations;
-    annotations.insert(CONTAINERD_NAME.to_owned(), reference.to_string());
-    descriptor
 }
 
 /// Reads the two documents that make a layout. `path` is for messages.
@@ -283,38 +207,6 @@ fn check_marker(path: &Path, marker: &[u8]) -> Result<(), LayoutError> {
     is_known
         .then_some(())
         .ok_or(LayoutError::NotALayout { path })
-}
-
-/// Finds an image among those that are listed: by its name, or by the tag that its name ends with. Of
-/// several, the last was written last. Without a name, the only image or that of the tag `latest`.
-pub(super) fn find_listed<'a>(
-    listed: &'a [Descriptor],
-    tag: Option<&str>,
-    path: &Path,
-) -> Result<&'a Descriptor, LayoutError> {
-    if let (None, [only]) = (tag, listed) {
-        return Ok(only);
-    }
-    let wanted = tag.unwrap_or("latest");
-    let full_name = format!(":{wanted}");
-    let is_called = |image: &&Descriptor| {
-        let name = Layout::name_of(image);
-        name.is_some_and(|name| name == wanted || name.ends_with(&full_name))
-    };
-    let found = listed.iter().rev().find(is_called);
-    found.ok_or_else(|| LayoutError::NoSuchImage {
-        path: path.to_path_buf(),
-        tag: wanted.to_owned(),
-        names: listed
-            .iter()
-            .filter_map(Layout::name_of)
-            .map(str::to_owned)
-            .collect(),
-    })
-}
-
-fn ref_name(annotations: &BTreeMap<String, String>) -> Option<&String> {
-    annotations.get(REF_NAME)
 }
 
 fn parse(path: &Path, bytes: &[u8], declared: &MediaType) -> Result<ManifestDocument, LayoutError> {
@@ -344,6 +236,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::reference::Reference;
     use std::os::unix::fs::MetadataExt;
 
     fn manifest_of(config: &str) -> (Vec<u8>, Descriptor) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::build::action::Work;
-use crate::build::evaluate::EvaluatedStep;
+use crate::build::evaluated::EvaluatedStep;
 use crate::build::forecast::StepForecast;
 use crate::build::layers::{LayerContent, LayerOrigin, StageLayer, StoredLayer};
 use crate::build::plan::{FileSource, StageBase};
