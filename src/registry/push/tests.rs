@@ -1,3 +1,6 @@
+mod manifests;
+mod mounts;
+
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -99,84 +102,6 @@ async fn a_foreign_layer_is_never_sent() {
         (delivery, server.seen().len()),
         (BlobDelivery::LeftElsewhere, 0)
     );
-}
-
-#[tokio::test]
-async fn a_mount_that_is_granted_sends_nothing() {
-    let server = Server::start(|seen| match seen.method.as_str() {
-        "POST" => Reply::status(201),
-        _ => usual(seen),
-    })
-    .await;
-    let (_file, source) = in_file(&content());
-    let delivery = server
-        .repository()
-        .push_blob(&layer(), &source, Some("lib/base"))
-        .await
-        .unwrap();
-    assert_eq!(delivery, BlobDelivery::Mounted);
-    let post = format!("POST {UPLOADS}?mount={}&from=lib%2Fbase", encoded_digest());
-    assert_eq!(server.lines()[1..], [post]);
-}
-
-#[tokio::test]
-async fn a_202_to_a_mount_is_the_upload() {
-    let server = Server::start(usual).await;
-    let (_file, source) = in_file(&content());
-    let delivery = server
-        .repository()
-        .push_blob(&layer(), &source, Some("base"))
-        .await
-        .unwrap();
-    assert_eq!(delivery, BlobDelivery::Uploaded);
-    let posts = server
-        .lines()
-        .iter()
-        .filter(|line| line.starts_with("POST"))
-        .count();
-    assert_eq!(posts, 1, "{:?}", server.lines());
-}
-
-#[tokio::test]
-async fn a_refused_mount_is_a_plain_upload() {
-    for status in [400, 401, 403, 404, 405, 500] {
-        let server = Server::start(move |seen| match seen.target.contains("mount=") {
-            true => Reply::status(status),
-            false => usual(seen),
-        })
-        .await;
-        let (_file, source) = in_file(&content());
-        let delivery = server
-            .repository()
-            .push_blob(&layer(), &source, Some("base"))
-            .await
-            .unwrap();
-        assert_eq!(delivery, BlobDelivery::Uploaded, "{status}");
-    }
-}
-
-#[tokio::test]
-async fn one_token_is_good_for_both_ends_of_a_mount() {
-    let server = Server::start(|seen| match seen.header("authorization") {
-        _ if seen.target.starts_with("/token") => Reply::status(200).body(r#"{"token":"good"}"#),
-        None => Reply::bearer_challenge("/token", "repository:app:pull"),
-        Some(_) if seen.method == "POST" => Reply::status(201),
-        Some(_) => usual(seen),
-    })
-    .await;
-    let (_file, source) = in_file(&content());
-    server
-        .repository()
-        .push_blob(&layer(), &source, Some("base"))
-        .await
-        .unwrap();
-    let lines = server.lines();
-    let last_token = lines
-        .iter()
-        .rfind(|line| line.starts_with("GET /token"))
-        .unwrap();
-    let scopes = "scope=repository%3Aapp%3Apull%2Cpush&scope=repository%3Abase%3Apull";
-    assert!(last_token.ends_with(scopes), "{last_token}");
 }
 
 #[tokio::test]
@@ -378,83 +303,6 @@ async fn a_file_that_is_not_the_blob_is_an_error_of_ours() {
         .unwrap_err();
     assert_eq!(error.to_string(), "cannot read `/nonexistent/blob`");
     assert!(!server.lines().iter().any(|line| line.starts_with("POST")));
-}
-
-fn manifest() -> (MediaType, Bytes) {
-    (
-        MediaType::Manifest(ImageFormat::Oci),
-        Bytes::from_static(b"{\"schemaVersion\":2}"),
-    )
-}
-
-#[tokio::test]
-async fn a_manifest_is_written_with_its_type_and_bytes() {
-    let server = Server::start(usual).await;
-    let (media_type, bytes) = manifest();
-    let delivery = server
-        .repository()
-        .put_manifest("v1", &media_type, &bytes)
-        .await
-        .unwrap();
-    assert_eq!(delivery, ManifestDelivery::Written);
-    let seen = server.seen();
-    assert_eq!(seen[0].line(), "PUT /v2/app/manifests/v1");
-    assert_eq!(
-        seen[0].header("content-type"),
-        Some("application/vnd.oci.image.manifest.v1+json")
-    );
-    assert_eq!(seen[0].body, bytes);
-}
-
-/// A registry that refuses to write a tag which stands for `there`.
-async fn with_immutable_tag(there: Digest) -> Server {
-    Server::start(move |seen| match seen.method.as_str() {
-        "PUT" => Reply::status(400)
-            .body(r#"{"errors":[{"code":"TAG_INVALID","message":"tag is immutable"}]}"#),
-        _ => Reply::status(200)
-            .header("Content-Type", "application/vnd.oci.image.manifest.v1+json")
-            .header("Docker-Content-Digest", there.as_str()),
-    })
-    .await
-}
-
-#[tokio::test]
-async fn an_immutable_tag_with_the_same_digest_is_success() {
-    let (media_type, bytes) = manifest();
-    let server = with_immutable_tag(Digest::of(&bytes)).await;
-    let delivery = server
-        .repository()
-        .put_manifest("v1", &media_type, &bytes)
-        .await
-        .unwrap();
-    assert_eq!(delivery, ManifestDelivery::AlreadyThere);
-}
-
-#[tokio::test]
-async fn an_immutable_tag_with_another_digest_is_told_apart() {
-    let (media_type, bytes) = manifest();
-    let server = with_immutable_tag(Digest::of(b"other")).await;
-    let error = server
-        .repository()
-        .put_manifest("v1", &media_type, &bytes)
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TagImmutable);
-}
-
-#[tokio::test]
-async fn a_registry_that_stored_something_else_is_found_out() {
-    let other = Digest::of(b"other");
-    let server =
-        Server::start(move |_| Reply::status(201).header("Docker-Content-Digest", other.as_str()))
-            .await;
-    let (media_type, bytes) = manifest();
-    let error = server
-        .repository()
-        .put_manifest("v1", &media_type, &bytes)
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]
