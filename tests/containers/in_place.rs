@@ -104,6 +104,7 @@ fn lay_out(place: &Place, case: &Case, jobs: &TestDir) {
     let flags: Vec<String> = own
         .chain([format!("--destination={destination}")])
         .chain(place.build_args(case))
+        .chain(case.flags())
         .collect();
     fs::write(dir.join("flags"), flags.join("\n")).expect("write the flags");
 }
@@ -141,6 +142,7 @@ fn against_reference(place: &Place, case: &Case) -> Vec<String> {
         .context(&case.context())
         .destination(&place.registry.reference(&name(case, Mode::REFERENCE)))
         .args(Mode::REFERENCE.flags())
+        .args(case.flags())
         .args(place.build_args(case))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)
         .run();

@@ -81,6 +81,7 @@ fn run(place: &Place, case: &Case, mode: Mode) -> Build {
         .context(&case.context())
         .destination(&place.registry.reference(&name(case, mode)))
         .args(mode.flags())
+        .args(case.flags())
         .args(place.build_args(case))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)
         .run()

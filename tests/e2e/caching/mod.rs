@@ -11,7 +11,7 @@ pub(crate) mod log;
 mod mixed;
 mod mounts;
 mod policies;
-mod project;
+pub(crate) mod project;
 mod race;
 mod requests;
 mod trouble;
