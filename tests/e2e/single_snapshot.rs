@@ -3,7 +3,7 @@
 use crate::caching::log::{assert_all_cached, assert_none_cached};
 use crate::caching::project::Project;
 use crate::support::cache_dir::CacheDir;
-use crate::support::image::{array, hex_of, text};
+use crate::support::image::{array, hex_of};
 use crate::support::index::{Listed, both, registry_with_base};
 use crate::support::tool::Tool;
 use crate::support::{
@@ -47,7 +47,7 @@ fn links(tree: &Tree) -> Vec<(&str, &str)> {
 fn history(image: &Image) -> (Vec<&str>, usize) {
     let entries = array(&image.config["history"]);
     let of_layers = entries.iter().filter(|entry| entry["empty_layer"] != true);
-    let said = of_layers.map(|entry| text(&entry["created_by"]));
+    let said = of_layers.map(|entry| entry["created_by"].as_str().unwrap_or_default());
     (said.collect(), entries.len())
 }
 

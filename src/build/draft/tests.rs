@@ -191,6 +191,8 @@ fn a_stage_of_one_layer_tells_of_it_where_its_last_one_was_made() {
     let mut base = draft();
     base.add_layer("base".to_owned());
     base.set_user("base".to_owned());
+    let diff_ids = &mut base.config.rootfs.diff_ids;
+    diff_ids.push(layer("base", None).diff_id);
     let mut parent = ImageDraft::from_base(base.config);
     parent.add_layer("first".to_owned());
     parent.set_user("one".to_owned());

@@ -20,8 +20,14 @@ pub struct Hidden<'n> {
     /// it.
     found: BTreeMap<PathBuf, usize>,
     /// Symbolic links of the layers below, with what they lead to: other builders write names that lead through them.
-    links: BTreeMap<PathBuf, PathBuf>,
+    links: BTreeMap<PathBuf, Link>,
     layers: usize,
+}
+
+/// A symbolic link of a layer below.
+struct Link {
+    target: PathBuf,
+    layer: usize,
 }
 
 impl<'n> Hidden<'n> {
@@ -72,12 +78,16 @@ impl<'n> Hidden<'n> {
     }
 
     fn see_name(&mut self, path: &Path, kind: &EntryKind) {
+        self.links.remove(path);
         match kind {
             EntryKind::Directory => {}
             EntryKind::Symlink { target } => {
                 self.forget_below(path);
-                self.links
-                    .insert(path.to_path_buf(), to_path(target).to_path_buf());
+                let link = Link {
+                    target: to_path(target).to_path_buf(),
+                    layer: self.layers,
+                };
+                self.links.insert(path.to_path_buf(), link);
             }
             EntryKind::File { .. }
             | EntryKind::HardLink { .. }
@@ -111,7 +121,7 @@ impl<'n> Hidden<'n> {
                 break;
             };
             let rest = dir.strip_prefix(link).ok()?;
-            let target = link.parent()?.join(&self.links[link]).join(rest);
+            let target = link.parent()?.join(&self.links[link].target).join(rest);
             let clean = EntryPath::clean(target.as_os_str().as_encoded_bytes()).ok()?;
             dir = clean.map_or_else(PathBuf::new, |clean| {
                 to_path(clean.as_bytes()).to_path_buf()
@@ -131,26 +141,29 @@ impl<'n> Hidden<'n> {
     /// Forgets what the layers below the present one have below `top`, or there too.
     fn forget_lower(&mut self, top: &Path, there_too: bool) {
         let present = self.layers;
-        self.forget(top, |path, layer| {
-            layer < present && (there_too || path != top)
+        let is_doomed = |path: &Path, layer| layer < present && (there_too || path != top);
+        forget(&mut self.found, top, |path, layer| is_doomed(path, *layer));
+        forget(&mut self.links, top, |path, link| {
+            is_doomed(path, link.layer)
         });
     }
 
     /// Forgets what lies below a name that is no directory.
     fn forget_below(&mut self, top: &Path) {
-        self.forget(top, |path, _| path != top);
+        forget(&mut self.found, top, |path, _| path != top);
+        forget(&mut self.links, top, |path, _| path != top);
     }
+}
 
-    fn forget(&mut self, top: &Path, is_doomed: impl Fn(&Path, usize) -> bool) {
-        let doomed: Vec<PathBuf> = self
-            .found
-            .range(top.to_path_buf()..)
-            .take_while(|(path, _)| path.starts_with(top))
-            .filter(|(path, layer)| is_doomed(path, **layer))
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in doomed {
-            self.found.remove(&path);
-        }
+/// Forgets what is known of `top` and all below it, as far as `is_doomed` says so.
+fn forget<T>(known: &mut BTreeMap<PathBuf, T>, top: &Path, is_doomed: impl Fn(&Path, &T) -> bool) {
+    let doomed: Vec<PathBuf> = known
+        .range(top.to_path_buf()..)
+        .take_while(|(path, _)| path.starts_with(top))
+        .filter(|(path, value)| is_doomed(path, value))
+        .map(|(path, _)| path.clone())
+        .collect();
+    for path in doomed {
+        known.remove(&path);
     }
 }
