@@ -84,7 +84,7 @@ fn the_jobs_that_guides_show_build() {
 }
 
 #[test]
-fn a_job_builds_twice_with_flags_that_clean_up() {
+fn a_job_builds_twice_with_flags_that_clean_up_and_uploads_something() {
     let project = Project::new(DOCKERFILE);
     let ended = run(&project, "two-builds", &[], &[]);
     assert_eq!(ended.code(), 0, "{}{}", ended.stdout, ended.stderr);
@@ -93,6 +93,8 @@ fn a_job_builds_twice_with_flags_that_clean_up() {
     }
     let names = artifact(&project, "names");
     assert!(names.contains("/team/app/second:v1.0@sha256:"), "{names}");
+    let upload = "POST /v2/team/app/names/blobs/uploads/".to_owned();
+    assert!(project.registry.requests().contains(&upload));
 }
 
 #[test]
