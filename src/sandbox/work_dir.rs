@@ -112,7 +112,7 @@ pub(super) fn recover_stale(
         }
         let kept: Vec<PathBuf> = kept.iter().cloned().chain([relative(dir.path())]).collect();
         recover(root, &aside, &kept)?;
-        belongings::give_back_noted(root, &dir)?;
+        belongings::give_back_noted(root, &dir);
     }
     Ok(())
 }

@@ -65,13 +65,16 @@ impl Belongings {
     }
 }
 
-/// Does what a build with the work directory `work` could not do any more, if it had begun anything.
-pub(super) fn give_back_noted(root: &Root, work: &Dir) -> Result<(), PathError> {
-    if let Some(note) = Note::read(work)? {
-        note.give_back(root)?;
-        Note::remove(work)?;
+/// Does what a build with the work directory `work` could not do any more, if it had begun anything. What fails is told, and
+/// no reason to keep the directory or to build nothing: a device may be what this container lets nobody make.
+pub(super) fn give_back_noted(root: &Root, work: &Dir) {
+    let outcome = Note::read(work).and_then(|note| match note {
+        Some(note) => note.give_back(root).and_then(|()| Note::remove(work)),
+        None => Ok(()),
+    });
+    if let Err(error) = outcome {
+        tracing::warn!(%error, source = %error.source, "this container is not as it was");
     }
-    Ok(())
 }
 
 impl Note {

@@ -123,12 +123,12 @@ fn what_a_killed_build_noted_is_given_back_by_the_next_one() {
     let _killed = place.take_note();
     fs::write(place.path("etc/hosts"), "changed").unwrap();
     fs::write(place.path("dev/new"), "").unwrap();
-    give_back_noted(&place.root, &place.work).unwrap();
+    give_back_noted(&place.root, &place.work);
     let hosts = fs::read_to_string(place.path("etc/hosts")).unwrap();
     assert_eq!(hosts, "127.0.0.1 localhost\n");
     assert!(!place.path("dev/new").exists());
     fs::write(place.path("etc/hosts"), "changed again").unwrap();
-    give_back_noted(&place.root, &place.work).unwrap();
+    give_back_noted(&place.root, &place.work);
     let hosts = fs::read_to_string(place.path("etc/hosts")).unwrap();
     assert_eq!(hosts, "changed again");
 }
