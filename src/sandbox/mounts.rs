@@ -84,7 +84,8 @@ pub(super) fn tree_tasks(root: &Path) -> Vec<Task> {
     list.push(purpose, recursive_bind(root, root));
     let target = c_path(root);
     let purpose = "forbid devices in the root directory";
-    list.push(purpose, Operation::ForbidDevices { target });
+    let what = MountFlags::NODEV;
+    list.push(purpose, Operation::Forbid { target, what });
     list.tasks
 }
 
@@ -306,8 +307,8 @@ impl List {
             };
             self.push(&purpose, operation);
             // A disk of the machine's, which is not the root directory's mount.
-            let target = c_path(&path);
-            self.push(&purpose, Operation::ForbidDevices { target });
+            let (target, what) = (c_path(&path), mount.forbidden);
+            self.push(&purpose, Operation::Forbid { target, what });
             if mount.is_read_only {
                 let target = c_path(&path);
                 self.push(purpose, Operation::ReadOnly { target, recursive });

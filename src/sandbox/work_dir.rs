@@ -80,7 +80,11 @@ impl WorkDir {
 
     /// Removes it with everything in it. What is mounted in it must be unmounted before.
     pub(super) fn remove(&self) -> Result<(), PathError> {
-        remove_in_parallel(&self.parent, &self.name)
+        match remove_in_parallel(&self.parent, &self.name) {
+            // Once the lock's name is gone, another start may be the one that removes the empty directory.
+            Err(_) if self.parent.metadata_of(&self.name)?.is_none() => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -258,6 +262,23 @@ mod tests {
         assert_eq!(names(temp.path()), std::slice::from_ref(&live.name));
         live.remove().unwrap();
         assert!(names(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn two_may_remove_a_directory_at_the_same_moment() {
+        let temp = tempfile::tempdir().unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    remove_stale(temp.path());
+                }
+            });
+            let made_and_removed = (0..200).map(|_| WorkDir::create(temp.path())?.remove());
+            let failed: Vec<PathError> = made_and_removed.filter_map(Result::err).collect();
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(failed.is_empty(), "{failed:?}");
+        });
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::support::tool::Tool;
 use crate::support::{Executor, TestDir, oracle};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
 /// Builds every case, each with the flags of its own file, and then says whether the root directory is as it was. What the
 /// script needs lies below `/builds`, where no case has files: a step in place can see and write what is mounted.
@@ -100,6 +101,7 @@ fn lay_out(place: &Place, case: &Case, jobs: &TestDir) {
     let flags: Vec<String> = own
         .chain([format!("--destination={destination}")])
         .chain(place.build_args(case))
+        .chain(case.named_context(&Path::new("/builds/jobs").join(&case.name).join("context")))
         .collect();
     fs::write(dir.join("flags"), flags.join("\n")).expect("write the flags");
 }
@@ -133,11 +135,13 @@ fn about(place: &Place, case: &Case, out: &TestDir) -> Vec<String> {
 
 fn against_reference(place: &Place, case: &Case) -> Vec<String> {
     let executor = Executor::new(Mode::REFERENCE.who()).program(&images().executor);
+    let context = case.context();
     let build = executor
-        .context(&case.context())
+        .context(&context)
         .destination(&place.registry.reference(&name(case, Mode::REFERENCE)))
         .args(Mode::REFERENCE.flags())
         .args(place.build_args(case))
+        .args(case.named_context(context.path()))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)
         .run();
     if build.code() != 0 {
