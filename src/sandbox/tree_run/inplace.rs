@@ -8,7 +8,7 @@ use std::sync::PoisonError;
 use crate::fs::{Dir, PathContext, PathError, Root};
 use crate::sys::Namespaces;
 
-use super::super::command::{Command, Exit, Stream};
+use super::super::command::{Command, Ended, Exit, Stream};
 use super::super::hidden_dir::HiddenDir;
 use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
@@ -24,7 +24,7 @@ pub(super) fn run(
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, RunError> {
+) -> Result<Ended, RunError> {
     let place = inner.root_directory.lock();
     let _place = place.unwrap_or_else(PoisonError::into_inner);
     let tasks = mounts::inplace_tasks(command);
@@ -41,7 +41,8 @@ pub(super) fn run(
     // From here on no path of ours leads where it did, unless it is kept.
     let root = Root::from_dir(root);
     let outcome = run_in(inner, &root, &kept, &prepared, &requested, stop, output);
-    super::after_cleaning(outcome, visit.end())
+    let outcome = super::after_cleaning(outcome, visit.end());
+    outcome.and_then(|exit| requested.ended(exit))
 }
 
 /// Puts the container's own files back, should they still be aside: what a command's end could not do.
