@@ -13,6 +13,7 @@ mod dir_read;
 mod dir_xattrs;
 mod error;
 mod file;
+pub mod glob;
 mod inode;
 mod known_contents;
 mod ledger;

@@ -18,6 +18,7 @@ mod failure;
 mod follow;
 mod hidden_dir;
 mod id_map;
+mod ignored;
 mod isolation;
 mod mountinfo;
 mod mounts;
@@ -50,7 +51,6 @@ mod userns;
 mod view;
 mod work_dir;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,7 +66,7 @@ use self::work_dir::WorkDir;
 
 pub use self::agent::{Agent, AgentError, KeyError, RelayError};
 pub use self::attempt::Attempt;
-pub use self::command::{Command, Exit, Network, ShownFile, Stream};
+pub use self::command::{Command, Ended, Exit, Network, ShownFile, Stream};
 pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, enter_holding, recover_root};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
@@ -137,8 +137,6 @@ struct Setting {
     /// For `inplace`: directories that somebody is in, so that only their entries move. Relative to
     /// the root directory, which may be among them.
     standing: Vec<PathBuf>,
-    /// What the user wants left out of every layer; relative to the root directory.
-    ignored: BTreeSet<PathBuf>,
     /// In mode `inplace`, which only one build of a container can be in.
     /// Held in `inplace`.
     root_lock: Option<RootLock>,
@@ -230,11 +228,6 @@ impl Sandbox {
     /// Returns what will not work here, one sentence each. Empty for the strong modes.
     pub fn warnings(&self) -> Vec<String> {
         description::warnings(&self.inner.setting)
-    }
-
-    /// Returns the paths, relative to a root directory, that the user wants left out of every layer.
-    pub fn ignored_paths(&self) -> &BTreeSet<PathBuf> {
-        &self.inner.setting.ignored
     }
 
     /// Says whether a command can have a host name of its own; else it sees the machine's.

@@ -9,7 +9,7 @@ use crate::fs::{Dir, PathContext, PathError, Root};
 use crate::sys::Namespaces;
 
 use super::super::belongings::{Belongings, give_back_noted};
-use super::super::command::{Command, Exit, Stream};
+use super::super::command::{Command, Ended, Exit, Stream};
 use super::super::hidden_dir::HiddenDir;
 use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
@@ -25,7 +25,7 @@ pub(super) fn run(
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, RunError> {
+) -> Result<Ended, RunError> {
     let place = inner.root_directory.lock();
     let _place = place.unwrap_or_else(PoisonError::into_inner);
     let tasks = mounts::inplace_tasks(command);
@@ -44,7 +44,8 @@ pub(super) fn run(
     // From here on no path of ours leads where it did, unless it is kept.
     let outcome = run_in(inner, &root, &kept, &prepared, &requested, stop, output);
     let outcome = super::after_cleaning(outcome, visit.end());
-    super::after_cleaning(outcome, belongings.give_back(&root))
+    let outcome = super::after_cleaning(outcome, belongings.give_back(&root));
+    outcome.and_then(|exit| requested.ended(exit))
 }
 
 /// Puts the container's own files back, should they still be aside: what a command's end could not do.
