@@ -102,6 +102,7 @@ fn lay_out(place: &Place, case: &Case, jobs: &TestDir) {
         .chain([format!("--destination={destination}")])
         .chain(place.build_args(case))
         .chain(case.named_context(&Path::new("/builds/jobs").join(&case.name).join("context")))
+        .chain(case.flags())
         .collect();
     fs::write(dir.join("flags"), flags.join("\n")).expect("write the flags");
 }
@@ -140,6 +141,7 @@ fn against_reference(place: &Place, case: &Case) -> Vec<String> {
         .context(&context)
         .destination(&place.registry.reference(&name(case, Mode::REFERENCE)))
         .args(Mode::REFERENCE.flags())
+        .args(case.flags())
         .args(place.build_args(case))
         .args(case.named_context(context.path()))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)
