@@ -21,8 +21,8 @@ use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
 use crate::remote::RemoteOptions;
 use crate::sandbox::{Agent, FrozenStep, Sandbox, Secret};
+use crate::snapshot::Excluded;
 use crate::snapshot::ScanDiff;
-use crate::snapshot::change::Excluded;
 
 use super::base::BaseImages;
 use super::cache_dirs::CacheDirs;

@@ -104,6 +104,13 @@ impl Case {
         context
     }
 
+    /// The flag that makes the directory `named` of the case's context, which lies at `context`, a build context of that
+    /// name; none where it has no such directory.
+    pub(crate) fn named_context(&self, context: &Path) -> Option<String> {
+        let has_one = self.dir.join("context/named").is_dir();
+        has_one.then(|| format!("--build-context=named={}/named", context.display()))
+    }
+
     /// The base whose layers come first in the image.
     pub(crate) fn base(&self) -> BaseName {
         BaseName::of_last_stage(&self.dockerfile)

@@ -8,6 +8,7 @@ mod directory;
 mod explained;
 mod linked;
 pub(crate) mod log;
+mod meanwhile;
 mod mixed;
 mod mounts;
 mod policies;
