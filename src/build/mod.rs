@@ -68,6 +68,7 @@ mod similar_file;
 mod sources;
 mod stage;
 mod stage_keys;
+mod stage_layers;
 mod state;
 mod step_cache;
 mod step_inputs;

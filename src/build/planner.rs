@@ -442,7 +442,8 @@ fn copied_from(instruction: &Instruction) -> Option<&str> {
     copy.from.as_deref()
 }
 
-fn trigger_text(statement: &Statement) -> Option<String> {
+/// Returns the trigger that an ONBUILD sets.
+pub(super) fn trigger_text(statement: &Statement) -> Option<String> {
     let Instruction::Onbuild(onbuild) = &statement.instruction else {
         return None;
     };

@@ -55,10 +55,9 @@ pub(super) fn shown_files(inner: &Inner, command: &Command) -> Vec<ShownFile> {
         mode: 0o644,
     };
     let network = &inner.network_files;
-    let hostname = match inner.setting.mode {
-        Mode::Ns | Mode::Userns(_) => &command.hostname,
-        // It takes a namespace to have another name than the machine.
-        Mode::Inplace | Mode::Chroot | Mode::None => network.hostname(),
+    let hostname = match inner.setting.has_hostnames() {
+        true => &command.hostname,
+        false => network.hostname(),
     };
     let mut files = vec![
         network_file("/etc/resolv.conf", network.resolv_conf()),
@@ -100,8 +99,10 @@ pub(super) fn tasks(
     command: &Command,
 ) -> Vec<Task> {
     let mut list = List::default();
-    let hostname = command.hostname.clone().into_bytes();
-    list.push("set the host name", Operation::SetHostname(hostname));
+    if inner.setting.has_hostnames() {
+        let hostname = command.hostname.clone().into_bytes();
+        list.push("set the host name", Operation::SetHostname(hostname));
+    }
     match command.network {
         Network::Host => {}
         Network::None => list.push(

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::fs::{Dir, PathContext, PathError, Root};
 
+use super::belongings;
 use super::hidden_dir::show_again;
 use super::own_root::relative;
 use super::removal::remove_in_parallel;
@@ -115,6 +116,7 @@ pub(super) fn recover_stale(
         }
         let kept: Vec<PathBuf> = kept.iter().cloned().chain([relative(dir.path())]).collect();
         recover(root, &aside, &kept)?;
+        belongings::give_back_noted(root, &dir);
     }
     Ok(())
 }

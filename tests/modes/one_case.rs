@@ -82,6 +82,7 @@ fn run(place: &Place, case: &Case, mode: Mode) -> Build {
         .context(&context)
         .destination(&place.registry.reference(&name(case, mode)))
         .args(mode.flags())
+        .args(case.flags())
         .args(place.build_args(case))
         .args(case.named_context(context.path()))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)

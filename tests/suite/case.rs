@@ -62,6 +62,7 @@ impl Case {
                 "volatile",
                 "fails",
                 "runs-nothing",
+                "flags",
                 "differs.tree",
             ];
             let is_known =
@@ -155,6 +156,12 @@ impl Case {
     /// Paths that no two builds have alike. Empty for a case whose layers have one digest.
     pub(crate) fn volatile(&self) -> Patterns {
         Patterns::of(&self.text("volatile").unwrap_or_default())
+    }
+
+    /// Flags of the executor that the case is about, one on each line of its file.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let text = self.text("flags").unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Whether a command must be run for the result.

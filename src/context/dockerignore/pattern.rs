@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use regex::Regex;
 
-use crate::context::glob::{self, BadPattern, Class, Glob};
+use crate::fs::glob::{self, BadPattern, Class, Glob};
 
 /// A pattern, ready to be applied to paths relative to the context.
 #[derive(Debug, Clone)]
