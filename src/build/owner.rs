@@ -22,10 +22,10 @@ pub(super) fn resolve_owner(root: &Root, text: &str, option: &str) -> Result<Own
         Some((user, group)) => (user, Some(group)),
         None => (text, None),
     };
-    let (uid, primary) = match user.parse::<u32>() {
-        Ok(uid) => (uid, uid),
-        Err(_) if user.is_empty() || user == "root" => (0, 0),
-        Err(_) => match resolve_user(root, user) {
+    let (uid, primary) = match number(user) {
+        Some(uid) => (uid, uid),
+        None if user.is_empty() || user == "root" => (0, 0),
+        None => match resolve_user(root, user) {
             Ok(found) => (found.uid, found.gid),
             Err(UserError::UnknownUser(_)) => {
                 warnings.push(unknown(option, "user", user, "/etc/passwd"));
@@ -37,9 +37,9 @@ pub(super) fn resolve_owner(root: &Root, text: &str, option: &str) -> Result<Own
     let gid = match group {
         None => primary,
         Some("" | "root") => 0,
-        Some(group) => match group.parse::<u32>() {
-            Ok(gid) => gid,
-            Err(_) => match resolve_user(root, &format!("0:{group}")) {
+        Some(group) => match number(group) {
+            Some(gid) => gid,
+            None => match resolve_user(root, &format!("0:{group}")) {
                 Ok(found) => found.gid,
                 Err(UserError::UnknownGroup(_)) => {
                     warnings.push(unknown(option, "group", group, "/etc/group"));
@@ -57,8 +57,13 @@ pub(super) fn resolve_owner(root: &Root, text: &str, option: &str) -> Result<Own
 
 /// Says whether anything in `text` has to be looked up.
 pub(super) fn has_names(text: &str) -> bool {
-    let is_name = |part: &str| !matches!(part, "" | "root") && part.parse::<u32>().is_err();
+    let is_name = |part: &str| !matches!(part, "" | "root") && number(part).is_none();
     text.splitn(2, ':').any(is_name)
+}
+
+/// Reads an id. The highest number is none: to the kernel it says that an owner stays as it is (chown(2)).
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id < u32::MAX)
 }
 
 fn unknown(option: &str, what: &str, name: &str, file: &str) -> String {
@@ -85,6 +90,7 @@ mod tests {
             ("app:staff", (1000, 50), 0),
             ("root:staff", (0, 50), 0),
             (":staff", (0, 50), 0),
+            ("4294967295:4294967295", (0, 0), 2),
             ("nobody", (0, 0), 1),
             ("nobody:nothing", (0, 0), 2),
             ("app:nothing", (1000, 0), 1),

@@ -88,7 +88,7 @@ fn from_sees_global_arguments_only_and_a_copied_stage_gives_nothing() {
     let last = *image.history().last().expect("a history");
     assert_eq!(
         last,
-        "RUN |2 WANTED=last IN_PARENT=arg /bin/sh -c test $IN_PARENT = arg # buildkit"
+        "RUN |2 IN_PARENT=arg WANTED=last /bin/sh -c test $IN_PARENT = arg # buildkit"
     );
 }
 

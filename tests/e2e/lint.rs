@@ -291,7 +291,7 @@ fn names_that_are_almost_right_are_suggested() {
     );
     fails("COPY src/mian.rs /", &["did you mean `src/main.rs`?"]);
     fails(
-        "COPY --from=0 /bin/shh /x\nFROM scratch\nCOPY --from=0 /bin/bussybox /",
+        "COPY --from=1 /bin/shh /x\nFROM scratch\nFROM scratch\nCOPY --from=0 /bin/bussybox /",
         &["before current stage"],
     );
     fails(

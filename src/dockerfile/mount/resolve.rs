@@ -127,8 +127,8 @@ impl Draft {
             "id" => self.id = given(value),
             "sharing" => self.sharing = Some(sharing(&value)?),
             "mode" => self.owner.mode = Some(checked(key, value, |text| digits(text, 8))?),
-            "uid" => self.owner.uid = Some(checked(key, value, |text| digits(text, 10))?),
-            "gid" => self.owner.gid = Some(checked(key, value, |text| digits(text, 10))?),
+            "uid" => self.owner.uid = Some(checked(key, value, id)?),
+            "gid" => self.owner.gid = Some(checked(key, value, id)?),
             // Without meaning for what is no secret, and yet no error in BuildKit.
             "env" => self.env = Some(value),
             _ => {
@@ -278,6 +278,11 @@ fn digits(text: &str, radix: u32) -> Option<u32> {
         return None;
     }
     u32::from_str_radix(text, radix).ok()
+}
+
+/// Reads the id of a user or a group. The highest number is none: the kernel takes it for "as it is" (chown(2)).
+fn id(text: &str) -> Option<u32> {
+    digits(text, 10).filter(|id| *id < u32::MAX)
 }
 
 /// An empty value is the same as none.

@@ -218,6 +218,10 @@ fn every_mistake_is_named() {
         ),
         ("type=cache,target=/a,mode=8", "invalid value for mode: 8"),
         ("type=cache,target=/a,uid=-1", "invalid value for uid: -1"),
+        (
+            "type=cache,target=/a,gid=4294967295",
+            "invalid value for gid: 4294967295",
+        ),
         ("type=cache,target=/a,gid=+1", "invalid value for gid: +1"),
         (
             "type=cache,target=/a,sharing=share",
