@@ -51,6 +51,8 @@ pub struct BuildOptions {
     pub platform_is_explicit: bool,
     /// Whether all times of new files, layers and history are 0.
     pub is_reproducible: bool,
+    /// Whether each stage adds one layer, of all that its steps change together.
+    pub is_single_snapshot: bool,
     /// Compression of new layers.
     pub compression: LayerCompression,
     /// Compression level; `None` for the default of the compression.

@@ -26,6 +26,8 @@ use super::layers::{LayerContent, LayerOrigin, PendingLayer, StageLayer, StoredL
 use super::mount_carrier::CarriedMounts;
 use super::state::FilesState;
 
+mod one_layer;
+
 /// How long a build that has failed waits for layers that are on their way to a cache.
 const PATIENCE_AFTER_FAILURE: Duration = Duration::from_secs(10);
 

@@ -124,6 +124,7 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
         platform_is_explicit: !given_platforms.is_empty(),
         platforms: or_host(given_platforms),
         is_reproducible: flags.output.reproducible,
+        is_single_snapshot: flags.output.single_snapshot,
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
             Some(CompressionName::Gzip) | None => LayerCompression::Gzip,

@@ -23,6 +23,7 @@ mod new_file;
 mod recorded;
 mod remove;
 mod replace;
+mod rewrite;
 mod root;
 mod stray;
 
@@ -42,5 +43,6 @@ pub use mode::ModeChange;
 pub use new_file::NewFile;
 pub use remove::remove_tree;
 pub use replace::replace_file;
+pub use rewrite::rewrite;
 pub use root::Root;
 pub use stray::empty_if_named;

@@ -9,6 +9,7 @@
 
 mod agent;
 mod attempt;
+mod belongings;
 mod choice;
 mod command;
 mod description;
@@ -143,6 +144,17 @@ struct Setting {
     argument_area: Option<ArgumentArea>,
 }
 
+impl Setting {
+    /// Says whether a command has a host name of its own.
+    fn has_hostnames(&self) -> bool {
+        match self.mode {
+            Mode::Ns | Mode::Userns(_) => self.facts.can_set_hostname,
+            // It takes a namespace to have another name than the machine.
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     setting: Setting,
@@ -216,6 +228,11 @@ impl Sandbox {
     /// Returns what will not work here, one sentence each. Empty for the strong modes.
     pub fn warnings(&self) -> Vec<String> {
         description::warnings(&self.inner.setting)
+    }
+
+    /// Says whether a command can have a host name of its own; else it sees the machine's.
+    pub fn has_hostnames(&self) -> bool {
+        self.inner.setting.has_hostnames()
     }
 
     /// Says whether a command can have a network of its own.

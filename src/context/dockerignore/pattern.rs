@@ -57,6 +57,11 @@ impl Pattern {
         })
     }
 
+    /// Returns the pattern as it is after cleaning.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Says whether the pattern matches this very path; parents are tried by the caller.
     pub(super) fn matches(&self, path: &str) -> bool {
         match &self.test {

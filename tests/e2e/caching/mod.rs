@@ -12,7 +12,7 @@ mod meanwhile;
 mod mixed;
 mod mounts;
 mod policies;
-mod project;
+pub(crate) mod project;
 mod race;
 mod requests;
 mod trouble;
