@@ -193,12 +193,12 @@ impl<'a> StageBuilder<'a> {
             Action::Transfer(_) | Action::Workdir if is_as_found => before.after(&inputs, work),
             Action::Transfer(_) | Action::Workdir => FilesState::Unknown,
         };
-        if self.is_doubtful || !is_as_found {
-            return Ok(());
-        }
         if self.workshop.epoch().is_some() {
             // With times that do not change, a RUN may well have made what it made the last time.
             self.workshop.wait(self.state.wait());
+        }
+        if self.is_doubtful || !is_as_found {
+            return Ok(());
         }
         let kept = Kept {
             work,
