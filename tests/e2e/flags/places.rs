@@ -96,7 +96,7 @@ RUN cat /q/a /q/d/z /q/e/z > /seen && {last}"
             assert!(!tree.has("q/a"), "{storage}");
             assert_eq!(
                 tree.get("seen").kind,
-                Kind::file(format!("{text}\n")),
+                Kind::file(&format!("{text}\n")),
                 "{storage}"
             );
         }
