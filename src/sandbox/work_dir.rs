@@ -298,7 +298,9 @@ mod tests {
                     scope.spawn(|| remove_beside_others(&ending.parent, &ending.name).unwrap())
                 });
                 ending.remove().unwrap();
-                others.map(|other| other.join().unwrap());
+                for other in others {
+                    other.join().unwrap();
+                }
             });
             assert!(names(temp.path()).is_empty());
         }
