@@ -9,6 +9,9 @@ use super::keys::StepKey;
 use super::step_cache::StepCaching;
 use super::{Event, Progress, StepName};
 
+/// What the first step of a stage calls its base, and each other one the step before it.
+const BEFORE: &str = "the step before";
+
 /// What came of a step.
 pub(super) enum Outcome<'a> {
     /// The cache has it, by what is said here.
@@ -79,6 +82,7 @@ impl StepCaching {
 
 fn show(difference: &Difference) -> String {
     match difference {
+        Difference::Changed(name) if name == BEFORE => "the files before it changed".to_owned(),
         Difference::Changed(name) => format!("{name} changed"),
         Difference::Added(name) => format!("{name} is new"),
         Difference::Removed(name) => format!("{name} is gone"),

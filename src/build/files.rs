@@ -123,14 +123,14 @@ impl StageTree {
     }
 
     /// Runs `work` in a step and gives what it changed to `write`, which must be done with it before
-    /// the next step begins. `excluded` are paths that belong into no layer.
+    /// the next step begins. `excluded` are paths that belong into no layer; the indexes have them.
     pub(super) fn in_step<T>(
         &mut self,
         excluded: &Excluded,
         work: impl FnOnce(&mut Step<'_>) -> Result<()>,
         write: impl FnOnce(&ScanDiff<'_>) -> Result<T>,
     ) -> Result<T> {
-        let before = self.index(excluded)?;
+        let before = self.index()?;
         before.wait_until_changes_show();
         work(&mut Step::Tree(&mut self.tree))?;
         let root = self.tree.root();
@@ -146,12 +146,13 @@ impl StageTree {
     }
 
     /// Takes the index of the files as they are now.
-    fn index(&mut self, excluded: &Excluded) -> Result<Index> {
+    fn index(&mut self) -> Result<Index> {
         let known = match std::mem::replace(&mut self.knowledge, Knowledge::Nothing) {
             Knowledge::Indexed(index) => return Ok(index),
             Knowledge::Unpacked(known) => known,
             Knowledge::Nothing => KnownContents::default(),
         };
-        Ok(Index::take(self.tree.root(), excluded, &known)?)
+        let nothing = Excluded::new();
+        Ok(Index::take(self.tree.root(), &nothing, &known)?)
     }
 }

@@ -42,6 +42,7 @@ impl StageBuilder<'_> {
     /// Makes a layer of files, and puts them on top of the stage's, which need not be here yet.
     pub(super) fn put_on_top(&mut self, files: LinkedFiles, span: Span) -> Result<StageLayer> {
         let LinkedFiles { root, dir } = files;
+        self.note_hidden(self.workshop.excluded().has_any_in(&root)?);
         let (workshop, name) = (self.workshop, self.name);
         let makes_layers = self.stage.makes_layers;
         let Some(dir) = dir else {

@@ -56,7 +56,7 @@ impl StageBuilder<'_> {
     }
 
     /// Tells of read-only mounts that a command wrote to. Elsewhere it might have failed, so nobody else is given its layer.
-    fn warn_of_lost_writes(&mut self, targets: &[PathBuf], span: Span) {
+    fn warn_of_lost_writes(&self, targets: &[PathBuf], span: Span) {
         let mode = self.workshop.sandbox().mode().name();
         for target in targets {
             let target = target.display();
@@ -65,7 +65,7 @@ impl StageBuilder<'_> {
                  it wrote is lost, and the step is not cached"
             );
             self.warn(span, &[warning]);
-            self.is_doubtful = true;
+            self.is_doubtful.set(true);
         }
     }
 

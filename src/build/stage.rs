@@ -1,6 +1,7 @@
 //! One stage, from its FROM to its last instruction: steps that the cache answers are taken from there, the others are
 //! executed.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -73,7 +74,7 @@ pub(super) struct StageBuilder<'a> {
     /// The step that is being executed.
     pub(super) name: &'a StepName,
     /// Whether that step may have made something else than it would make elsewhere, so that it is not kept.
-    pub(super) is_doubtful: bool,
+    pub(super) is_doubtful: Cell<bool>,
 }
 
 impl<'a> StageBuilder<'a> {
@@ -115,7 +116,7 @@ impl<'a> StageBuilder<'a> {
             stack,
             state,
             name,
-            is_doubtful: false,
+            is_doubtful: Cell::new(false),
         }
     }
 
@@ -189,16 +190,20 @@ impl<'a> StageBuilder<'a> {
         };
         let is_as_found = self.context_is_as_found(&inputs, work, step.span);
         self.state = match &work.action {
+            // What is in no layer may differ with what the step was.
+            Action::Run(_) if self.is_doubtful.get() => {
+                before.after_run(layer).after_link(key.key.clone())
+            }
             Action::Run(_) => before.after_run(layer),
             Action::Transfer(_) | Action::Workdir if is_as_found => before.after(&inputs, work),
             Action::Transfer(_) | Action::Workdir => FilesState::Unknown,
         };
-        if self.is_doubtful || !is_as_found {
-            return Ok(());
-        }
         if self.workshop.epoch().is_some() {
             // With times that do not change, a RUN may well have made what it made the last time.
             self.workshop.wait(self.state.wait());
+        }
+        if self.is_doubtful.get() || !is_as_found {
+            return Ok(());
         }
         let kept = Kept {
             work,
@@ -261,7 +266,7 @@ impl<'a> StageBuilder<'a> {
     /// Executes a step, and returns the layer that it makes.
     fn execute(&mut self, step: &EvaluatedStep, work: &Work) -> Result<StageLayer> {
         let start = Instant::now();
-        self.is_doubtful = false;
+        self.is_doubtful.set(false);
         let layer = match &work.action {
             Action::Run(run) => self.run(run, work, step.span)?,
             Action::Transfer(transfer) if transfer.is_linked => self.link(transfer, step.span)?,
@@ -312,6 +317,9 @@ impl<'a> StageBuilder<'a> {
             self.error(span, "cannot read what the step changed")
                 .because(error)
         })?;
+        if let Some(frozen) = &frozen {
+            self.note_hidden(self.workshop.excluded().has_any_in(&frozen.upper)?);
+        }
         let frozen = frozen.filter(|_| self.stage.makes_layers);
         Ok(self.workshop.write_layer(frozen, self.name, span))
     }
@@ -330,8 +338,23 @@ impl<'a> StageBuilder<'a> {
             return Ok(self.workshop.no_layer());
         }
         tree.in_step(self.workshop.excluded(), work, |diff| {
+            self.note_hidden(diff.hides_changes());
             self.workshop.write_layer_now(diff, self.name, span)
         })
+    }
+
+    /// Notes that a step did something to paths that are part of no layer. Later steps see it, and would not if the layer
+    /// came from a cache.
+    pub(super) fn note_hidden(&self, has_hidden: bool) {
+        if !has_hidden || self.workshop.caching.is_none() {
+            return;
+        }
+        self.is_doubtful.set(true);
+        let text = format!(
+            "cache: {} is not cached: it changes what --ignore-path leaves out of its layer",
+            self.name
+        );
+        self.workshop.report(Event::Note(&text));
     }
 
     /// Makes an error at a place of the Dockerfile.

@@ -34,9 +34,10 @@
 //! [^4]: A name is looked up in the image, which the step before stands for.
 //! [^5]: Not the value of a secret, nor what is in a cache or behind an SSH agent.
 //! [^6]: By content: path, kind, mode, size, bytes, link target, capability, hard links among them; neither time, nor owner
-//!   where it is reset (see `context::digest`). By definition, for `--from`: key of the stage or image, path, excludes. From
-//!   the network: by what the name stands for now: bytes, `ETag` and `Last-Modified`, or a commit with its options
-//!   and the reference that a kept `.git` names; and excludes. Here documents: name and text.
+//!   where it is reset; of a directory that is mounted also its own mode (see `context::digest`). By definition, for
+//!   `--from`: key of the stage or image, path, excludes. From the network: by what the name stands for now: bytes, `ETag`
+//!   and `Last-Modified`, or a commit with its options and the reference that a kept `.git` names; and excludes. Here
+//!   documents: name and text.
 //! [^7]: With `--link`, of no files: the layer is made without a look at the stage's. What comes behind it goes back to
 //!   the step before and to the layer, both.
 //!

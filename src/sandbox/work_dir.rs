@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Mode, OFlags};
@@ -29,6 +30,9 @@ const LETTERS: usize = 12;
 /// Names that are tried before giving up: each can only fail if somebody removes it in between.
 const NAMES_MAX: usize = 16;
 
+/// How often a directory is removed that somebody else removes at the same time: each time, there is less to remove.
+const REMOVALS_MAX: usize = 16;
+
 /// A locked directory of our own with mode 0700, in a directory of the user's choice.
 #[derive(Debug)]
 pub(super) struct WorkDir {
@@ -47,12 +51,12 @@ impl WorkDir {
         for _ in 0..NAMES_MAX {
             let name = OsString::from(format!("{PREFIX}{}", random_letters()));
             match parent.create_dir(&name, 0o700) {
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 other => other?,
             }
             // Another start may take the new directory for a stale one until the lock is held.
             let dir = match parent.open_dir(&name) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
                 other => other?,
             };
             if let Some(lock) = try_lock(&dir)? {
@@ -80,12 +84,27 @@ impl WorkDir {
 
     /// Removes it with everything in it. What is mounted in it must be unmounted before.
     pub(super) fn remove(&self) -> Result<(), PathError> {
-        match remove_in_parallel(&self.parent, &self.name) {
-            // Once the lock's name is gone, another start may be the one that removes the empty directory.
-            Err(_) if self.parent.metadata_of(&self.name)?.is_none() => Ok(()),
-            other => other,
+        remove_beside_others(&self.parent, &self.name)
+    }
+}
+
+/// Removes a work directory. Once its lock file is gone, another start may take it for a stale one and remove it as well:
+/// then names vanish, or a new lock file is in it.
+fn remove_beside_others(parent: &Dir, name: &OsStr) -> Result<(), PathError> {
+    for _ in 1..REMOVALS_MAX {
+        match remove_in_parallel(parent, name) {
+            Err(error) if is_of_others(&error) => {}
+            other => return other,
         }
     }
+    remove_in_parallel(parent, name)
+}
+
+fn is_of_others(error: &PathError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty
+    )
 }
 
 /// Puts back into `root` what killed builds with work directories in `parent` have set aside of it.
@@ -166,7 +185,7 @@ fn remove_if_stale(parent: &Dir, name: &OsStr) -> Result<(), PathError> {
         return Ok(());
     }
     tracing::info!(path = %dir.path().display(), "removing the files of a former build");
-    remove_in_parallel(parent, name)
+    remove_beside_others(parent, name)
 }
 
 /// Opens the work directory `name` and takes its lock, where it is this user's and nobody has it.
@@ -262,6 +281,29 @@ mod tests {
         assert_eq!(names(temp.path()), std::slice::from_ref(&live.name));
         live.remove().unwrap();
         assert!(names(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn two_who_remove_one_directory_do_not_stop_each_other() {
+        let temp = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let ending = WorkDir::create(temp.path()).unwrap();
+            for number in 0..30 {
+                let dir = ending.path().join(format!("l/{number}/sub"));
+                std::fs::create_dir_all(&dir).unwrap();
+                std::fs::write(dir.join("file"), "").unwrap();
+            }
+            std::thread::scope(|scope| {
+                let others = [(); 2].map(|()| {
+                    scope.spawn(|| remove_beside_others(&ending.parent, &ending.name).unwrap())
+                });
+                ending.remove().unwrap();
+                for other in others {
+                    other.join().unwrap();
+                }
+            });
+            assert!(names(temp.path()).is_empty());
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use crate::fs::glob::{BadPattern, Glob};
+use crate::fs::{Dir, PathError, Root};
 
 /// Paths, relative to the root, that are left out with everything below them. Never the root itself.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +77,21 @@ impl Excluded {
         self.paths.values().any(is_meant)
     }
 
+    /// Says whether a path, relative to the root, is left out: itself or something above it.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        path.ancestors().any(|above| self.holds(above))
+    }
+
+    /// Says whether a directory has anything at a path that is left out, whatever it is.
+    pub fn has_any_in(&self, root: &Root) -> Result<bool, PathError> {
+        for patterns in self.patterns() {
+            if has_any(root.dir(), patterns)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Returns the components of each path.
     pub(super) fn patterns(&self) -> impl Iterator<Item = &[NamePattern]> {
         self.paths.values().map(Vec::as_slice)
@@ -102,6 +118,27 @@ impl NamePattern {
             Self::IsLike(glob) => glob.matches(&name.to_string_lossy()),
         }
     }
+}
+
+fn has_any(dir: &Dir, patterns: &[NamePattern]) -> Result<bool, PathError> {
+    let Some((first, rest)) = patterns.split_first() else {
+        return Ok(true);
+    };
+    let names = match first {
+        NamePattern::Is(name) => vec![name.clone()],
+        NamePattern::IsLike(_) => dir.names()?,
+    };
+    for name in names.iter().filter(|name| first.means(name)) {
+        let has_any = match dir.metadata_of(name)? {
+            Some(found) if found.is_dir() => has_any(&dir.open_dir(name)?, rest)?,
+            Some(_) => rest.is_empty(),
+            None => false,
+        };
+        if has_any {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn names(path: &Path) -> impl Iterator<Item = &OsStr> {
@@ -133,6 +170,22 @@ mod tests {
         ] {
             assert!(!excluded.holds(Path::new(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn what_a_directory_has_of_it_is_found_wherever_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(temp.path().join("a/b/c")).unwrap();
+        std::fs::write(temp.path().join("a/file"), "").unwrap();
+        let root = Root::open(temp.path()).unwrap();
+        for texts in [["a/*", "x"], ["x/y", "a/b/c"], ["*/fil?", "x"]] {
+            assert!(of_patterns(&texts).unwrap().has_any_in(&root).unwrap());
+        }
+        for texts in [["a/file/*", "x"], ["a/b/c/*", "b"], ["*/x", "file"]] {
+            assert!(!of_patterns(&texts).unwrap().has_any_in(&root).unwrap());
+        }
+        let excluded = of_patterns(&["a/*"]).unwrap();
+        assert!(excluded.covers(Path::new("a/b/c")) && !excluded.covers(Path::new("a")));
     }
 
     #[test]

@@ -90,6 +90,24 @@ impl ScanDiff<'_> {
         Ok(visitor.emitter.into_summary())
     }
 
+    /// Says whether anything changed at the paths that are left out. The indexes must have them.
+    pub fn hides_changes(&self) -> bool {
+        if self.excluded.is_empty() {
+            return false;
+        }
+        let mut comparison = self.compare(None, Scope::Changes);
+        while let Some(found) = comparison.next() {
+            let differs = match found {
+                Found::Removed => true,
+                Found::Present { differs, .. } => differs,
+            };
+            if differs && self.excluded.covers(comparison.path()) {
+                return true;
+            }
+        }
+        false
+    }
+
     fn compare<'s>(&'s self, excluded: Option<&Mask<'s>>, scope: Scope) -> Comparison<'s> {
         Comparison::new(self.before, self.after, excluded, scope)
     }

@@ -1,5 +1,6 @@
 //! Contents of cache mounts, from one build to the next.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
@@ -149,6 +150,43 @@ async fn mounts_are_kept_in_a_repository() {
         "app/cache",
     )))
     .await;
+}
+
+#[tokio::test]
+async fn who_keeps_a_mount_last_wins_and_nobody_has_a_half() {
+    let (temp, server) = (tempfile::tempdir().unwrap(), Server::start("").await);
+    let repository = repository(&server.host(), "app/cache");
+    for mounts in [
+        CacheMounts::Directory(local_cache(temp.path())),
+        CacheMounts::Repository(repository),
+    ] {
+        let write = async |text: &str| {
+            for round in 0..4 {
+                let job = Job::new(mounts.clone());
+                for number in 0..10 {
+                    let file = job.directory().join(number.to_string());
+                    fs::write(file, format!("{text}{round}")).unwrap();
+                }
+                job.keep(None, LIMIT).await.unwrap();
+            }
+        };
+        let read = async || {
+            let job = Job::new(mounts.clone());
+            job.restore().await.unwrap()?;
+            let file = |number: u8| job.directory().join(number.to_string());
+            let texts = (0..10).map(|number| fs::read_to_string(file(number)).unwrap());
+            let texts: BTreeSet<String> = texts.collect();
+            assert_eq!(texts.len(), 1, "{texts:?}");
+            texts.into_iter().next()
+        };
+        let read_often = async || {
+            for _ in 0..12 {
+                read().await;
+            }
+        };
+        tokio::join!(write("a"), write("b"), read_often());
+        assert!(read().await.unwrap().ends_with('3'));
+    }
 }
 
 #[tokio::test]

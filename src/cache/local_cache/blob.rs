@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use tracing::warn;
 
-use super::LocalCache;
+use super::{LocalCache, open_to_read};
 use crate::fs::{PathContext, PathError};
 use crate::image::digest::DigestHasher;
 use crate::image::{Descriptor, Digest};
@@ -171,7 +171,7 @@ impl LocalCache {
     pub(super) fn open_blob(&self, descriptor: &Descriptor) -> Result<HeldBlob, BlobProblem> {
         let digest = &descriptor.digest;
         let path = self.blob_path(digest);
-        let file = match File::open(&path) {
+        let file = match open_to_read(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(BlobProblem::Missing(digest.clone()));
@@ -227,7 +227,7 @@ impl LocalCache {
         }
         let path = self.blob_path(digest);
         let _lock = self.lock_exclusive()?;
-        let Ok(file) = File::open(&path) else {
+        let Ok(file) = open_to_read(&path) else {
             return Ok(());
         };
         let size = file.metadata().on("stat", &path)?.size();

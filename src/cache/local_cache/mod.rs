@@ -32,6 +32,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use thiserror::Error;
 use tracing::info;
 
@@ -63,6 +64,9 @@ pub use upkeep::{DiskUse, Listed, ListedKind, Problem, PruneRules, Pruned};
 use names::NameKind;
 
 const LOCK_FILE: &str = "lock";
+
+/// Means nothing to a file.
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// The directory, and how it may be used.
 #[derive(Debug)]
@@ -255,6 +259,13 @@ fn open_to_lock(path: &Path) -> std::io::Result<File> {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => options.open(path),
         other => other,
     }
+}
+
+/// Opens a file to read it. What is no file is opened as well and waits for nobody: a pipe would, for who writes to it.
+fn open_to_read(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(NONBLOCK);
+    options.open(path)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tracing::debug;
 
 use super::temp::TempFile;
-use super::{LocalCache, LocalCacheError, trees};
+use super::{LocalCache, LocalCacheError, NONBLOCK, open_to_read, trees};
 use crate::fs::{PathContext, PathError};
 
 /// What a name is for.
@@ -75,12 +75,11 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<(T, NameTi
 
 /// Opens a file so that its access time stays what it is, where that is allowed.
 fn open_unnoticed(path: &Path) -> Result<Option<File>, PathError> {
-    let mut options = OpenOptions::new();
-    options.read(true);
-    let mut unnoticed = options.clone();
-    unnoticed.custom_flags(OFlags::NOATIME.bits() as i32);
+    let mut unnoticed = OpenOptions::new();
+    unnoticed.read(true);
+    unnoticed.custom_flags(OFlags::NOATIME.bits() as i32 | NONBLOCK);
     // Only a file's owner may ask for that.
-    match unnoticed.open(path).or_else(|_| options.open(path)) {
+    match unnoticed.open(path).or_else(|_| open_to_read(path)) {
         Ok(file) => Ok(Some(file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).on("open", path),

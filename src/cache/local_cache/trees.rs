@@ -26,7 +26,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 
-use super::LocalCache;
+use super::{LocalCache, open_to_read};
 use crate::cache::encoding::Encoder;
 use crate::cache::lookup::{Lookup, Miss};
 use crate::fs::{KnownContents, PathContext, PathError, Root};
@@ -225,7 +225,7 @@ pub(super) fn stat_digest(dir: &Path) -> Result<(StatDigest, Index), DiffError> 
 
 pub(super) fn read_stamp(dir: &Path) -> Result<Option<Stamp>, PathError> {
     let path = dir.join(STAMP);
-    let file = match File::open(&path) {
+    let file = match open_to_read(&path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).on("open", path),

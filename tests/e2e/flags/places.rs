@@ -1,5 +1,6 @@
 //! Where files come from and which of them stay out of the image.
 
+use crate::support::cache_dir::CacheDir;
 use crate::support::{Executor, Kind, Site, Who};
 
 #[test]
@@ -70,4 +71,34 @@ COPY d /d/")
         1,
         &["cannot use --ignore-path", "syntax error in pattern `[b`"],
     );
+}
+
+#[test]
+fn a_step_that_writes_to_an_ignored_path_is_not_cached_because_later_ones_see_it() {
+    let site = Site::busybox();
+    let cache = CacheDir::new(Who::Root);
+    for storage in ["overlay", "tree"] {
+        // What the first step adds to its layer is always the same.
+        for (text, last) in [("one", "true"), ("one", "test 1"), ("other", "test 1")] {
+            let context = site
+                .context(&format!(
+                    "RUN mkdir /q && echo {text} > /q/a
+COPY d /q/d/
+COPY --link d /q/e/
+RUN true
+RUN cat /q/a /q/d/z /q/e/z > /seen && {last}"
+                ))
+                .file("d/z", "");
+            let executor = site.executor(Who::Root, &context).arg(cache.flag());
+            let executor = executor.env("SOURCE_DATE_EPOCH", "1577836800");
+            let executor = executor.args(["--ignore-path=/q", "--storage", storage]);
+            let tree = site.build_with(executor).tree();
+            assert!(!tree.has("q/a"), "{storage}");
+            assert_eq!(
+                tree.get("seen").kind,
+                Kind::file(&format!("{text}\n")),
+                "{storage}"
+            );
+        }
+    }
 }

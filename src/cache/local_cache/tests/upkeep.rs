@@ -158,6 +158,25 @@ fn damage_is_found_told_and_repaired() {
     assert!(matches!(site.find("a"), Lookup::Miss(Miss::Absent)));
 }
 
+#[test]
+fn a_pipe_in_the_place_of_a_file_keeps_nobody_waiting() {
+    let site = Site::new();
+    site.store("a", "layer a");
+    site.store("b", "layer b");
+    let pipe_for = |path: &Path| {
+        fs::remove_file(path).unwrap();
+        let dir = crate::fs::Dir::open(path.parent().unwrap()).unwrap();
+        let kind = crate::fs::FileKind::Fifo;
+        dir.create_node(path.file_name().unwrap(), kind, 0o644)
+            .unwrap();
+    };
+    pipe_for(&site.cache.blob_path(&layer("layer a").digest));
+    pipe_for(&site.cache.name_path(NameKind::Layer, key("b").as_str()));
+    assert!(!site.find("a").is_hit() && !site.find("b").is_hit());
+    site.cache.verify(true).unwrap();
+    assert_eq!(site.cache.verify(false).unwrap(), []);
+}
+
 /// Starts `work` while a lock is held, and says whether it waits for that.
 fn waits_for(lock: DirLock, work: impl FnOnce() + Send) -> bool {
     std::thread::scope(|scope| {
