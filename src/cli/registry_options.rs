@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::build::{BaseRetries, BuildOptions};
+use crate::cloud::CloudIdentity;
 use crate::http::options::USER_AGENT;
 use crate::registry::RegistryOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
@@ -90,6 +91,7 @@ pub(super) fn remote_options(registry: &RegistryOptions, build: &BuildOptions) -
         timeouts: registry.timeouts,
         unverified: BTreeSet::new(),
         object_stores: StoreVariables::default(),
+        cloud: CloudIdentity::default(),
         ssh_agent: ssh.and_then(|agent| Some(agent.socket()?.to_path_buf())),
         ssh_keys: ssh.map(|agent| agent.key_files()).unwrap_or_default(),
     }
