@@ -161,12 +161,13 @@ fn profiles_of_amazons_tools_open_a_bucket_with_roles_and_programs() {
     std::fs::create_dir(home.join(".aws")).expect("make a directory");
     let credentials = format!("[base]\naws_access_key_id={key}\naws_secret_access_key={secret}\n");
     std::fs::write(home.join(".aws/credentials"), credentials).expect("write it");
-    let (server, role) = (stores.get("s3"), stores.get("s3-assumed"));
+    let (role, closed) = (stores.get("s3-assumed"), stores.get("s3-closed"));
+    let server = stores.get("s3");
     let config = format!(
         "[profile role]\nrole_arn = {role}\nsource_profile = base\nregion = eu-central-1\nendpoint_url = {server}\n\
          [profile program]\nregion = eu-central-1\nendpoint_url = {server}\n\
          credential_process = printf '{{\"Version\":1,\"AccessKeyId\":\"{key}\",\"SecretAccessKey\":\"{secret}\"}}'\n\
-         [profile nobody]\nrole_arn = {role}-not\nsource_profile = base\nendpoint_url = {server}\n\
+         [profile refused]\nrole_arn = {closed}\nsource_profile = base\nendpoint_url = {server}\n\
          [profile person]\nsso_session = corp\n"
     );
     std::fs::write(home.join(".aws/config"), config).expect("write it");
@@ -180,8 +181,8 @@ fn profiles_of_amazons_tools_open_a_bucket_with_roles_and_programs() {
     }
     for (profile, expected) in [
         (
-            "nobody",
-            ["cannot get credentials", "/ was answered with 4"],
+            "refused",
+            ["cannot get credentials", "403 Forbidden (User: "],
         ),
         (
             "person",

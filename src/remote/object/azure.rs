@@ -22,6 +22,9 @@ const DOMAINS: [&str; 4] = [
     ".blob.core.usgovcloudapi.net",
 ];
 
+const HINT: &str =
+    "AZURE_STORAGE_ACCESS_KEY must be a key of the account; or put a SAS into the URL";
+
 /// The parameter of a URL that makes it open by itself (Azure, "Create a service SAS").
 const SIGNATURE: &str = "sig";
 
@@ -63,6 +66,7 @@ pub(super) fn open(
     let access = Access::of(account, host, variables).ok_or(ObjectError::NoCredentials {
         tried: "no AZURE_STORAGE_ACCESS_KEY, and no AZURE_STORAGE_CONNECTION_STRING of the account"
             .to_owned(),
+        hint: HINT,
     })?;
     Url::parse(&access.endpoint).map_err(ObjectError::Endpoint)?;
     let store = MicrosoftAzureBuilder::new()
@@ -77,7 +81,7 @@ pub(super) fn open(
     Ok(Opened {
         store: Arc::new(store),
         tried: "the account's key".to_owned(),
-        hint: "AZURE_STORAGE_ACCESS_KEY must be a key of the account; or put a SAS into the URL",
+        hint: HINT,
     })
 }
 

@@ -31,15 +31,12 @@ pub enum ObjectError {
     NoCredentials {
         /// What was looked for.
         tried: String,
+        /// What the user can do.
+        hint: &'static str,
     },
     /// What was given does not work.
     #[error("cannot get credentials for the object store")]
-    Credentials {
-        /// What the user can do.
-        hint: &'static str,
-        /// Why.
-        source: CloudError,
-    },
+    Credentials(#[source] CloudError),
     /// Keys with characters that no request can carry.
     #[error("the keys for the object store hold a character that none can hold ({tried})")]
     UnusableKeys {
@@ -87,15 +84,15 @@ impl ObjectError {
 
     pub(super) fn no_credentials(failure: Failure, hint: &'static str) -> Self {
         match failure {
-            Failure::NotConfigured(tried) => Self::NoCredentials { tried },
-            Failure::Failed(source) => Self::Credentials { hint, source },
+            Failure::NotConfigured(tried) => Self::NoCredentials { tried, hint },
+            Failure::Failed(source) => Self::Credentials(source),
         }
     }
 
     /// Returns what the user can do.
     pub(in crate::remote) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Credentials { hint, .. } => Some(hint),
+            Self::NoCredentials { hint, .. } => Some(hint),
             Self::Refused { status, hint, .. } => match *status {
                 StatusCode::UNAUTHORIZED
                 | StatusCode::FORBIDDEN
@@ -107,7 +104,7 @@ impl ObjectError {
             Self::NoBucket
             | Self::Key { .. }
             | Self::Endpoint(_)
-            | Self::NoCredentials { .. }
+            | Self::Credentials(_)
             | Self::UnusableKeys { .. }
             | Self::Settings(_)
             | Self::Protocol { .. } => None,

@@ -26,6 +26,7 @@ ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 NAME = "contexts"
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+TRUST_IN = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"sts:AssumeRole"}]}'
 TRUST = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"*"},"Action":"sts:AssumeRoleWithWebIdentity"}]}'
 
 started = []
@@ -155,10 +156,11 @@ def fill_s3(guarded, unguarded):
         for name, data in files():
             s3.put_object(Bucket=NAME, Key=name, Body=data)
     iam = client("iam", guarded)
-    iam.create_user(UserName="ci")
+    user = iam.create_user(UserName="ci")["User"]["Arn"]
     iam.put_user_policy(UserName="ci", PolicyName="all", PolicyDocument=POLICY)
     key = iam.create_access_key(UserName="ci")["AccessKey"]
-    assumed = iam.create_role(RoleName="assumed", AssumeRolePolicyDocument=TRUST)["Role"]
+    assumed = iam.create_role(RoleName="assumed", AssumeRolePolicyDocument=TRUST_IN % user)["Role"]
+    closed = iam.create_role(RoleName="closed", AssumeRolePolicyDocument=TRUST)["Role"]
     iam.put_role_policy(RoleName="assumed", PolicyName="all", PolicyDocument=POLICY)
     role = client("iam", unguarded).create_role(RoleName="ci-role", AssumeRolePolicyDocument=TRUST)["Role"]
     reset = Request(f"{guarded}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}, method="POST")
@@ -167,6 +169,7 @@ def fill_s3(guarded, unguarded):
     print("s3-key", key["AccessKeyId"])
     print("s3-secret", key["SecretAccessKey"])
     print("s3-assumed", assumed["Arn"])
+    print("s3-closed", closed["Arn"])
     print("s3-open", unguarded)
     print("s3-role", role["Arn"])
 
