@@ -63,12 +63,12 @@ pub enum CloudError {
         is_broken: bool,
     },
     /// There is no way to the server.
-    #[error("cannot set up the connection for {call}: {source}")]
+    #[error("cannot set up the connection for {call}: {cause}")]
     Setup {
         /// What was to be asked.
         call: Box<Call>,
         /// Why.
-        source: TlsSetupError,
+        cause: String,
     },
     /// An answer without what was asked for.
     #[error("the answer to {call} holds no {missing}")]
@@ -79,12 +79,12 @@ pub enum CloudError {
         missing: &'static str,
     },
     /// A file that the environment names.
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`: {cause}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// What the environment says cannot be used.
     #[error("{0}")]
@@ -284,9 +284,9 @@ pub fn read_json<T: DeserializeOwned>(
 /// Reads a file with a token that something outside keeps new.
 pub async fn read_token(path: &Path) -> Result<String, CloudError> {
     let read = tokio::fs::read_to_string(path).await;
-    let text = read.map_err(|source| CloudError::File {
+    let text = read.map_err(|cause| CloudError::File {
         path: path.to_owned(),
-        source,
+        cause,
     })?;
     Ok(text.trim().to_owned())
 }
@@ -302,9 +302,9 @@ async fn send(
         is_broken,
     };
     let client = clients.client(&question.url);
-    let client = client.map_err(|source| CloudError::Setup {
+    let client = client.map_err(|error| CloudError::Setup {
         call: question.call(),
-        source,
+        cause: whole(&error),
     })?;
     let request = client
         .request(question.method.clone(), question.url.clone())
@@ -339,6 +339,13 @@ async fn send(
             status,
             message: words(&text),
         }),
+    }
+}
+
+fn whole(error: &TlsSetupError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 

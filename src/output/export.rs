@@ -13,7 +13,7 @@ use crate::image::layer_writer::{Compression, LayerOptions, LayerWriter};
 use crate::image::layout::{self, Layout};
 use crate::image::oci_archive::{self, LayoutImage};
 use crate::image::{AssembledImage, Descriptor, LayerCompression, Reference};
-use crate::snapshot::change::Excluded;
+use crate::snapshot::Excluded;
 use crate::snapshot::{Index, ScanDiff, write_layer};
 
 use super::archive_place::ArchivePlace;

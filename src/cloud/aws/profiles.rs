@@ -147,7 +147,7 @@ async fn text(file: Option<&ProfileFile>) -> Result<String, CloudError> {
             ErrorKind::PermissionDenied if !file.is_named => Ok(String::new()),
             _ => Err(CloudError::File {
                 path: file.path.clone(),
-                source: error,
+                cause: error,
             }),
         },
     }
