@@ -29,10 +29,11 @@ pub mod remote;
 pub mod sandbox;
 pub mod snapshot;
 
-pub mod http;
+pub mod cloud;
 pub mod image;
 
 pub mod fs;
+pub mod http;
 
 pub mod dockerfile;
 pub mod sys;

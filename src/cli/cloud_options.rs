@@ -1,4 +1,4 @@
-//! What the environment has for clouds' registries, under the names that the vendors' own tools read.
+//! What the environment has for clouds, under the names that the vendors' own tools read.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use url::{Host, Url};
 
+use crate::cloud::aws::{
+    AwsKeys, AwsOptions, ContainerCredentials, ProfileFile, ProfilePlaces, WebIdentity,
+};
+use crate::cloud::google::{GoogleKey, GoogleOptions};
 use crate::http::{Password, Token};
 use crate::registry::Source;
-use crate::registry::credentials::{
-    AwsKeys, AwsOptions, AzureIdentity, AzureOptions, Cloud, ContainerCredentials, GoogleKey,
-    GoogleOptions, ServiceIdentity, WebIdentity, shared_aws_keys,
-};
+use crate::registry::credentials::{AzureIdentity, AzureOptions, Cloud, ServiceIdentity};
 
 use super::environment::{path_variable, variable};
 
@@ -22,69 +23,70 @@ const METADATA: &str = "http://169.254.169.254";
 const ECS: &str = "http://169.254.170.2";
 
 pub(super) fn ecr() -> Result<Source> {
-    let id = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY"));
-    let keys = id.map(|(id, secret)| AwsKeys {
-        id,
-        secret: Password::new(secret),
-        session_token: variable("AWS_SESSION_TOKEN").map(Token::new),
-    });
-    let role = variable("AWS_ROLE_ARN").zip(path_variable("AWS_WEB_IDENTITY_TOKEN_FILE"));
-    let web_identity = role.map(|(role, token_file)| WebIdentity {
-        role,
-        token_file,
-        session_name: variable("AWS_ROLE_SESSION_NAME").unwrap_or_else(|| "sawagani".to_owned()),
-    });
+    Ok(Source::Cloud(Arc::new(Cloud::ecr(aws()?))))
+}
+
+/// What the environment has for Amazon, for registries and for buckets.
+pub(super) fn aws() -> Result<AwsOptions> {
     let is_disabled = variable("AWS_EC2_METADATA_DISABLED")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let metadata = match is_disabled {
         true => None,
         false => Some(url_or("AWS_EC2_METADATA_SERVICE_ENDPOINT", METADATA)?),
     };
+    let session_name = variable("AWS_ROLE_SESSION_NAME");
     let all = "AWS_ENDPOINT_URL";
-    let options = AwsOptions {
-        shared_keys: match (&keys, &web_identity) {
-            (None, None) => shared_keys()?,
-            (Some(_), _) | (_, Some(_)) => None,
+    Ok(AwsOptions {
+        keys: aws_keys(&variable)?,
+        web_identity: web_identity(session_name.clone())?,
+        profiles: ProfilePlaces {
+            name: variable("AWS_PROFILE").or_else(|| variable("AWS_DEFAULT_PROFILE")),
+            credentials: profile_file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
+            config: profile_file("AWS_CONFIG_FILE", ".aws/config"),
         },
-        keys,
-        web_identity,
         container: container()?,
         metadata,
+        region: variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION")),
+        session_name,
         ecr_endpoint: first_url(&["AWS_ENDPOINT_URL_ECR", all])?,
         sts_endpoint: first_url(&["AWS_ENDPOINT_URL_STS", all])?,
-    };
-    Ok(Source::Cloud(Arc::new(Cloud::ecr(options))))
+    })
 }
 
-/// The shared credentials file, which Kubernetes mounts at `~/.aws`. A profile that is asked for is this one or an
-/// error: the machine's own role is another identity.
-fn shared_keys() -> Result<Option<AwsKeys>> {
-    of_profile(variable("AWS_PROFILE"), found_shared_keys()?)
-}
-
-fn of_profile(asked: Option<String>, keys: Option<AwsKeys>) -> Result<Option<AwsKeys>> {
-    match (asked, keys) {
-        (Some(profile), None) => {
-            bail!("AWS_PROFILE is `{profile}`, which has no keys in the shared credentials file")
-        }
-        (_, keys) => Ok(keys),
+fn aws_keys(variable: &impl Fn(&str) -> Option<String>) -> Result<Option<AwsKeys>> {
+    let (key, secret) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY");
+    let half =
+        |lacks: &str| format!("{lacks} is missing, without which the other half means nothing");
+    match (variable(key), variable(secret)) {
+        (Some(id), Some(secret)) => Ok(Some(AwsKeys {
+            id,
+            secret: Password::new(secret),
+            session_token: variable("AWS_SESSION_TOKEN").map(Token::new),
+        })),
+        (Some(_), None) => bail!(half(secret)),
+        (None, Some(_)) => bail!(half(key)),
+        (None, None) => Ok(None),
     }
 }
 
-fn found_shared_keys() -> Result<Option<AwsKeys>> {
-    let path = path_variable("AWS_SHARED_CREDENTIALS_FILE").or_else(|| home(".aws/credentials"));
-    let profile = variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
-    let Some((path, text)) = path.map(read_if_there).transpose()?.flatten() else {
+/// A role alone means nothing to Amazon's tools.
+fn web_identity(session_name: Option<String>) -> Result<Option<WebIdentity>> {
+    let Some(token_file) = path_variable("AWS_WEB_IDENTITY_TOKEN_FILE") else {
         return Ok(None);
     };
-    match shared_aws_keys(&text, &profile) {
-        Ok(keys) => Ok(keys),
-        // Of no concern to whoever uses other registries.
-        Err(error) => {
-            tracing::info!("`{}` is not used for ECR: {error}", path.display());
-            Ok(None)
-        }
-    }
+    let role = variable("AWS_ROLE_ARN");
+    Ok(Some(WebIdentity {
+        role: role.context("AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not")?,
+        token_file,
+        session_name,
+    }))
+}
+
+fn profile_file(name: &str, in_home: &str) -> Option<ProfileFile> {
+    let named = path_variable(name);
+    let is_named = named.is_some();
+    let path = named.or_else(|| home(in_home))?;
+    Some(ProfileFile { path, is_named })
 }
 
 fn container() -> Result<Option<ContainerCredentials>> {
@@ -125,6 +127,11 @@ fn is_container_server(url: &Url) -> bool {
 }
 
 pub(super) fn google() -> Result<Source> {
+    Ok(Source::Cloud(Arc::new(Cloud::google(google_identity()?))))
+}
+
+/// What the environment has for Google, for registries and for buckets.
+pub(super) fn google_identity() -> Result<GoogleOptions> {
     let named = path_variable("GOOGLE_APPLICATION_CREDENTIALS");
     let key = match named {
         Some(path) => Some((path.clone(), read(&path)?)),
@@ -140,14 +147,13 @@ pub(super) fn google() -> Result<Source> {
         Some(host) => parse("GCE_METADATA_HOST", &format!("http://{host}"))?,
         None => parse("the metadata server", METADATA)?,
     };
-    let options = GoogleOptions {
+    Ok(GoogleOptions {
         key: key.map(|(path, text)| GoogleKey {
             origin: path.to_string_lossy().into_owned(),
             text: Password::new(text),
         }),
-        metadata,
-    };
-    Ok(Source::Cloud(Arc::new(Cloud::google(options))))
+        metadata: Some(metadata),
+    })
 }
 
 pub(super) fn acr() -> Result<Source> {
@@ -271,10 +277,20 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_that_is_asked_for_and_has_no_keys_is_an_error() {
-        assert!(of_profile(None, None).unwrap().is_none());
-        let error = of_profile(Some("deploy".to_owned()), None).unwrap_err();
-        assert!(error.to_string().contains("`deploy`"), "{error}");
+    fn half_a_pair_of_keys_is_an_error() {
+        let of =
+            |name: &'static str| move |asked: &str| (asked == name).then(|| "hunter2".to_owned());
+        for (given, missing) in [
+            ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+            ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+        ] {
+            let error = aws_keys(&of(given)).unwrap_err().to_string();
+            assert!(
+                error.starts_with(missing) && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        assert_eq!(aws_keys(&of("AWS_SESSION_TOKEN")).unwrap(), None);
     }
 
     #[test]

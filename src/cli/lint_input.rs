@@ -62,7 +62,7 @@ fn fetch(
     let current_dir = environment::current_dir()?;
     let registry = registry_options(&flags.registry, &current_dir)?;
     let context = fetched_context(&flags.input, &current_dir)?;
-    let remote = context_remote_options(&registry, options, context.as_ref());
+    let remote = context_remote_options(&registry, options, context.as_ref())?;
     let sub_path = Path::new(&flags.input.context_sub_path);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -66,7 +66,7 @@ impl ExecutorOptions {
         let cache = CacheOptions::new(&flags.cache, &current_dir);
         let registry = registry_options(&flags.registry, &current_dir)?;
         let fetched_context = fetched_context(&flags.input, &current_dir)?;
-        let remote = context_remote_options(&registry, &build, fetched_context.as_ref());
+        let remote = context_remote_options(&registry, &build, fetched_context.as_ref())?;
         let delivery = delivery_options(flags, destinations, outputs, &remote, &current_dir)?;
         Ok(Self {
             step_cache: StepCacheOptions::new(

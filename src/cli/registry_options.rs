@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::build::{BaseRetries, BuildOptions};
+use crate::cloud::CloudIdentity;
 use crate::http::options::USER_AGENT;
 use crate::registry::RegistryOptions;
 use crate::registry::options::{ClientCertificate, Mirror, ProxyOptions, SystemRoots};
@@ -99,6 +100,7 @@ pub(super) fn server_options(registry: &RegistryOptions) -> RemoteOptions {
         timeouts: registry.timeouts,
         unverified: BTreeSet::new(),
         object_stores: StoreVariables::default(),
+        cloud: CloudIdentity::default(),
         ssh_agent: None,
         ssh_keys: Vec::new(),
     }

@@ -7,10 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 
 use crate::build::{BuildOptions, ContextSource, RemoteContext};
+use crate::cloud::CloudIdentity;
+use crate::http::authority;
 use crate::registry::RegistryOptions;
 use crate::remote::git::RepositoryUrl;
-use crate::remote::{ObjectSource, RemoteOptions, StoreVariables, authority};
+use crate::remote::{ObjectSource, Opener, RemoteOptions, StoreVariables};
 
+use super::cloud_options;
 use super::environment::{self, absolute};
 use super::flags::InputFlags;
 use super::git_options::{GitOptions, PULL_METHOD, at_commit, kaniko_source, without_commit};
@@ -131,13 +134,35 @@ pub(super) fn context_remote_options(
     registry: &RegistryOptions,
     build: &BuildOptions,
     context: Option<&ContextFlags>,
-) -> RemoteOptions {
+) -> Result<RemoteOptions> {
     let unverified = context.and_then(ContextFlags::unverified_host);
-    RemoteOptions {
+    Ok(RemoteOptions {
         unverified: unverified.into_iter().collect(),
         object_stores: store_variables(),
+        cloud: cloud_identity(context).context("cannot use the build context")?,
         ..remote_options(registry, build)
-    }
+    })
+}
+
+/// Collects who the job is at the context's cloud. What is wrong with another's variables is of no concern here.
+fn cloud_identity(context: Option<&ContextFlags>) -> Result<CloudIdentity> {
+    let none = CloudIdentity::default();
+    let Some(ContextSource::Object(object)) = context.map(|flags| &flags.context) else {
+        return Ok(none);
+    };
+    Ok(match object.opener() {
+        Opener::Aws => CloudIdentity {
+            aws: cloud_options::aws()?,
+            ..none
+        },
+        // Nobody asks for credentials there.
+        Opener::Google if environment::variable("STORAGE_EMULATOR_HOST").is_some() => none,
+        Opener::Google => CloudIdentity {
+            google: cloud_options::google_identity()?,
+            ..none
+        },
+        Opener::AccountKey => none,
+    })
 }
 
 /// Collects what opens object stores.

@@ -10,12 +10,13 @@ use tracing::{debug, warn};
 use url::Url;
 
 use super::challenge::{self, BearerChallenge, Challenge};
-use super::credentials::{CloudHttp, Credential, Keychain, Lookup};
+use super::credentials::{Credential, Keychain, Lookup};
 use super::error::RegistryError;
 use super::exchange::Exchange;
 use super::host::{RegistryHost, is_loopback};
 use super::scope::{Scope, merged};
 use super::token::{IssuedToken, TokenRequest, basic_authorization, bearer_authorization};
+use crate::cloud::CloudHttp;
 
 /// Knows one registry's door.
 #[derive(Debug)]

@@ -12,11 +12,7 @@ mod stored;
 
 use thiserror::Error;
 
-pub(super) use self::cloud::CloudHttp;
-pub use self::cloud::{
-    AwsKeys, AwsOptions, AzureIdentity, AzureOptions, Cloud, CloudError, ContainerCredentials,
-    GoogleKey, GoogleOptions, ServiceIdentity, WebIdentity, shared_aws_keys,
-};
+pub use self::cloud::{AzureIdentity, AzureOptions, Cloud, ServiceIdentity};
 pub use self::docker_config::DockerConfig;
 pub use self::keychain::Keychain;
 pub(super) use self::keychain::Lookup;
@@ -26,6 +22,7 @@ pub use self::stored::{
     StoreError, StoredConfig, config_key, erase_with_helper, store_with_helper,
 };
 
+use crate::cloud::CloudError;
 use crate::http::{Password, Token};
 
 /// What opens a registry.
@@ -72,6 +69,14 @@ pub enum CredentialError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// One of `HttpHeaders` that no request can carry.
+    #[error("`HttpHeaders` of `{origin}`: `{name}` or its value is no header")]
+    Header {
+        /// Where the text came from.
+        origin: String,
+        /// The header's name.
+        name: String,
+    },
     /// A helper's name that is more than a name.
     #[error("`{name}` in `{origin}` is not the name of a credential helper")]
     HelperName {
@@ -117,6 +122,7 @@ impl CredentialError {
             Self::HelperStart { source, .. } => format!("{self}: {source}"),
             Self::Parse { .. }
             | Self::Entry { .. }
+            | Self::Header { .. }
             | Self::HelperName { .. }
             | Self::HelperFailed { .. } => self.to_string(),
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
@@ -30,24 +30,35 @@ pub(super) struct Exchange {
     timeouts: Timeouts,
 }
 
+/// What goes with a request to its own origin, and to no other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown<'a> {
+    pub(super) authorization: Option<&'a HeaderValue>,
+    /// What the user wants the registry to see.
+    pub(super) headers: Option<&'a HeaderMap>,
+}
+
 impl Exchange {
     /// Takes a client that follows no redirects by itself.
     pub(super) fn new(http: reqwest::Client, timeouts: Timeouts) -> Self {
         Self { http, timeouts }
     }
 
-    /// Sends a request and follows redirects as it says. The authorization goes to the request's own origin only.
+    /// Sends a request and follows redirects as it says. What is shown goes to the request's own origin only.
     /// The response may have any status.
     pub(super) async fn send(
         &self,
         request: &Request,
-        authorization: Option<&HeaderValue>,
+        shown: Shown<'_>,
     ) -> Result<Response, RegistryError> {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let is_own_origin = has_same_origin(&url, &request.url);
-            let authorization = authorization.filter(|_| is_own_origin);
-            let response = self.send_once(request, &url, authorization).await?;
+            let shown = match is_own_origin {
+                true => shown,
+                false => Shown::default(),
+            };
+            let response = self.send_once(request, &url, shown).await?;
             match redirect_target(request, &url, &response)? {
                 Some(target) => url = target,
                 None => return Ok(response.redirected(!is_own_origin)),
@@ -63,12 +74,15 @@ impl Exchange {
         &self,
         request: &Request,
         url: &Url,
-        authorization: Option<&HeaderValue>,
+        shown: Shown<'_>,
     ) -> Result<Response, RegistryError> {
         let call = Box::new(Call::new(&request.method, url));
         let mut builder = self.http.request(request.method.clone(), url.clone());
         builder = builder.headers(request.headers.clone());
-        if let Some(authorization) = authorization {
+        if let Some(headers) = shown.headers {
+            builder = builder.headers(headers.clone());
+        }
+        if let Some(authorization) = shown.authorization {
             builder = builder.header(AUTHORIZATION, authorization.clone());
         }
         let sent = match &request.body {

@@ -10,14 +10,16 @@ use tracing::{debug, warn};
 use super::auth::Authorizer;
 use super::certs_dir::{self, HostCertificates};
 use super::client::{Registry, Repository};
-use super::credentials::CloudHttp;
 use super::error::RegistryError;
 use super::exchange::Exchange;
 use super::host::RegistryHost;
-use super::options::{ProxyOptions, Purpose, RegistryOptions, Security};
+use super::options::{Purpose, RegistryOptions, Security};
 use super::pull::FetchedManifest;
 use super::transport::Transport;
-use crate::http::{ClientSettings, TlsSettings, TlsSetupError, http_client, system_roots};
+use crate::cloud::CloudHttp;
+use crate::http::{
+    ClientSettings, HostSettings, TlsSettings, TlsSetupError, http_client, system_roots,
+};
 use crate::image::{Descriptor, Reference};
 
 /// Makes and keeps clients. Making one asks nobody: errors are about certificate files only.
@@ -182,11 +184,10 @@ impl Registries {
             self.http_client(host, key.skips_verification, kept)?,
             self.options.timeouts,
         );
-        let cloud = match self.options.keychain.asks_cloud(host) {
-            true => Some(self.cloud_http()?),
-            false => None,
-        };
+        let asks_cloud = self.options.keychain.asks_cloud(host);
+        let cloud = asks_cloud.then(|| self.cloud_http());
         let keychain = self.options.keychain.clone();
+        let headers = keychain.headers();
         let authorizer = Authorizer::new(host.clone(), keychain, cloud);
         let connections = self.connections_of(host);
         let transport = Transport::new(
@@ -194,6 +195,7 @@ impl Registries {
             key.security,
             exchange,
             authorizer,
+            headers,
             connections,
             self.options.retry,
         );
@@ -226,25 +228,15 @@ impl Registries {
     }
 
     /// How a cloud's own servers are asked for credentials. What makes a registry insecure makes none of them so.
-    fn cloud_http(&self) -> Result<CloudHttp, TlsSetupError> {
-        let none = ProxyOptions::default();
-        let client = |proxy| {
-            let settings = ClientSettings {
-                tls: TlsSettings {
-                    certificates: &[],
-                    client: None,
-                    skips_verification: false,
-                },
-                proxy,
-                timeouts: self.options.timeouts,
-                user_agent: &self.options.user_agent,
-                idle_connections: 1,
-            };
-            http_client(self.roots(), &settings)
-        };
-        Ok(CloudHttp {
-            network: client(&self.options.proxy)?,
-            machine: client(&none)?,
+    fn cloud_http(&self) -> CloudHttp {
+        CloudHttp::new(HostSettings {
+            certificates: self.options.registry_certificates.clone(),
+            client_certificates: self.options.client_certificates.clone(),
+            system_roots: self.options.system_roots.clone(),
+            proxy: self.options.proxy.clone(),
+            timeouts: self.options.timeouts,
+            user_agent: self.options.user_agent.clone(),
+            ..HostSettings::default()
         })
     }
 

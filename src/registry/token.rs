@@ -16,7 +16,7 @@ use url::form_urlencoded;
 use super::challenge::BearerChallenge;
 use super::credentials::Credential;
 use super::error::{Refusal, RegistryError};
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Shown};
 use super::request::{Body, Redirects, Request};
 use super::response::Response;
 use super::scope::Scope;
@@ -112,7 +112,11 @@ impl TokenRequest<'_> {
             }
         }
         let request = Request::new(Method::GET, url);
-        let response = exchange.send(&request, authorization.as_ref()).await?;
+        let shown = Shown {
+            authorization: authorization.as_ref(),
+            headers: None,
+        };
+        let response = exchange.send(&request, shown).await?;
         self.read(response).await
     }
 
@@ -136,7 +140,7 @@ impl TokenRequest<'_> {
             .body(Body::Bytes(Bytes::from(form)))
             // The body is a secret, and goes nowhere else.
             .redirects(Redirects::None);
-        let response = exchange.send(&request, None).await?;
+        let response = exchange.send(&request, Shown::default()).await?;
         self.read(response).await
     }
 

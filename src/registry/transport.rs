@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use reqwest::header::HeaderValue;
+use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
@@ -11,7 +11,7 @@ use url::Url;
 
 use super::auth::{AfterRefusal, Authorization, Authorizer};
 use super::error::{ErrorKind, RegistryError, Untrusted};
-use super::exchange::{Exchange, has_same_origin};
+use super::exchange::{Exchange, Shown, has_same_origin};
 use super::host::RegistryHost;
 use super::options::{RetryPolicy, Security};
 use super::request::Request;
@@ -29,6 +29,7 @@ pub(super) struct Transport {
     security: Security,
     exchange: Exchange,
     authorizer: Authorizer,
+    headers: HeaderMap,
     connections: Arc<Semaphore>,
     retry: RetryPolicy,
     base: OnceCell<Url>,
@@ -36,11 +37,13 @@ pub(super) struct Transport {
 }
 
 impl Transport {
+    /// `headers` are for the registry's own origin only.
     pub(super) fn new(
         host: RegistryHost,
         security: Security,
         exchange: Exchange,
         authorizer: Authorizer,
+        headers: HeaderMap,
         connections: Arc<Semaphore>,
         retry: RetryPolicy,
     ) -> Self {
@@ -49,6 +52,7 @@ impl Transport {
             security,
             exchange,
             authorizer,
+            headers,
             connections,
             retry,
             base: OnceCell::new(),
@@ -107,11 +111,11 @@ impl Transport {
         let base = self.base().await?;
         // An upload's Location may be on a host that has no business with our tokens.
         if !has_same_origin(&request.url, base) {
-            return self.exchange.send(request, None).await;
+            return self.exchange.send(request, Shown::default()).await;
         }
         let mut demanded = None;
         let mut authorization = self.authorization(request, base, None).await?;
-        let mut response = self.exchange.send(request, header(&authorization)).await?;
+        let mut response = self.send_showing(request, &authorization).await?;
         for _ in 1..MAX_AUTHORIZATIONS {
             if response.status() != StatusCode::UNAUTHORIZED || response.is_from_elsewhere() {
                 break;
@@ -135,12 +139,24 @@ impl Transport {
                 break;
             }
             response.discard().await;
-            response = self.exchange.send(request, header(&authorization)).await?;
+            response = self.send_showing(request, &authorization).await?;
         }
         for text in self.warnings.news(response.headers()) {
             warn!("`{}` says: {text}", self.host.name());
         }
         Ok(response.after_trying(self.authorizer.credentials_tried(&request.scopes)))
+    }
+
+    async fn send_showing(
+        &self,
+        request: &Request,
+        authorization: &Option<Authorization>,
+    ) -> Result<Response, RegistryError> {
+        let shown = Shown {
+            authorization: authorization.as_ref().map(|it| &it.header),
+            headers: Some(&self.headers),
+        };
+        self.exchange.send(request, shown).await
     }
 
     async fn authorization(
@@ -168,7 +184,7 @@ impl Transport {
                 let url = self.base_with("https")?;
                 let tried = self
                     .exchange
-                    .send(&Request::new(Method::GET, url.clone()), None)
+                    .send(&Request::new(Method::GET, url.clone()), Shown::default())
                     .await;
                 match tried {
                     Ok(_) => Ok(url),
@@ -189,12 +205,6 @@ impl Transport {
             source,
         })
     }
-}
-
-fn header(authorization: &Option<Authorization>) -> Option<&HeaderValue> {
-    authorization
-        .as_ref()
-        .map(|authorization| &authorization.header)
 }
 
 async fn unsupported(response: Response, challenge: &str) -> RegistryError {

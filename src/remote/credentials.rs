@@ -59,7 +59,7 @@ impl Credentials {
     pub(super) fn of_repository(&self, url: &Url, is_own: bool) -> Option<HeaderValue> {
         let names = match is_own {
             true => names_of(url),
-            false if url.scheme() == "https" => vec![super::web::authority(url)],
+            false if url.scheme() == "https" => vec![crate::http::authority(url)],
             false => Vec::new(),
         };
         let mut endings: Vec<String> = names.iter().map(|host| format!(".{host}")).collect();

@@ -163,14 +163,14 @@ impl Fetcher {
         place: (&'a Dir, &'a OsStr),
         partial: &mut Option<Partial<'a>>,
     ) -> Result<(Partial<'a>, Box<Call>), RemoteError> {
-        let rest = partial.as_ref().and_then(Partial::headers);
+        let rest = partial.as_ref().and_then(|part| part.received.headers());
         let is_rest = rest.is_some();
         let request = WebRequest {
             headers: rest.unwrap_or_default(),
             ..self.request(source, Method::GET)
         };
         let mut answer = self.wait(self.web.send(&request))?;
-        let continued = partial.take_if(|part| is_rest && part.is_continued_by(&answer));
+        let continued = partial.take_if(|part| is_rest && part.received.is_continued_by(&answer));
         let another = [
             StatusCode::PARTIAL_CONTENT,
             StatusCode::RANGE_NOT_SATISFIABLE,

@@ -10,6 +10,7 @@ use super::Fetcher;
 use super::download::{HttpSource, Version};
 use super::error::RemoteError;
 use super::object::ObjectSource;
+use super::rest::{Ended, Rest};
 use super::stream::Stream;
 use crate::http::Call;
 use crate::http::retry::Retries;
@@ -30,15 +31,18 @@ pub struct Incoming {
     version: Version,
     fetcher: Arc<Fetcher>,
     broken: Broken,
+    /// `None` where what speaks to the store asks for the rest itself.
+    rest: Option<Rest>,
 }
 
 /// Why the bytes stopped coming; empty while they come. Whoever reads them sees it as an error of his own.
 #[derive(Clone, Default)]
-struct Broken(Arc<Mutex<Option<RemoteError>>>);
+struct Broken(Arc<Mutex<Option<Ended>>>);
 
 impl Fetcher {
-    /// Asks for a file and hands it to `take` while it arrives. Where the connection breaks, `take` gets the file again
-    /// from its beginning, as often as requests are tried. Blocks.
+    /// Asks for a file and hands it to `take` while it arrives. Where the connection breaks, the rest is asked for; where
+    /// the server does not say what tells that it is of the same file, `take` gets the file again from its beginning, as
+    /// often as requests are tried. Blocks.
     pub fn stream<T, E: From<RemoteError>>(
         self: &Arc<Self>,
         file: &RemoteFile,
@@ -52,7 +56,11 @@ impl Fetcher {
                     let broken = incoming.broken.clone();
                     match take(incoming) {
                         Ok(taken) => return Ok(taken),
-                        Err(error) => broken.take().ok_or(error)?,
+                        Err(error) => match broken.take() {
+                            None => return Err(error),
+                            Some(Ended::GivenUp(error)) => return Err(error.into()),
+                            Some(Ended::Restart(error)) => error,
+                        },
                     }
                 }
             };
@@ -61,19 +69,21 @@ impl Fetcher {
     }
 
     fn open(self: &Arc<Self>, file: &RemoteFile) -> Result<Incoming, RemoteError> {
-        let (stream, call, version) = match file {
+        let (stream, call, version, rest) = match file {
             RemoteFile::Http(source) => {
                 let request = self.request(source, Method::GET);
                 let answer = self.wait(self.web.send(&request))?.accept()?;
                 let (call, version) = (answer.call.clone(), Version::of(&answer));
-                (self.body(answer), call, version)
+                let retries = Retries::new(self.web.options.retry);
+                let rest = Rest::new(source.clone(), version.clone(), retries);
+                (self.body(answer), call, version, Some(rest))
             }
             RemoteFile::Object(source) => {
                 let arriving = self.wait(source.request(&self.web))?;
                 let idle = self.web.options.timeouts.idle;
                 let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
                 let stream = Stream::new(arriving.body, runtime, stop, idle);
-                (stream, arriving.call, Version::default())
+                (stream, arriving.call, Version::default(), None)
             }
         };
         Ok(Incoming {
@@ -82,6 +92,7 @@ impl Fetcher {
             version,
             fetcher: Arc::clone(self),
             broken: Broken::default(),
+            rest,
         })
     }
 }
@@ -95,21 +106,50 @@ impl Incoming {
 
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer).map_err(|error| {
-            let error = self.fetcher.interrupted(self.call.clone(), error);
-            let text = error.to_string();
-            self.broken.set(error);
-            io::Error::other(text)
-        })
+        loop {
+            match self.stream.read(buffer) {
+                Ok(count) => {
+                    if let Some(rest) = &mut self.rest {
+                        rest.add(count);
+                    }
+                    return Ok(count);
+                }
+                Err(error) => {
+                    let error = self.fetcher.interrupted(self.call.clone(), error);
+                    self.go_on(error)?;
+                }
+            }
+        }
+    }
+}
+
+impl Incoming {
+    fn go_on(&mut self, error: RemoteError) -> io::Result<()> {
+        let answer = match &mut self.rest {
+            Some(rest) => rest.ask_again(&self.fetcher, error),
+            None => Err(Ended::Restart(error)),
+        };
+        match answer {
+            Ok(answer) => {
+                self.call = answer.call.clone();
+                self.stream = self.fetcher.body(answer);
+                Ok(())
+            }
+            Err(ended) => {
+                let text = ended.to_string();
+                self.broken.set(ended);
+                Err(io::Error::other(text))
+            }
+        }
     }
 }
 
 impl Broken {
-    fn set(&self, error: RemoteError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    fn set(&self, ended: Ended) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
     }
 
-    fn take(&self) -> Option<RemoteError> {
+    fn take(&self) -> Option<Ended> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

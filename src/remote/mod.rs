@@ -23,6 +23,8 @@ mod object;
 mod options;
 mod partial;
 mod percent;
+mod received;
+mod rest;
 mod stream;
 mod web;
 
@@ -40,9 +42,8 @@ pub use download::{Downloaded, HttpSource, Version};
 pub use error::RemoteError;
 pub use git::{Commit, GitSource, GitUrlError};
 pub use incoming::{Incoming, RemoteFile};
-pub use object::{ObjectError, ObjectSource, StoreVariables};
+pub use object::{ObjectError, ObjectSource, Opener, StoreVariables};
 pub use options::RemoteOptions;
-pub use web::authority;
 
 /// Fetches files and repositories. Its blocking functions are for threads that may block.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::object::StoreVariables;
+use crate::cloud::CloudIdentity;
 use crate::http::options::{ClientCertificate, ProxyOptions, RetryPolicy, SystemRoots, Timeouts};
 
 /// How servers of files and repositories are spoken to. Keys of the maps are hosts, with a port where it is not the
@@ -29,6 +30,8 @@ pub struct RemoteOptions {
     pub ssh_agent: Option<PathBuf>,
     /// Files of private keys that `ssh` is to use, and no others. Empty where the user gave none.
     pub ssh_keys: Vec<PathBuf>,
-    /// What opens object stores.
+    /// Where object stores are.
     pub object_stores: StoreVariables,
+    /// Who the job is at the clouds whose stores are opened.
+    pub cloud: CloudIdentity,
 }

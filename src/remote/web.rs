@@ -1,21 +1,19 @@
 //! Requests to servers of files and repositories: one client for each host, redirects followed with care. This module
 //! must not know what is fetched.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
-use rustls::RootCertStore;
 use url::Url;
 
 use super::error::RemoteError;
 use super::options::RemoteOptions;
+use crate::cloud::CloudHttp;
 use crate::http::options::USER_AGENT;
 use crate::http::retry::read_retry_after;
-use crate::http::{Call, ClientSettings, TlsSettings, http_client, system_roots};
+use crate::http::{Call, HostClients, HostSettings, authority};
 
 /// As many as reqwest and Go follow.
 const MAX_REDIRECTS: usize = 10;
@@ -27,8 +25,7 @@ const IDLE_CONNECTIONS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Web {
     pub(super) options: RemoteOptions,
-    system_roots: OnceLock<RootCertStore>,
-    clients: Mutex<BTreeMap<String, reqwest::Client>>,
+    clients: HostClients,
 }
 
 /// What is asked.
@@ -59,9 +56,8 @@ impl Web {
     /// Takes the user's decisions; reads no file yet.
     pub(super) fn new(options: RemoteOptions) -> Self {
         Self {
+            clients: HostClients::new(host_settings(&options, IDLE_CONNECTIONS)),
             options,
-            system_roots: OnceLock::new(),
-            clients: Mutex::default(),
         }
     }
 
@@ -117,35 +113,31 @@ impl Web {
         })
     }
 
-    /// Returns the client of a host: certificates are for one host only.
+    /// Returns the client of a URL's host.
     pub(super) fn client(&self, url: &Url) -> Result<reqwest::Client, RemoteError> {
-        let name = authority(url);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&name) {
-            return Ok(client.clone());
-        }
-        let options = &self.options;
-        let roots = self
-            .system_roots
-            .get_or_init(|| system_roots(&options.system_roots));
-        let certificates = of_host(&options.certificates, url);
-        let settings = ClientSettings {
-            tls: TlsSettings {
-                certificates: certificates.map_or(&[], Vec::as_slice),
-                client: of_host(&options.client_certificates, url),
-                skips_verification: options.unverified.contains(&name),
-            },
-            proxy: &options.proxy,
-            timeouts: options.timeouts,
-            user_agent: USER_AGENT,
-            idle_connections: IDLE_CONNECTIONS,
-        };
-        let client = http_client(roots, &settings).map_err(|source| RemoteError::Setup {
-            host: name.clone(),
+        let client = self.clients.client(url);
+        client.map_err(|source| RemoteError::Setup {
+            host: authority(url),
             source,
-        })?;
-        clients.insert(name, client.clone());
-        Ok(client)
+        })
+    }
+
+    /// Returns how clouds are asked for credentials.
+    pub(super) fn cloud(&self) -> CloudHttp {
+        CloudHttp::new(host_settings(&self.options, 1))
+    }
+}
+
+fn host_settings(options: &RemoteOptions, idle_connections: usize) -> HostSettings {
+    HostSettings {
+        certificates: options.certificates.clone(),
+        client_certificates: options.client_certificates.clone(),
+        unverified: options.unverified.clone(),
+        system_roots: options.system_roots.clone(),
+        proxy: options.proxy.clone(),
+        timeouts: options.timeouts,
+        user_agent: USER_AGENT.to_owned(),
+        idle_connections,
     }
 }
 
@@ -209,15 +201,6 @@ fn redirect_target(request: &WebRequest, answer: &Answer) -> Result<Option<Url>,
     Ok(Some(target))
 }
 
-/// Returns host and port, the usual one left out.
-pub fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    }
-}
-
 /// Returns the URL without user and password.
 pub(super) fn without_user(url: &Url) -> Url {
     let mut url = url.clone();
@@ -225,17 +208,4 @@ pub(super) fn without_user(url: &Url) -> Url {
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url
-}
-
-/// `host:443` is `host`, as for registries.
-fn of_host<'a, T>(by_host: &'a BTreeMap<String, T>, url: &Url) -> Option<&'a T> {
-    let own = authority(url);
-    let name = |text: &str| {
-        let lower = text.to_ascii_lowercase();
-        lower.strip_suffix(":443").unwrap_or(&lower).to_owned()
-    };
-    let mut entries = by_host.iter();
-    entries
-        .find(|(host, _)| name(host) == own)
-        .map(|(_, value)| value)
 }

@@ -121,7 +121,7 @@ fn s3_takes_what_sdks_take() {
     assert!(tree(profile, &[stores.get("s3-secret")]).has("f"));
     let web_identity = build()
         .env("AWS_ENDPOINT_URL_S3", stores.get("s3-open"))
-        .env("AWS_ENDPOINT_URL_STS", stores.get("sts"))
+        .env("AWS_ENDPOINT_URL_STS", stores.get("s3-open"))
         .env("AWS_WEB_IDENTITY_TOKEN_FILE", dir.join("token"))
         .env("AWS_ROLE_ARN", stores.get("s3-role"))
         .env("AWS_ROLE_SESSION_NAME", "job");
@@ -146,11 +146,57 @@ fn s3_takes_what_sdks_take() {
     unanswered.assert_error(
         1,
         &[
-            "cannot get credentials",
+            "no credentials for the object store",
             "the instance's role",
             "/latest/api/token",
         ],
     );
+}
+
+#[test]
+fn profiles_of_amazons_tools_open_a_bucket_with_roles_and_programs() {
+    let stores = stores();
+    let (key, secret) = (stores.get("s3-key"), stores.get("s3-secret"));
+    let home = TestDir::new();
+    std::fs::create_dir(home.join(".aws")).expect("make a directory");
+    let credentials = format!("[base]\naws_access_key_id={key}\naws_secret_access_key={secret}\n");
+    std::fs::write(home.join(".aws/credentials"), credentials).expect("write it");
+    let (role, closed) = (stores.get("s3-assumed"), stores.get("s3-closed"));
+    let server = stores.get("s3");
+    let config = format!(
+        "[profile role]\nrole_arn = {role}\nsource_profile = base\nregion = eu-central-1\nendpoint_url = {server}\n\
+         [profile program]\nregion = eu-central-1\nendpoint_url = {server}\n\
+         credential_process = printf '{{\"Version\":1,\"AccessKeyId\":\"{key}\",\"SecretAccessKey\":\"{secret}\"}}'\n\
+         [profile refused]\nrole_arn = {closed}\nsource_profile = base\nendpoint_url = {server}\n\
+         [profile person]\nsso_session = corp\n"
+    );
+    std::fs::write(home.join(".aws/config"), config).expect("write it");
+    let build = |profile: &str| {
+        let build = executor(&format!("s3://{BUCKET}/a b+c.zst"));
+        let build = build.env("HOME", home.path()).env("AWS_PROFILE", profile);
+        build.env("AWS_ENDPOINT_URL_STS", server)
+    };
+    for profile in ["role", "program"] {
+        assert!(tree(build(profile), &[secret]).has("f"), "{profile}");
+    }
+    for (profile, expected) in [
+        (
+            "refused",
+            ["cannot get credentials", "403 Forbidden (User: "],
+        ),
+        (
+            "person",
+            [
+                "profile `person`: `sso_session`",
+                "aws configure export-credentials",
+            ],
+        ),
+        ("missing", ["AWS_PROFILE is `missing`", ".aws/config`"]),
+    ] {
+        let refused = build(profile).run();
+        refused.assert_error(1, &expected);
+        assert!(!refused.report().contains(secret), "{}", refused.report());
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::support::crafted::encode;
 use crate::support::tool::Tool;
 use crate::support::{
-    Context, Encoding, Executor, FileServer, GitDaemon, GitRepository, Kind, LayerTar, Site,
+    Context, Encoding, Executor, FileServer, GitDaemon, GitRepository, Image, Kind, LayerTar, Site,
     TestDir, Tree, Who,
 };
 
@@ -180,6 +180,68 @@ fn an_archive_is_unpacked_and_all_else_is_the_dockerfile() {
             .tree(other.arg("--dockerfile").arg(dockerfile))
             .has("p")
     );
+}
+
+#[test]
+fn an_archive_that_breaks_off_goes_on_where_it_broke_if_it_is_still_the_same() {
+    let web = FileServer::start();
+    let tar = LayerTar::new()
+        .file("Dockerfile", "FROM scratch\nCOPY f /\n")
+        .file("f", "f".repeat(100_000))
+        .finish();
+    web.file("c.tar", tar);
+    for (behaviour, expected) in [("resumable", 2), ("weak", 2), ("replaced", 3)] {
+        let executor = Executor::new(Who::User).args(["--no-push", "--context"]);
+        let layout = executor.out("layout");
+        let executor = executor.arg(web.url(&format!("{behaviour}/c.tar")));
+        let executor = executor.arg("--oci-layout-path").arg(&layout);
+        let mut build = None;
+        let requests = web.requests_of(|| build = Some(executor.run()));
+        let build = build.expect("it ran");
+        build.assert_success();
+        let gets = requests.iter().filter(|line| line.starts_with("GET "));
+        assert_eq!(gets.count(), expected, "{behaviour}: {requests:?}");
+        let tree = Image::taken_from_layout(&layout).tree();
+        let all = Kind::file(&"f".repeat(100_000));
+        assert_eq!(tree.get("f").kind, all, "{behaviour}");
+    }
+}
+
+#[test]
+fn roots_of_the_system_are_those_of_every_server() {
+    let web = FileServer::start_with_tls();
+    let repository = GitRepository::new(&web.files(), "app");
+    repository
+        .file("Dockerfile", "FROM scratch\nCOPY f /\n")
+        .file("f", "f");
+    repository.commit("first");
+    let tar = LayerTar::new()
+        .file("Dockerfile", "FROM scratch\nCOPY f /\n")
+        .file("f", "f")
+        .finish();
+    web.file("c.tar", tar);
+    let adding = Context::new(format!(
+        "FROM scratch\nADD {} /a\nADD {} /b\n",
+        web.url("plain/c.tar"),
+        web.url("git/app.git")
+    ));
+    let directory = TestDir::new();
+    std::fs::copy(web.ca_file(), directory.join("any-name")).expect("copy the authority");
+    let authority = web.ca_file();
+    let contexts = [
+        web.url("git/app.git"),
+        web.url("plain/c.tar"),
+        adding.path().display().to_string(),
+    ];
+    for context in contexts {
+        let build = || Executor::new(Who::User).args(["--no-push", "--context", &context]);
+        let refused = build().run();
+        refused.assert_error(1, &["cannot agree on TLS", "certificate"]);
+        let file = build().env("SSL_CERT_FILE", &authority).run();
+        file.assert_success();
+        let dir = build().env("SSL_CERT_DIR", directory.path()).run();
+        dir.assert_success();
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::words::{Word, without_comments_and_literals, words};
 use std::path::Path;
 
 /// A room and its height; an import must go strictly down, so rooms of one height never see each other.
-pub(crate) const ROOMS: [(&str, u8); 16] = [
+pub(crate) const ROOMS: [(&str, u8); 17] = [
     ("bin", 7),
     ("cli", 6),
     ("build", 5),
@@ -15,8 +15,9 @@ pub(crate) const ROOMS: [(&str, u8); 16] = [
     ("sandbox", 3),
     ("registry", 3),
     ("remote", 3),
-    ("http", 2),
+    ("cloud", 2),
     ("image", 2),
+    ("http", 1),
     ("fs", 1),
     ("sys", 0),
     ("dockerfile", 0),

@@ -76,6 +76,13 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour in ("tagged", "no-head", "private", "flaky", "cut", "resumed"):
             headers["ETag"] = '"%s"' % hashlib.sha256(body).hexdigest()
         wanted = self.headers.get("Range", "")
+        if behaviour == "replaced":
+            # Another file with every answer, which is cut the first time.
+            cut = is_first and self.command == "GET"
+            headers["ETag"] = '"first"' if is_first else '"another"'
+            self.send(200, headers, body[: len(body) // 2] if cut else body)
+            self.close_connection = cut
+            return None
         if behaviour in ("resumable", "weak", "changed"):
             tag = '"%s"' % hashlib.sha256(body).hexdigest()
             if behaviour == "changed" and not is_first:

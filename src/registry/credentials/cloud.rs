@@ -1,14 +1,9 @@
 //! Registries of clouds, whose credentials are asked for at the cloud's own servers, with what the environment of a job
-//! has for that. This module knows their hosts and keeps what was got; it reads no environment: options are filled by
-//! the caller. Files of tokens are read when they are needed, because what runs the job replaces them.
+//! has for that. This module knows their hosts and keeps what was got; who the job is, another room knows.
 
-mod aws_credentials;
 mod azure;
 mod ecr;
-mod exchange;
-mod external_account;
 mod google;
-mod sigv4;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,16 +11,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use self::aws_credentials::{
-    AwsKeys, AwsOptions, ContainerCredentials, WebIdentity, shared_aws_keys,
-};
 pub use self::azure::{AzureIdentity, AzureOptions, ServiceIdentity};
-pub use self::exchange::CloudError;
-pub(in crate::registry) use self::exchange::CloudHttp;
-pub use self::google::{GoogleKey, GoogleOptions};
 
 use super::source::Found;
 use super::{Credential, CredentialError};
+use crate::cloud::{AwsOptions, CloudHttp, Failure, GoogleOptions, use_until};
 
 /// One cloud's registries, and what was got for each of them so far.
 #[derive(Debug)]
@@ -36,7 +26,7 @@ pub struct Cloud {
 
 #[derive(Debug)]
 enum Kind {
-    Google(GoogleOptions),
+    Google(Box<GoogleOptions>),
     Ecr(Box<AwsOptions>),
     Azure(Box<AzureOptions>),
 }
@@ -51,32 +41,15 @@ struct Issued {
 impl Issued {
     /// A credential that its server takes for so long.
     fn new(credential: Credential, lifetime: Duration) -> Self {
-        // What is used last must still be good when it arrives.
-        let margin = (lifetime / 10).min(Duration::from_secs(300));
         Self {
             credential,
-            good_until: Instant::now() + (lifetime - margin),
+            good_until: use_until(lifetime),
         }
     }
 }
 
 /// What came of asking: something, or what was looked for in vain.
 type Answer = Result<Issued, Failure>;
-
-/// Why nothing came of it.
-#[derive(Debug)]
-enum Failure {
-    /// Nothing is configured. Says what was looked for.
-    NotConfigured(String),
-    /// What is configured does not work.
-    Failed(CloudError),
-}
-
-impl From<CloudError> for Failure {
-    fn from(error: CloudError) -> Self {
-        Self::Failed(error)
-    }
-}
 
 impl Cloud {
     /// Amazon's registries.
@@ -86,7 +59,7 @@ impl Cloud {
 
     /// Google's registries.
     pub fn google(options: GoogleOptions) -> Self {
-        Self::of(Kind::Google(options))
+        Self::of(Kind::Google(Box::new(options)))
     }
 
     /// Azure's registries.

@@ -6,6 +6,7 @@ use std::fmt;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use tracing::info;
 
@@ -30,6 +31,7 @@ pub struct DockerConfig {
     auths: BTreeMap<String, Entry>,
     helpers: BTreeMap<String, String>,
     store: Option<String>,
+    headers: HeaderMap,
 }
 
 #[derive(Deserialize)]
@@ -41,7 +43,7 @@ struct RawConfig {
     #[serde(default, rename = "credsStore")]
     store: Option<String>,
     #[serde(default, rename = "HttpHeaders")]
-    headers: Option<BTreeMap<String, serde::de::IgnoredAny>>,
+    headers: Option<BTreeMap<String, Option<String>>>,
 }
 
 /// One value of `auths`, undecoded: an entry that is never needed may be broken.
@@ -74,9 +76,7 @@ impl DockerConfig {
                 line: error.line(),
                 column: error.column(),
             })?;
-        if raw.headers.is_some_and(|headers| !headers.is_empty()) {
-            info!("`HttpHeaders` of `{origin}` have no effect: registries are not sent them");
-        }
+        let headers = shown_headers(raw.headers.unwrap_or_default(), origin)?;
         let auths = raw.auths.unwrap_or_default().into_iter();
         Ok(Self {
             origin: origin.to_owned(),
@@ -85,7 +85,13 @@ impl DockerConfig {
                 .collect(),
             helpers: raw.helpers.unwrap_or_default(),
             store: raw.store.filter(|name| !name.is_empty()),
+            headers,
         })
+    }
+
+    /// Returns what every registry is to see besides credentials.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Returns where the text came from.
@@ -142,6 +148,33 @@ impl DockerConfig {
             problem,
         })
     }
+}
+
+/// Takes the `HttpHeaders` that reach registries. docker sends all of them to its daemon, which passes on those called
+/// `X-Meta-…` (seen with docker 28 and a daemon 20.10); others may be meant for the daemon's own door alone.
+fn shown_headers(
+    given: BTreeMap<String, Option<String>>,
+    origin: &str,
+) -> Result<HeaderMap, CredentialError> {
+    let mut shown = HeaderMap::new();
+    for (name, text) in given {
+        if !name.to_ascii_lowercase().starts_with("x-meta-") {
+            info!(
+                "`HttpHeaders` of `{origin}`: `{name}` has no effect: registries see those called X-Meta-…, as with docker"
+            );
+            continue;
+        }
+        let pair = HeaderName::try_from(&name)
+            .ok()
+            .zip(HeaderValue::try_from(text.unwrap_or_default()).ok());
+        let (key, mut value) = pair.ok_or_else(|| CredentialError::Header {
+            origin: origin.to_owned(),
+            name,
+        })?;
+        value.set_sensitive(true);
+        shown.insert(key, value);
+    }
+    Ok(shown)
 }
 
 /// Returns the program of a helper's name, which must be no more than a name.
@@ -270,5 +303,21 @@ mod tests {
         ] {
             assert_eq!(asked(host), (server.to_owned(), name.to_owned()));
         }
+    }
+
+    #[test]
+    fn headers_for_registries_are_dockers_and_are_not_printed() {
+        let text = r#"{"HttpHeaders":{"x-meta-team":"hunter2","User-Agent":"hunter2","X-Meta-Empty":null}}"#;
+        let config = DockerConfig::parse(text, "config.json").unwrap();
+        let names: Vec<&str> = config.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-meta-empty", "x-meta-team"]);
+        assert_eq!(config.headers()["x-meta-team"], "hunter2");
+        assert!(!format!("{config:?}").contains("hunter2"));
+        let wrong = r#"{"HttpHeaders":{"X-Meta-Team":"hunter\n2"}}"#;
+        let error = DockerConfig::parse(wrong, "config.json").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`HttpHeaders` of `config.json`: `X-Meta-Team` or its value is no header"
+        );
     }
 }

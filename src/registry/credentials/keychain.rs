@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-use super::cloud::CloudHttp;
 use super::source::{Found, Source};
 use super::{Credential, CredentialError, DockerConfig};
+use crate::cloud::CloudHttp;
 use crate::registry::host::RegistryHost;
 
 /// How long a failure counts. A helper that hangs takes as long to fail, and is not to hold up each request.
@@ -48,6 +49,15 @@ impl Keychain {
     /// Makes a keychain of any sources, most important first.
     pub fn of(sources: Vec<Source>) -> Self {
         Self { sources }
+    }
+
+    /// Returns what every registry is to see besides credentials; of two with one name the first.
+    pub(in crate::registry) fn headers(&self) -> HeaderMap {
+        let mut all = HeaderMap::new();
+        for (name, value) in self.sources.iter().flat_map(Source::headers) {
+            all.entry(name).or_insert_with(|| value.clone());
+        }
+        all
     }
 
     /// Tells whether asking for the host's credentials may need a cloud's own servers.

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
-use super::cloud::{Cloud, CloudHttp};
+use super::cloud::Cloud;
 use super::logins::{HostVariables, Login};
 use super::{Credential, CredentialError, DockerConfig};
+use crate::cloud::CloudHttp;
 use crate::registry::host::RegistryHost;
 
 /// Where credentials may come from.
@@ -66,6 +68,15 @@ impl Source {
             Self::Logins { name, .. } => name,
             Self::Cloud(cloud) => cloud.name(),
         }
+    }
+
+    /// Returns what every registry is to see besides credentials.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+        let headers = match self {
+            Self::Config(config) => Some(config.headers()),
+            Self::Absent { .. } | Self::Variables(_) | Self::Logins { .. } | Self::Cloud(_) => None,
+        };
+        headers.into_iter().flatten()
     }
 
     pub(super) fn asks_cloud(&self, host: &RegistryHost) -> bool {

@@ -1,3 +1,4 @@
+mod headers;
 mod tokens;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -8,7 +8,6 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::HttpConnector;
 use url::Url;
 
-use super::super::web::authority;
 use super::error::ObjectError;
 use super::opened::Opened;
 use super::variables::StoreVariables;
@@ -22,6 +21,9 @@ const DOMAINS: [&str; 4] = [
     ".blob.core.cloudapi.de",
     ".blob.core.usgovcloudapi.net",
 ];
+
+const HINT: &str =
+    "AZURE_STORAGE_ACCESS_KEY must be a key of the account; or put a SAS into the URL";
 
 /// The parameter of a URL that makes it open by itself (Azure, "Create a service SAS").
 const SIGNATURE: &str = "sig";
@@ -62,9 +64,11 @@ pub(super) fn open(
 ) -> Result<Opened, ObjectError> {
     let account = account(host).unwrap_or_default();
     let access = Access::of(account, host, variables).ok_or(ObjectError::NoCredentials {
-        tried: "no AZURE_STORAGE_ACCESS_KEY, and no AZURE_STORAGE_CONNECTION_STRING of the account",
+        tried: "no AZURE_STORAGE_ACCESS_KEY, and no AZURE_STORAGE_CONNECTION_STRING of the account"
+            .to_owned(),
+        hint: HINT,
     })?;
-    let endpoint = Url::parse(&access.endpoint).map_err(ObjectError::Endpoint)?;
+    Url::parse(&access.endpoint).map_err(ObjectError::Endpoint)?;
     let store = MicrosoftAzureBuilder::new()
         .with_account(account)
         .with_container_name(container)
@@ -76,9 +80,8 @@ pub(super) fn open(
         .map_err(ObjectError::settings)?;
     Ok(Opened {
         store: Arc::new(store),
-        host: authority(&endpoint),
-        tried: "the account's key",
-        hint: "AZURE_STORAGE_ACCESS_KEY must be a key of the account; or put a SAS into the URL",
+        tried: "the account's key".to_owned(),
+        hint: HINT,
     })
 }
 

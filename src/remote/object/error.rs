@@ -6,7 +6,7 @@ use std::error::Error;
 use reqwest::StatusCode;
 use thiserror::Error;
 
-use super::super::error::RemoteError;
+use crate::cloud::{CloudError, Failure};
 use crate::http::{Call, Untrusted};
 
 /// Why there is no object.
@@ -26,24 +26,22 @@ pub enum ObjectError {
     /// An endpoint that is no URL. It may hold a password, and is not shown.
     #[error("the endpoint of the object store is no URL")]
     Endpoint(#[source] url::ParseError),
-    /// One of two variables that are nothing without each other.
-    #[error("{0} is missing, without which the other half means nothing")]
-    Half(&'static str),
     /// Nothing was given that could open the store.
     #[error("no credentials for the object store: {tried}")]
     NoCredentials {
         /// What was looked for.
-        tried: &'static str,
-    },
-    /// Where credentials come from, none came.
-    #[error("cannot get credentials for the object store (tried: {tried})")]
-    Credentials {
-        /// What was looked for, and where.
-        tried: &'static str,
+        tried: String,
         /// What the user can do.
         hint: &'static str,
-        /// The request that failed.
-        source: Box<RemoteError>,
+    },
+    /// What was given does not work.
+    #[error("cannot get credentials for the object store")]
+    Credentials(#[source] CloudError),
+    /// Keys with characters that no request can carry.
+    #[error("the keys for the object store hold a character that none can hold ({tried})")]
+    UnusableKeys {
+        /// Where they came from.
+        tried: String,
     },
     /// The store said no.
     #[error("{call} was answered with {status}{} (credentials: {tried})", coded(.code))]
@@ -55,7 +53,7 @@ pub enum ObjectError {
         /// The store's own word for it. Empty where it said none.
         code: String,
         /// What was shown.
-        tried: &'static str,
+        tried: String,
         /// What the user can do.
         hint: &'static str,
     },
@@ -79,36 +77,22 @@ fn coded(code: &str) -> String {
     }
 }
 
-/// Says what is wrong with a file of credentials, without what is in it but for names.
-fn json_problem(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let is_about_names = ["missing field", "unknown variant"];
-    match is_about_names.iter().any(|start| text.starts_with(start)) {
-        true => format!("the file of credentials cannot be used: {text}"),
-        false => format!(
-            "the file of credentials cannot be read: line {}, column {}",
-            error.line(),
-            error.column()
-        ),
-    }
-}
-
 impl ObjectError {
     pub(super) fn settings(error: object_store::Error) -> Self {
-        let mut next: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(cause) = next {
-            if let Some(json) = cause.downcast_ref::<serde_json::Error>() {
-                return Self::Settings(json_problem(json).into());
-            }
-            next = cause.source();
-        }
         Self::Settings(Box::new(error))
+    }
+
+    pub(super) fn no_credentials(failure: Failure, hint: &'static str) -> Self {
+        match failure {
+            Failure::NotConfigured(tried) => Self::NoCredentials { tried, hint },
+            Failure::Failed(source) => Self::Credentials(source),
+        }
     }
 
     /// Returns what the user can do.
     pub(in crate::remote) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Credentials { hint, .. } => Some(hint),
+            Self::NoCredentials { hint, .. } => Some(hint),
             Self::Refused { status, hint, .. } => match *status {
                 StatusCode::UNAUTHORIZED
                 | StatusCode::FORBIDDEN
@@ -120,24 +104,10 @@ impl ObjectError {
             Self::NoBucket
             | Self::Key { .. }
             | Self::Endpoint(_)
-            | Self::Half(_)
-            | Self::NoCredentials { .. }
+            | Self::Credentials(_)
+            | Self::UnusableKeys { .. }
             | Self::Settings(_)
             | Self::Protocol { .. } => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_in_a_file_of_credentials_is_not_shown() {
-        let problem = |text: &str| {
-            let read: Result<Vec<String>, serde_json::Error> = serde_json::from_str(text);
-            json_problem(&read.unwrap_err())
-        };
-        assert!(problem("\n\"hunter2\"").ends_with("line 2, column 9"));
     }
 }

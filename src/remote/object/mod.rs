@@ -1,14 +1,14 @@
 //! An object of a store in a cloud, read once: S3, Google Cloud Storage, Azure Blob Storage, and servers that speak like
 //! them.
 //!
-//! What opens a store comes from [`StoreVariables`]; the requests go through the clients of this room, so that its
-//! certificates, proxies and time limits hold. Signatures and tokens are the `object_store` crate's. This module must
-//! not know what an object holds.
+//! Where a store is comes from [`StoreVariables`]; keys and tokens from the room `cloud`. The requests go through the
+//! clients of this room, so that its certificates, proxies and time limits hold; signatures are the `object_store`
+//! crate's. This module must not know what an object holds.
 
-mod aws_profile;
 mod azure;
 mod error;
 mod gcs;
+mod granted;
 mod opened;
 mod s3;
 mod transport;
@@ -32,6 +32,17 @@ pub struct ObjectSource {
     key: String,
 }
 
+/// Whose keys or tokens open a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// Amazon's keys.
+    Aws,
+    /// Google's tokens.
+    Google,
+    /// A key of the account's, which is among the [`StoreVariables`].
+    AccountKey,
+}
+
 /// Whose store it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Store {
@@ -41,6 +52,15 @@ enum Store {
 }
 
 impl ObjectSource {
+    /// Returns what opens its store.
+    pub fn opener(&self) -> Opener {
+        match self.store {
+            Store::S3 => Opener::Aws,
+            Store::Gcs => Opener::Google,
+            Store::Azure { .. } => Opener::AccountKey,
+        }
+    }
+
     /// Reads `s3://BUCKET/KEY`, `gs://BUCKET/OBJECT` or the URL of a blob that a key opens; `None` for all else. Without a
     /// key the object is `context.tar.gz`.
     pub fn parse(text: &str, variables: &StoreVariables) -> Result<Option<Self>, ObjectError> {

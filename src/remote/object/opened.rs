@@ -20,10 +20,8 @@ use crate::http::options::RetryPolicy;
 /// A store that is ready to be asked.
 pub(super) struct Opened {
     pub(super) store: Arc<dyn ObjectStore>,
-    /// Where its objects are, with the port; what is asked of others is about credentials.
-    pub(super) host: String,
     /// Which credentials there are, in words.
-    pub(super) tried: &'static str,
+    pub(super) tried: String,
     pub(super) hint: &'static str,
 }
 
@@ -42,7 +40,7 @@ impl ObjectSource {
             source: Box::new(source),
         })?;
         let transport = Transport::new(Arc::clone(web));
-        let opened = self.open(web, transport.clone())?;
+        let opened = self.open(web, transport.clone()).await?;
         let answer = opened.store.get(&key).await;
         let answer = answer.map_err(|error| opened.explain(transport.last_failure(), error))?;
         let pieces = answer.into_stream();
@@ -54,12 +52,12 @@ impl ObjectSource {
         })
     }
 
-    fn open(&self, web: &Web, transport: Transport) -> Result<Opened, ObjectError> {
+    async fn open(&self, web: &Web, transport: Transport) -> Result<Opened, ObjectError> {
         let variables = &web.options.object_stores;
         let retry = retry_config(&web.options.retry);
         match &self.store {
-            Store::S3 => s3::open(&self.bucket, variables, transport, retry),
-            Store::Gcs => gcs::open(&self.bucket, variables, transport, retry),
+            Store::S3 => s3::open(&self.bucket, web, transport, retry).await,
+            Store::Gcs => gcs::open(&self.bucket, web, transport, retry).await,
             Store::Azure { host } => azure::open(host, &self.bucket, variables, transport, retry),
         }
     }
@@ -76,43 +74,20 @@ impl Opened {
     fn explain(&self, failure: Option<Failure>, error: object_store::Error) -> RemoteError {
         match failure {
             None => ObjectError::settings(error).into(),
-            Some(Failure::Transport { host, error }) if host == self.host => *error,
-            Some(Failure::Transport { error, .. }) => self.no_credentials(*error),
+            Some(Failure::Transport(error)) => *error,
             Some(Failure::Answer { call, status, .. }) if status.is_success() => {
                 let source = Words::of(&error).into();
                 ObjectError::Protocol { call, source }.into()
             }
-            Some(Failure::Answer {
-                call,
-                host,
-                status,
-                code,
-            }) if host == self.host => ObjectError::Refused {
+            Some(Failure::Answer { call, status, code }) => ObjectError::Refused {
                 call,
                 status,
                 code,
-                tried: self.tried,
+                tried: self.tried.clone(),
                 hint: self.hint,
             }
             .into(),
-            Some(Failure::Answer { call, status, .. }) => {
-                self.no_credentials(RemoteError::Refused {
-                    call,
-                    asked: None,
-                    status,
-                    retry_after: None,
-                })
-            }
         }
-    }
-
-    fn no_credentials(&self, cause: RemoteError) -> RemoteError {
-        ObjectError::Credentials {
-            tried: self.tried,
-            hint: self.hint,
-            source: Box::new(cause),
-        }
-        .into()
     }
 }
 

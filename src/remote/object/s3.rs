@@ -1,147 +1,95 @@
-//! S3, and servers that speak like it: where a bucket is, and what opens it.
-//!
-//! The order of what may open it is that of AWS's SDKs (AWS SDKs and Tools Reference Guide, "Credential provider
-//! chain"), without SSO and processes: keys, web identity, profile, container, instance.
+//! S3, and servers that speak like it: where a bucket is. Who the job is, another room knows.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use object_store::RetryConfig;
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AwsCredential};
 use object_store::client::HttpConnector;
 use url::Url;
 
-use super::super::web::authority;
-use super::aws_profile::AwsProfile;
+use super::super::web::Web;
 use super::error::ObjectError;
+use super::granted::{Grant, Granted};
 use super::opened::Opened;
 use super::variables::StoreVariables;
+use crate::cloud::Failure;
+use crate::cloud::aws::{self, AwsGrant, AwsKeys};
+
+const HINT: &str =
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION where the bucket is";
 
 /// Where nothing says otherwise, as in AWS's oldest tools; a server of one's own does not care.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Variables that mean for the crate what they mean for the SDKs.
-const PASSED_ON: [(&str, AmazonS3ConfigKey); 7] = [
-    (
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        AmazonS3ConfigKey::WebIdentityTokenFile,
-    ),
-    ("AWS_ROLE_ARN", AmazonS3ConfigKey::RoleArn),
-    ("AWS_ROLE_SESSION_NAME", AmazonS3ConfigKey::RoleSessionName),
-    ("AWS_ENDPOINT_URL_STS", AmazonS3ConfigKey::StsEndpoint),
-    (
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
-    ),
-    (
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        AmazonS3ConfigKey::ContainerCredentialsFullUri,
-    ),
-    (
-        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-        AmazonS3ConfigKey::ContainerAuthorizationTokenFile,
-    ),
-];
-
-/// Prepares a bucket. Nobody is asked yet.
-pub(super) fn open(
+/// Prepares a bucket, with keys for it. The bucket itself is not asked yet.
+pub(super) async fn open(
     bucket: &str,
-    variables: &StoreVariables,
+    web: &Web,
     connector: impl HttpConnector,
     retry: RetryConfig,
 ) -> Result<Opened, ObjectError> {
-    let profile = AwsProfile::read(variables);
-    let region = variables.first(&["AWS_REGION", "AWS_DEFAULT_REGION"]);
-    let region = region
-        .or(profile.region.as_deref())
-        .unwrap_or(DEFAULT_REGION);
-    let address = Address::of(bucket, region, variables)?;
-    let mut builder = AmazonS3Builder::new()
+    let options = &web.options.cloud.aws;
+    let no_credentials = |failure: Failure| ObjectError::no_credentials(failure, HINT);
+    let settings = aws::settings(options).await;
+    let settings = settings.map_err(|error| no_credentials(error.into()))?;
+    let region = settings.region.as_deref().unwrap_or(DEFAULT_REGION);
+    let of_profile = settings.endpoint.as_deref();
+    let address = Address::of(bucket, region, of_profile, &web.options.object_stores)?;
+    let http = web.cloud();
+    let first = aws::find_keys(&http, options, region).await;
+    let first = first.map_err(no_credentials)?;
+    let tried = first.origin.clone();
+    let (options, region_again) = (options.clone(), region.to_owned());
+    let granted = Granted::new(credential(first)?, move || {
+        let (http, options, region) = (http.clone(), options.clone(), region_again.clone());
+        async move {
+            let grant = aws::find_keys(&http, &options, &region).await?;
+            credential(grant).map_err(|error| Failure::NotConfigured(error.to_string()))
+        }
+    });
+    let builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(region)
         .with_endpoint(address.endpoint.as_str().trim_end_matches('/'))
         .with_virtual_hosted_style_request(address.is_virtual_hosted)
+        .with_credentials(Arc::new(granted))
         .with_retry(retry)
         .with_http_connector(connector);
-    let keys = keys(variables, profile)?;
-    let tried = tried(variables, keys.is_some());
-    if tried == NOTHING {
-        return Err(ObjectError::NoCredentials { tried });
-    }
-    if let Some((key, secret, token)) = keys {
-        builder = builder
-            .with_access_key_id(key)
-            .with_secret_access_key(secret);
-        if let Some(token) = token {
-            builder = builder.with_token(token);
-        }
-    }
-    for (name, key) in PASSED_ON {
-        if let Some(value) = variables.get(name) {
-            builder = builder.with_config(key, value);
-        }
-    }
-    if let Some(endpoint) = variables.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") {
-        builder = builder.with_metadata_endpoint(endpoint.trim_end_matches('/'));
-    }
     let store = builder.build().map_err(ObjectError::settings)?;
     Ok(Opened {
         store: Arc::new(store),
-        host: authority(&address.endpoint),
         tried,
-        hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and AWS_REGION where the bucket is",
+        hint: HINT,
     })
 }
 
-type Keys = Option<(String, String, Option<String>)>;
-
-/// Returns keys that need no request: those of the environment, else the profile's, which come after a web identity.
-fn keys(variables: &StoreVariables, profile: AwsProfile) -> Result<Keys, ObjectError> {
-    let key = variables.get("AWS_ACCESS_KEY_ID");
-    let secret = variables.get("AWS_SECRET_ACCESS_KEY");
-    match (key, secret) {
-        (Some(key), Some(secret)) => {
-            let token = variables.get("AWS_SESSION_TOKEN");
-            let (key, secret) = (key.to_owned(), secret.to_owned());
-            Ok(Some((key, secret, token.map(str::to_owned))))
-        }
-        (Some(_), None) => Err(ObjectError::Half("AWS_SECRET_ACCESS_KEY")),
-        (None, Some(_)) => Err(ObjectError::Half("AWS_ACCESS_KEY_ID")),
-        (None, None) if has_web_identity(variables) => Ok(None),
-        (None, None) => Ok(profile
-            .keys
-            .map(|(key, secret)| (key, secret, profile.token))),
-    }
-}
-
-fn has_web_identity(variables: &StoreVariables) -> bool {
-    variables.get("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()
-        && variables.get("AWS_ROLE_ARN").is_some()
-}
-
-/// What is said where instances may not be asked.
-const NOTHING: &str = "neither keys in the environment or a profile nor a role, and AWS_EC2_METADATA_DISABLED is true";
-
-/// Says which of the sources is the one that counts.
-fn tried(variables: &StoreVariables, has_keys: bool) -> &'static str {
-    let has_full_uri = variables
-        .get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-        .is_some()
-        && variables
-            .get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-            .is_some();
-    let has_container = variables
-        .get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-        .is_some()
-        || has_full_uri;
-    match () {
-        () if has_keys => "access keys",
-        () if has_web_identity(variables) => "AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN",
-        () if has_container => "the container's role (AWS_CONTAINER_CREDENTIALS_…)",
-        () if variables.is_true("AWS_EC2_METADATA_DISABLED") => NOTHING,
-        () => {
-            "no keys in the environment or a profile, no web identity, no container's role; at last the instance's role"
-        }
+/// Gives keys the crate's form. It puts them into headers, and panics where it cannot.
+fn credential(grant: AwsGrant) -> Result<Grant<AwsCredential>, ObjectError> {
+    let until = grant.use_until();
+    let AwsKeys {
+        id,
+        secret,
+        session_token,
+    } = grant.keys;
+    let token = session_token.map(|token| token.expose().to_owned());
+    let credential = AwsCredential {
+        key_id: id,
+        secret_key: secret.expose().to_owned(),
+        token,
+    };
+    let texts = [
+        Some(&credential.key_id),
+        Some(&credential.secret_key),
+        credential.token.as_ref(),
+    ];
+    let is_sayable = |text: &String| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let are_sayable = texts.into_iter().flatten().all(is_sayable);
+    match are_sayable {
+        true => Ok((credential, until)),
+        false => Err(ObjectError::UnusableKeys {
+            tried: grant.origin,
+        }),
     }
 }
 
@@ -154,9 +102,15 @@ struct Address {
 }
 
 impl Address {
-    fn of(bucket: &str, region: &str, variables: &StoreVariables) -> Result<Self, ObjectError> {
+    /// `of_profile` is the endpoint that the profile names.
+    fn of(
+        bucket: &str,
+        region: &str,
+        of_profile: Option<&str>,
+        variables: &StoreVariables,
+    ) -> Result<Self, ObjectError> {
         let names = ["S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-        let given = variables.first(&names);
+        let given = variables.first(&names).or(of_profile);
         let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
         let endpoint = match given {
             // kaniko's documentation shows hosts alone.
@@ -190,6 +144,7 @@ fn is_label(bucket: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Password;
 
     fn variables(values: &[(&str, &str)]) -> StoreVariables {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -234,20 +189,37 @@ mod tests {
             ),
         ];
         for (bucket, values, endpoint, is_virtual_hosted) in cases {
-            let address = Address::of(bucket, "eu-west-1", &variables(values)).unwrap();
+            let variables = variables(values);
+            let address = Address::of(bucket, "eu-west-1", None, &variables).unwrap();
             assert_eq!(
                 (address.endpoint.as_str(), address.is_virtual_hosted),
                 (endpoint, is_virtual_hosted)
             );
         }
+        let of_profile = |values| {
+            let variables = variables(values);
+            let address = Address::of("b", "eu-west-1", Some("http://profile"), &variables);
+            address.unwrap().endpoint.to_string()
+        };
+        assert_eq!(of_profile(&[]), "http://b.profile/");
+        let named = of_profile(&[("AWS_ENDPOINT_URL", "http://x")]);
+        assert_eq!(named, "http://b.x/");
     }
 
     #[test]
-    fn half_a_pair_of_keys_is_an_error() {
-        let half = variables(&[("AWS_ACCESS_KEY_ID", "x")]);
-        let error = keys(&half, AwsProfile::default()).unwrap_err();
+    fn keys_that_no_header_can_hold_are_an_error_that_does_not_show_them() {
+        let grant = AwsGrant {
+            keys: AwsKeys {
+                id: "KEY".to_owned(),
+                secret: Password::new("hun\nter2"),
+                session_token: None,
+            },
+            expires: None,
+            origin: "profile `ci`".to_owned(),
+        };
+        let error = credential(grant).unwrap_err().to_string();
         assert!(
-            error.to_string().contains("AWS_SECRET_ACCESS_KEY"),
+            error.contains("profile `ci`") && !error.contains("ter2"),
             "{error}"
         );
     }

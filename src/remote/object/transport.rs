@@ -4,11 +4,9 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
@@ -22,14 +20,8 @@ use reqwest::{Method, StatusCode};
 use url::Url;
 
 use super::super::error::RemoteError;
-use super::super::web::{Web, authority};
+use super::super::web::Web;
 use crate::http::{Call, tls_failure};
-
-/// Metadata servers answer at once, or are not there.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The name of Google's.
-const GOOGLE_METADATA: &str = "metadata.google.internal";
 
 /// What is read of an answer that says no: enough for the code in it.
 const REFUSAL_BYTES: usize = 16 * 1024;
@@ -52,15 +44,11 @@ pub(super) enum Failure {
     /// An answer, which is one of success if it is not to be understood.
     Answer {
         call: Box<Call>,
-        host: String,
         status: StatusCode,
         code: String,
     },
     /// No answer.
-    Transport {
-        host: String,
-        error: Box<RemoteError>,
-    },
+    Transport(Box<RemoteError>),
 }
 
 /// Requests have secrets in their headers.
@@ -92,7 +80,7 @@ impl Transport {
             Some(Failure::Answer { call, status, .. }) if !status.is_success() => {
                 Words(format!("{call} was answered with {status}"))
             }
-            Some(Failure::Transport { error, .. }) => Words(error.to_string()),
+            Some(Failure::Transport(error)) => Words(error.to_string()),
             Some(Failure::Answer { .. }) | None => Words::of(error),
         }
     }
@@ -105,18 +93,16 @@ impl Transport {
         let method = request.method().clone();
         let url = Url::parse(&request.uri().to_string());
         let url = url.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-        let host = authority(&url);
         let call = Box::new(Call::new(&method, &url));
         self.lock().call = Some(call.clone());
         let failed = |kind: HttpErrorKind, error: RemoteError| {
             let words = Words(error.to_string());
-            let (host, error) = (host.clone(), Box::new(error));
-            self.lock().failure = Some(Failure::Transport { host, error });
+            self.lock().failure = Some(Failure::Transport(Box::new(error)));
             HttpError::new(kind, words)
         };
         let client = self.web.client(&url);
         let client = client.map_err(|error| failed(HttpErrorKind::Unknown, error))?;
-        let after = self.patience(url.host_str().unwrap_or_default());
+        let after = self.web.options.timeouts.response;
         let sent = tokio::time::timeout(after, HttpService::call(&client, request)).await;
         let answer = match sent {
             Ok(Ok(answer)) => answer,
@@ -137,22 +123,8 @@ impl Transport {
                 }
             },
         };
-        self.lock().failure = Some(Failure::Answer {
-            call,
-            host,
-            status,
-            code,
-        });
+        self.lock().failure = Some(Failure::Answer { call, status, code });
         Ok(answer)
-    }
-
-    fn patience(&self, host: &str) -> Duration {
-        let address = host.parse::<Ipv4Addr>();
-        let is_link_local = address.is_ok_and(|address| address.is_link_local());
-        match is_link_local || host == GOOGLE_METADATA {
-            true => METADATA_TIMEOUT,
-            false => self.web.options.timeouts.response,
-        }
     }
 }
 

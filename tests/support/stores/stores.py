@@ -17,9 +17,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 SERVERS, FILES, DATA = sys.argv[1:4]
@@ -28,6 +26,7 @@ ACCOUNT = "devstoreaccount1"
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 NAME = "contexts"
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}'
+TRUST_IN = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"%s"},"Action":"sts:AssumeRole"}]}'
 TRUST = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Federated":"*"},"Action":"sts:AssumeRoleWithWebIdentity"}]}'
 
 started = []
@@ -157,37 +156,22 @@ def fill_s3(guarded, unguarded):
         for name, data in files():
             s3.put_object(Bucket=NAME, Key=name, Body=data)
     iam = client("iam", guarded)
-    iam.create_user(UserName="ci")
+    user = iam.create_user(UserName="ci")["User"]["Arn"]
     iam.put_user_policy(UserName="ci", PolicyName="all", PolicyDocument=POLICY)
     key = iam.create_access_key(UserName="ci")["AccessKey"]
+    assumed = iam.create_role(RoleName="assumed", AssumeRolePolicyDocument=TRUST_IN % user)["Role"]
+    closed = iam.create_role(RoleName="closed", AssumeRolePolicyDocument=TRUST)["Role"]
+    iam.put_role_policy(RoleName="assumed", PolicyName="all", PolicyDocument=POLICY)
     role = client("iam", unguarded).create_role(RoleName="ci-role", AssumeRolePolicyDocument=TRUST)["Role"]
     reset = Request(f"{guarded}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"}, method="POST")
     urlopen(reset).read()
     print("s3", guarded)
     print("s3-key", key["AccessKeyId"])
     print("s3-secret", key["SecretAccessKey"])
+    print("s3-assumed", assumed["Arn"])
+    print("s3-closed", closed["Arn"])
     print("s3-open", unguarded)
     print("s3-role", role["Arn"])
-    print("sts", token_service(unguarded))
-
-
-def token_service(moto):
-    """AWS's token service takes its parameters from the URL or the body, moto's from the body alone."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
-        def do_POST(self):
-            body = urlopen(Request(moto, urlsplit(self.path).query.encode(), method="POST")).read()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 main()

@@ -8,9 +8,11 @@ use reqwest::Method;
 use serde::Deserialize;
 use url::Url;
 
-use super::aws_credentials::endpoint;
-use super::exchange::{CloudError, CloudHttp, Question, read_json, read_token};
-use super::{Answer, Credential, Failure, Issued};
+use super::{Answer, Credential, Issued};
+use crate::cloud::Failure;
+use crate::cloud::exchange::{
+    CloudError, CloudHttp, Question, below, endpoint, read_json, read_token,
+};
 use crate::http::{Password, Token};
 
 /// Whom the identity's token is for.
@@ -220,11 +222,7 @@ async fn machine_token(
     metadata: &Url,
     client: Option<&str>,
 ) -> Result<Token, CloudError> {
-    let path = "/metadata/identity/oauth2/token";
-    let url = endpoint(&format!(
-        "{}{path}",
-        metadata.as_str().trim_end_matches('/')
-    ))?;
+    let url = below(metadata, "/metadata/identity/oauth2/token")?;
     let url = managed_url(url, "2018-02-01", client);
     let question = Question::new(Method::GET, url).header("metadata", "true")?;
     managed_token(http, question).await

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use url::Url;
 
-use super::aws_credentials::{AwsOptions, endpoint, keys};
-use super::exchange::{CloudError, CloudHttp, Question};
-use super::sigv4::{Service, sign};
 use super::{Answer, Credential, Issued};
+use crate::cloud::aws::{AwsOptions, Service, find_keys, sign};
+use crate::cloud::exchange::{CloudError, CloudHttp, Question, endpoint};
 use crate::http::Password;
 
 /// How long a token lives, where the answer does not say.
@@ -86,7 +86,7 @@ pub(super) async fn ask(http: &CloudHttp, options: &AwsOptions, host: &str) -> A
     let Some(host) = EcrHost::parse(host) else {
         return Err(CloudError::Unusable(format!("`{host}` is not an ECR host")).into());
     };
-    let keys = keys(http, options, host.region, host.domain).await?;
+    let keys = find_keys(http, options, host.region).await?.keys;
     let url = match &options.ecr_endpoint {
         Some(endpoint) => endpoint.clone(),
         None => host.endpoint()?,
@@ -97,7 +97,17 @@ pub(super) async fn ask(http: &CloudHttp, options: &AwsOptions, host: &str) -> A
         region: host.region,
     };
     let body = "{}".to_owned();
-    let headers = sign(&url, target, &body, &service, &keys)?;
+    let headers = HeaderMap::from_iter([
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-amz-json-1.1"),
+        ),
+        (
+            HeaderName::from_static("x-amz-target"),
+            HeaderValue::from_static(target),
+        ),
+    ]);
+    let headers = sign(&url, headers, &body, &service, &keys)?;
     let question = Question::new(Method::POST, url).body(body).headers(headers);
     let answer: Value = http.ask_json(&question, "token").await?;
     read(&answer).ok_or_else(|| {

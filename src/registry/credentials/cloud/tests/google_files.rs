@@ -33,7 +33,7 @@ fn google_options(server: &Server, key: Option<String>) -> GoogleOptions {
             origin: "key.json".to_owned(),
             text: crate::http::Password::new(text),
         }),
-        metadata: url(server, ""),
+        metadata: Some(url(server, "")),
     }
 }
 
@@ -104,6 +104,28 @@ async fn googles_other_files_and_its_machines_give_tokens() {
     let exchange = seen.iter().find(|seen| seen.is("POST", "/sts")).unwrap();
     assert_eq!(field(exchange, "subject_token"), "oidc");
 
+    let file = token_file("oidc-of-a-file\n");
+    let federated = serde_json::json!({
+        "type": "external_account", "audience": "//iam.googleapis.com/x",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": server.url("/sts"),
+        "credential_source": {"file": file.path()},
+    });
+    // What `gcloud auth application-default login --impersonate-service-account` leaves.
+    let impersonated = serde_json::json!({
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": server.url("/impersonate"),
+        "source_credentials": federated,
+    });
+    for (key, expected) in [(federated, "federated"), (impersonated, "impersonated")] {
+        let cloud = Cloud::google(google_options(&server, Some(key.to_string())));
+        let found = credential(&cloud, "gcr.io").await;
+        assert_eq!(found, basic("oauth2accesstoken", expected));
+        let seen = server.seen();
+        let exchange = seen.iter().rfind(|seen| seen.is("POST", "/sts")).unwrap();
+        assert_eq!(field(exchange, "subject_token"), "oidc-of-a-file");
+    }
+
     let cloud = Cloud::google(google_options(&server, None));
     let found = credential(&cloud, "gcr.io").await;
     assert_eq!(found, basic("oauth2accesstoken", "machine"));
@@ -124,7 +146,15 @@ async fn a_google_file_that_cannot_be_used_is_named_and_not_quoted() {
         ),
         (
             r#"{"type":"external_account","audience":"a","subject_token_type":"t","token_url":"http://127.0.0.1/","credential_source":{"executable":{"command":"s3cret"}}}"#,
-            "not yet supported: a `credential_source` without `file` or `url`",
+            "not yet supported: a `credential_source` with `executable`",
+        ),
+        (
+            r#"{"type":"external_account","audience":"a","subject_token_type":"t","token_url":"http://127.0.0.1/","credential_source":{"environment_id":"aws1","url":"http://127.0.0.1/s3cret"}}"#,
+            "not yet supported: a `credential_source` with `environment_id`",
+        ),
+        (
+            r#"{"type":"gdch_service_account","private_key":"s3cret"}"#,
+            "not supported, gdch_service_account (not service_account",
         ),
     ] {
         let cloud = Cloud::google(google_options(&server, Some(text.to_owned())));

@@ -4,22 +4,25 @@ use bytes::Bytes;
 use object_store::aws::{AwsAuthorizer, AwsCredential};
 use object_store::client::{HttpRequest, HttpRequestBody};
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::aws_credentials::AwsKeys;
-use super::exchange::CloudError;
+use super::AwsKeys;
+use crate::cloud::exchange::CloudError;
 
 /// Which of Amazon's services is asked, and where.
-pub(super) struct Service<'a> {
-    pub(super) name: &'a str,
-    pub(super) region: &'a str,
+#[derive(Clone, Copy, Debug)]
+pub struct Service<'a> {
+    /// Such as `ecr`.
+    pub name: &'a str,
+    /// Where it is.
+    pub region: &'a str,
 }
 
-/// Returns the headers of a signed POST of JSON to `url`; `target` is the operation.
-pub(super) fn sign(
+/// Returns the headers of a signed POST to `url`: those given, and the signature's.
+pub fn sign(
     url: &Url,
-    target: &'static str,
+    headers: HeaderMap,
     body: &str,
     service: &Service<'_>,
     keys: &AwsKeys,
@@ -45,11 +48,7 @@ pub(super) fn sign(
     let mut request = HttpRequest::new(HttpRequestBody::from(Bytes::from(body.to_owned())));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = url.as_str().parse().map_err(|_| unusable("no URL"))?;
-    let headers = request.headers_mut();
-    let kind = HeaderValue::from_static("application/x-amz-json-1.1");
-    headers.insert(CONTENT_TYPE, kind);
-    let operation = HeaderName::from_static("x-amz-target");
-    headers.insert(operation, HeaderValue::from_static(target));
+    *request.headers_mut() = headers;
     AwsAuthorizer::new(&credential, service.name, service.region)
         .try_authorize(&mut request, None)
         .map_err(|error| unusable(&error.to_string()))?;

@@ -8,11 +8,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::exchange::{CloudError, CloudHttp, Question, read_token};
-use super::google::{AccessToken, SCOPE, url_field, url_if_given};
+use super::{AccessToken, SCOPE, url_field, url_if_given};
+use crate::cloud::exchange::{CloudError, CloudHttp, Question, read_token};
 use crate::http::Token;
 
 /// The lifetime that is asked for.
@@ -39,6 +40,10 @@ struct CredentialSource {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     format: Option<Format>,
+    /// Which provider signs requests, such as `aws1`.
+    environment_id: Option<IgnoredAny>,
+    executable: Option<IgnoredAny>,
+    certificate: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -75,13 +80,23 @@ pub(super) async fn token(
     let answer: AccessToken = http.ask_json(&question, "token").await?;
     let (token, lifetime) = answer.into_parts();
     match &account.service_account_impersonation_url {
-        Some(url) => impersonate(http, url, &token).await,
+        Some(url) => impersonate(http, url, &token, &[]).await,
         None => Ok((token, lifetime)),
     }
 }
 
 impl CredentialSource {
     async fn token(&self, http: &CloudHttp, origin: &str) -> Result<Token, CloudError> {
+        let foreign = [
+            ("environment_id", &self.environment_id),
+            ("executable", &self.executable),
+            ("certificate", &self.certificate),
+        ];
+        // Amazon's has a URL too, which is for something else.
+        if let Some((kind, _)) = foreign.iter().find(|(_, value)| value.is_some()) {
+            let problem = format!("not yet supported: a `credential_source` with `{kind}`");
+            return Err(CloudError::Unusable(format!("`{origin}`: {problem}")));
+        }
         let text = match (&self.file, &self.url) {
             (Some(path), _) => read_token(path).await?,
             (None, Some(url)) => {
@@ -92,7 +107,7 @@ impl CredentialSource {
                 http.ask(&question).await?
             }
             (None, None) => {
-                let problem = "not yet supported: a `credential_source` without `file` or `url`";
+                let problem = "a `credential_source` without `file` or `url`";
                 return Err(CloudError::Unusable(format!("`{origin}`: {problem}")));
             }
         };
@@ -115,12 +130,17 @@ impl CredentialSource {
 }
 
 /// IAM credentials API, "generateAccessToken".
-async fn impersonate(
+pub(super) async fn impersonate(
     http: &CloudHttp,
     url: &Url,
     token: &Token,
+    delegates: &[String],
 ) -> Result<(Token, Duration), CloudError> {
-    let body = json!({ "scope": [SCOPE], "lifetime": format!("{}s", LIFETIME.as_secs()) });
+    let lifetime = format!("{}s", LIFETIME.as_secs());
+    let mut body = json!({ "scope": [SCOPE], "lifetime": lifetime });
+    if !delegates.is_empty() {
+        body["delegates"] = delegates.into();
+    }
     let question = Question::new(Method::POST, url.clone())
         .header("authorization", &format!("Bearer {}", token.expose()))?
         .header("content-type", "application/json")?

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -12,16 +13,21 @@ use serde_json::Value;
 use thiserror::Error;
 use url::{Url, form_urlencoded};
 
-use crate::http::options::RetryPolicy;
+use crate::http::options::{ProxyOptions, RetryPolicy, Timeouts};
 use crate::http::retry::{RetryAdvice, Retryable, advice_after, with_retries};
-use crate::http::{Call, Untrusted};
+use crate::http::{Call, HostClients, HostSettings, TlsSetupError, Untrusted};
 
 /// For a whole request to a server in the network.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// For a whole request to a server of the machine, which answers at once where there is one, and drops what is sent to it
-/// where there is none.
-const METADATA_TIMEOUT: Duration = Duration::from_millis(1500);
+/// For a connection to a server of the machine: where there is none, nothing answers at all, and that must be known soon.
+const MACHINE_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// For the answer of such a server. The first token of a workload's identity is made while it is waited for.
+const MACHINE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Before a server of the machine is asked again, once: one that has only just started says 5xx, or lets go.
+const MACHINE_RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Tokens are a few KiB.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -53,6 +59,16 @@ pub enum CloudError {
         call: Box<Call>,
         /// Why.
         cause: String,
+        /// Whether there was a connection, and it broke.
+        is_broken: bool,
+    },
+    /// There is no way to the server.
+    #[error("cannot set up the connection for {call}: {cause}")]
+    Setup {
+        /// What was to be asked.
+        call: Box<Call>,
+        /// Why.
+        cause: String,
     },
     /// An answer without what was asked for.
     #[error("the answer to {call} holds no {missing}")]
@@ -63,12 +79,12 @@ pub enum CloudError {
         missing: &'static str,
     },
     /// A file that the environment names.
-    #[error("cannot read `{}`: {source}", .path.display())]
+    #[error("cannot read `{}`: {cause}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// What the environment says cannot be used.
     #[error("{0}")]
@@ -87,22 +103,39 @@ impl Retryable for CloudError {
         match self {
             Self::Refused { status, .. } => advice_after(*status, None),
             Self::Unanswered { .. } => RetryAdvice::Backoff,
-            Self::Answer { .. } | Self::File { .. } | Self::Unusable(_) => RetryAdvice::Never,
+            Self::Setup { .. } | Self::Answer { .. } | Self::File { .. } | Self::Unusable(_) => {
+                RetryAdvice::Never
+            }
+        }
+    }
+}
+
+impl CloudError {
+    /// Says whether a server is there that may answer in a moment.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => status.is_server_error(),
+            Self::Unanswered { is_broken, .. } => *is_broken,
+            Self::Setup { .. } | Self::Answer { .. } | Self::File { .. } | Self::Unusable(_) => {
+                false
+            }
         }
     }
 }
 
 /// How clouds are reached.
 #[derive(Clone, Debug)]
-pub(in crate::registry) struct CloudHttp {
-    /// As registries are: through the proxy, with the system's certificates.
-    pub(in crate::registry) network: reqwest::Client,
+pub struct CloudHttp {
+    /// As all servers are: through the proxy, with the system's certificates and those for that host.
+    network: Arc<HostClients>,
     /// Servers of the machine itself, which no proxy reaches.
-    pub(in crate::registry) machine: reqwest::Client,
+    machine: Arc<HostClients>,
+    /// How long such a server may take.
+    patience: Duration,
 }
 
 /// One request.
-pub(super) struct Question {
+pub struct Question {
     method: Method,
     url: Url,
     headers: HeaderMap,
@@ -110,7 +143,8 @@ pub(super) struct Question {
 }
 
 impl Question {
-    pub(super) fn new(method: Method, url: Url) -> Self {
+    /// Begins with no headers and no body.
+    pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
             url,
@@ -120,22 +154,27 @@ impl Question {
     }
 
     /// A POST of a form.
-    pub(super) fn form(url: Url, fields: &[(&str, &str)]) -> Self {
+    pub fn form(url: Url, fields: &[(&str, &str)]) -> Self {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(fields);
-        let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         let mut question = Self::new(Method::POST, url).body(form.finish());
-        question.headers.insert(CONTENT_TYPE, kind);
+        question.headers.insert(CONTENT_TYPE, form_type());
         question
     }
 
-    pub(super) fn body(mut self, body: String) -> Self {
+    /// Sets the body, which is not shown.
+    pub fn body(mut self, body: String) -> Self {
         self.body = body;
         self
     }
 
+    /// Returns the body, to be signed.
+    pub(super) fn body_text(&self) -> &str {
+        &self.body
+    }
+
     /// Adds a header, which is not shown. What no header can hold is an error that names it.
-    pub(super) fn header(mut self, name: &str, value: &str) -> Result<Self, CloudError> {
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, CloudError> {
         let pair = HeaderName::try_from(name)
             .ok()
             .zip(HeaderValue::try_from(value).ok());
@@ -148,12 +187,14 @@ impl Question {
         Ok(self)
     }
 
-    pub(super) fn headers(mut self, headers: HeaderMap) -> Self {
+    /// Adds headers.
+    pub fn headers(mut self, headers: HeaderMap) -> Self {
         self.headers.extend(headers);
         self
     }
 
-    pub(super) fn call(&self) -> Box<Call> {
+    /// Returns what may be shown of it.
+    pub fn call(&self) -> Box<Call> {
         Box::new(Call::new(&self.method, &self.url))
     }
 }
@@ -165,18 +206,47 @@ impl fmt::Debug for Question {
 }
 
 impl CloudHttp {
+    /// Takes how servers are spoken to; connects to none.
+    pub fn new(settings: HostSettings) -> Self {
+        let machine = HostSettings {
+            proxy: ProxyOptions::default(),
+            timeouts: Timeouts {
+                connect: MACHINE_CONNECT_TIMEOUT,
+                ..settings.timeouts
+            },
+            ..settings.clone()
+        };
+        Self {
+            network: Arc::new(HostClients::new(settings)),
+            machine: Arc::new(HostClients::new(machine)),
+            patience: MACHINE_TIMEOUT,
+        }
+    }
+
+    /// Waits less long for servers of the machine.
+    #[cfg(test)]
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
     /// Asks a server in the network, again if that may help.
-    pub(super) async fn ask(&self, question: &Question) -> Result<String, CloudError> {
+    pub async fn ask(&self, question: &Question) -> Result<String, CloudError> {
         with_retries(&RETRIES, || send(&self.network, question, TIMEOUT)).await
     }
 
-    /// Asks a server of the machine, once.
-    pub(super) async fn ask_machine(&self, question: &Question) -> Result<String, CloudError> {
-        send(&self.machine, question, METADATA_TIMEOUT).await
+    /// Asks a server of the machine, once again if there is one that has trouble.
+    pub async fn ask_machine(&self, question: &Question) -> Result<String, CloudError> {
+        match send(&self.machine, question, self.patience).await {
+            Err(error) if error.is_passing() => {
+                tokio::time::sleep(MACHINE_RETRY_DELAY).await;
+                send(&self.machine, question, self.patience).await
+            }
+            answer => answer,
+        }
     }
 
     /// Asks a server in the network for JSON.
-    pub(super) async fn ask_json<T: DeserializeOwned>(
+    pub async fn ask_json<T: DeserializeOwned>(
         &self,
         question: &Question,
         missing: &'static str,
@@ -185,8 +255,22 @@ impl CloudHttp {
     }
 }
 
+pub(super) fn form_type() -> HeaderValue {
+    HeaderValue::from_static("application/x-www-form-urlencoded")
+}
+
+/// Makes a URL of names that were checked.
+pub fn endpoint(text: &str) -> Result<Url, CloudError> {
+    Url::parse(text).map_err(|_| CloudError::Unusable(format!("`{text}` is not a URL")))
+}
+
+/// Makes the URL of what is below a server's.
+pub fn below(server: &Url, path: &str) -> Result<Url, CloudError> {
+    endpoint(&format!("{}{path}", server.as_str().trim_end_matches('/')))
+}
+
 /// Reads an answer. The parser's message is left out: it may quote it.
-pub(super) fn read_json<T: DeserializeOwned>(
+pub fn read_json<T: DeserializeOwned>(
     text: &str,
     question: &Question,
     missing: &'static str,
@@ -198,24 +282,30 @@ pub(super) fn read_json<T: DeserializeOwned>(
 }
 
 /// Reads a file with a token that something outside keeps new.
-pub(super) async fn read_token(path: &Path) -> Result<String, CloudError> {
+pub async fn read_token(path: &Path) -> Result<String, CloudError> {
     let read = tokio::fs::read_to_string(path).await;
-    let text = read.map_err(|source| CloudError::File {
+    let text = read.map_err(|cause| CloudError::File {
         path: path.to_owned(),
-        source,
+        cause,
     })?;
     Ok(text.trim().to_owned())
 }
 
 async fn send(
-    client: &reqwest::Client,
+    clients: &HostClients,
     question: &Question,
     timeout: Duration,
 ) -> Result<String, CloudError> {
-    let unanswered = |cause| CloudError::Unanswered {
+    let unanswered = |cause, is_broken| CloudError::Unanswered {
         call: question.call(),
         cause,
+        is_broken,
     };
+    let client = clients.client(&question.url);
+    let client = client.map_err(|error| CloudError::Setup {
+        call: question.call(),
+        cause: whole(&error),
+    })?;
     let request = client
         .request(question.method.clone(), question.url.clone())
         .headers(question.headers.clone())
@@ -234,8 +324,14 @@ async fn send(
     };
     let (status, text) = tokio::time::timeout(timeout, exchange)
         .await
-        .map_err(|_| unanswered(format!("no answer within {:.1} s", timeout.as_secs_f32())))?
-        .map_err(|error| unanswered(innermost(error)))?;
+        .map_err(|_| {
+            let seconds = timeout.as_secs_f32();
+            unanswered(format!("no answer within {seconds:.1} s"), false)
+        })?
+        .map_err(|error: reqwest::Error| {
+            let is_broken = !error.is_connect();
+            unanswered(innermost(error), is_broken)
+        })?;
     match status.is_success() {
         true => Ok(text),
         false => Err(CloudError::Refused {
@@ -243,6 +339,13 @@ async fn send(
             status,
             message: words(&text),
         }),
+    }
+}
+
+fn whole(error: &TlsSetupError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }
 
