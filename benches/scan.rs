@@ -10,7 +10,8 @@ use std::path::Path;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use sawagani::fs::{KnownContents, Root};
-use sawagani::snapshot::change::{DiffError, Excluded};
+use sawagani::snapshot::Excluded;
+use sawagani::snapshot::change::DiffError;
 use sawagani::snapshot::{Index, ScanDiff, Summary};
 
 const DIRS: usize = 10_000;

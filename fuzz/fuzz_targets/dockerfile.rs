@@ -8,7 +8,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(file) = parse(&String::from_utf8_lossy(bytes)) else {
         return;
     };
-    let _ = file.check_mounts();
+    let _ = (file.check_mounts(), file.circle());
     let lookup = |name: &str| (name.len() % 2 == 0).then(|| format!("{name}/a.b *"));
     for statement in file.stages.iter().flat_map(|stage| &stage.statements) {
         let mut expander = Expander::new(file.directives.escape, &lookup);

@@ -109,6 +109,26 @@ impl Work {
         sources.into_iter().filter(is_elsewhere).collect()
     }
 
+    /// Says whether it takes files of a build context.
+    pub(super) fn takes_context(&self) -> bool {
+        let is_context = |source: &FileSource| match source {
+            FileSource::Context | FileSource::Directory(_) => true,
+            FileSource::Stage(_) | FileSource::Image(_) => false,
+        };
+        match &self.action {
+            Action::Transfer(transfer) => {
+                let mut paths = transfer.sources.paths.iter();
+                let is_local = |path: &String| !transfer.remotes.contains_key(path);
+                is_context(&transfer.from) && paths.any(is_local)
+            }
+            Action::Run(run) => {
+                let mut sources = run.mounts.iter().filter_map(MountAction::source);
+                sources.any(is_context)
+            }
+            Action::Workdir => false,
+        }
+    }
+
     /// Gives the stages that it takes files from other numbers.
     pub(super) fn renumber(&mut self, numbers: &BTreeMap<usize, usize>) {
         match &mut self.action {

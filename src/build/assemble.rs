@@ -30,9 +30,19 @@ pub(super) async fn assemble(
     if options.platform_is_explicit {
         draft.config.set_platform(&image.platform);
     }
-    let mut layers = Vec::with_capacity(stage.layers.len());
-    let mut told = Vec::with_capacity(stage.layers.len());
-    for layer in &stage.layers {
+    let of_image = match options.is_single_snapshot {
+        true => {
+            let counts = draft.keep_one_layer_per_stage();
+            let layers = &stage.layers;
+            workshop
+                .one_layer_per_stage(layers, &counts, &image.platform)
+                .await?
+        }
+        false => stage.layers.clone(),
+    };
+    let mut layers = Vec::with_capacity(of_image.len());
+    let mut told = Vec::with_capacity(of_image.len());
+    for layer in &of_image {
         let finished = finished(layer, options, workshop).await?;
         told.push(FinishedLayer {
             diff_id: finished.diff_id.clone(),

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::cache::{BaseImageCache, ImageName};
 use crate::image::blob_store::BlobStore;
@@ -216,6 +216,17 @@ impl BaseImages {
         }
     }
 
+    /// Fetches the blobs of layers that are not here yet, several at a time.
+    pub(super) async fn gather(self: &Arc<Self>, layers: &[Arc<StoredLayer>]) -> Result<()> {
+        let gather = || async {
+            for task in self.fetching(layers.iter().collect()) {
+                task.await.context("fetching stopped")??;
+            }
+            Ok(())
+        };
+        self.unpacked_again(gather).await
+    }
+
     /// Fetches and unpacks the layers that are not here yet, to be read.
     pub(super) async fn view(self: &Arc<Self>, layers: &[StageLayer]) -> Result<StageView> {
         let layers = settled(layers).await?;
@@ -275,7 +286,7 @@ fn stored_layers(
 }
 
 /// Waits until layers that are being written are among the blobs.
-async fn settled(layers: &[StageLayer]) -> Result<Vec<Arc<StoredLayer>>> {
+pub(super) async fn settled(layers: &[StageLayer]) -> Result<Vec<Arc<StoredLayer>>> {
     let mut settled = Vec::with_capacity(layers.len());
     for layer in layers {
         settled.push(match &layer.content {

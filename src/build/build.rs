@@ -108,8 +108,7 @@ pub(super) async fn begin(
 ) -> Result<Vec<Plan>> {
     let dockerfile = &input.dockerfile;
     warn_of_syntax(dockerfile, options, tools);
-    let has_hostnames = tools.sandbox.mode().has_namespaces();
-    for note in control_args::notes(options, has_hostnames) {
+    for note in control_args::notes(options, tools.sandbox.has_hostnames()) {
         (tools.progress)(Event::Note(&note));
     }
     let planned = plans(input, options, tools).await;

@@ -25,6 +25,17 @@ pub(super) struct ImageDraft {
     pub(super) config: ImageConfig,
     /// Whether this stage has set CMD itself: only then does ENTRYPOINT leave it alone.
     cmd_is_own: bool,
+    /// How many history entries there were at the beginning of each stage: of the one above the base first, of this one last.
+    stage_starts: Vec<usize>,
+}
+
+/// Where the layers of an image come from, by their numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LayerCounts {
+    /// Those of the base.
+    pub(super) base: usize,
+    /// Those of each stage, the one above the base first.
+    pub(super) stages: Vec<usize>,
 }
 
 impl ImageDraft {
@@ -33,6 +44,7 @@ impl ImageDraft {
         Self {
             config: ImageConfig::scratch(platform),
             cmd_is_own: false,
+            stage_starts: vec![0],
         }
     }
 
@@ -42,6 +54,7 @@ impl ImageDraft {
         config.reconcile_history(None);
         config.add_default_path();
         Self {
+            stage_starts: vec![config.history.len()],
             config,
             cmd_is_own: false,
         }
@@ -49,9 +62,12 @@ impl ImageDraft {
 
     /// Starts a stage from what another stage made.
     pub(super) fn from_stage(parent: &Self) -> Self {
+        let mut stage_starts = parent.stage_starts.clone();
+        stage_starts.push(parent.config.history.len());
         Self {
             cmd_is_own: false,
-            ..parent.clone()
+            stage_starts,
+            config: parent.config.clone(),
         }
     }
 
@@ -165,6 +181,31 @@ impl ImageDraft {
     /// ONBUILD: no history entry.
     pub(super) fn add_trigger(&mut self, text: String) {
         self.config.config.on_build.push(text);
+    }
+
+    /// Leaves each stage one layer, and returns how many there were. The history tells of it where the stage's last layer
+    /// was made; the instructions before have made none of their own.
+    pub(super) fn keep_one_layer_per_stage(&mut self) -> LayerCounts {
+        let history = &mut self.config.history;
+        let ends = self.stage_starts[1..].iter().copied();
+        let ends = ends.chain([history.len()]).collect::<Vec<_>>();
+        let starts = self.stage_starts.iter().zip(ends);
+        let stages = starts.map(|(start, end)| {
+            let entries = history[*start..end].iter_mut().rev();
+            let of_layers = entries.filter(|entry| !entry.empty_layer);
+            let mut count = 0;
+            for entry in of_layers {
+                entry.empty_layer = count > 0;
+                count += 1;
+            }
+            count
+        });
+        let stages = stages.collect();
+        let below = &self.config.history[..self.stage_starts[0]];
+        LayerCounts {
+            base: below.iter().filter(|entry| !entry.empty_layer).count(),
+            stages,
+        }
     }
 
     /// Completes the config: diff IDs of all layers, the times of history entries, `created`. No time

@@ -51,7 +51,7 @@ fn succeeds(contents: Vec<u8>, workshop: &Workshop) -> Result<bool> {
     let ended = match workshop.open_layers(&[])? {
         StageFiles::Layers(mut rootfs) => run(&mut Step::Overlay(rootfs.begin_step()?)),
         StageFiles::Tree(mut tree) => {
-            let mut ended = Ok(Exit::Code(0));
+            let mut ended = Ok(Exit::Code(0).into());
             tree.in_unwatched_step(|step| {
                 ended = run(step);
                 Ok(())
@@ -60,7 +60,7 @@ fn succeeds(contents: Vec<u8>, workshop: &Workshop) -> Result<bool> {
         }
     };
     match ended {
-        Ok(exit) => Ok(exit == Exit::Code(0)),
+        Ok(ended) => Ok(ended.exit == Exit::Code(0)),
         Err(
             RunError::WrongFormat(_)
             | RunError::NoInterpreter(_)

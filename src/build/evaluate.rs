@@ -23,7 +23,8 @@ use super::metadata::{self, MetadataError};
 use super::mount_action::{MountAction, MountPlaces};
 use super::owner::has_names;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
-use super::remote_source::remote_sources;
+use super::ports::exposed_ports;
+use super::remote_source::{check_copied, remote_sources};
 use super::scope::{GlobalScope, StageScope};
 use super::support::refusal;
 use super::workshop::Workshop;
@@ -196,6 +197,10 @@ impl<'a> Evaluator<'a> {
         copy: CopyInstruction,
         step: &PlannedStep,
     ) -> Result<(String, Action), LocatedError> {
+        check_copied(&copy.sources.paths).map_err(|error| {
+            let located = self.error(step.span, error.to_string());
+            located.hint("ADD fetches files from servers and git repositories")
+        })?;
         let transfer = Transfer {
             keyword: "COPY",
             destination: self.destination(&copy.sources.destination),
@@ -290,7 +295,7 @@ impl<'a> Evaluator<'a> {
         match instruction {
             Instruction::Label(list) => draft.set_labels(&list.pairs),
             Instruction::Maintainer(author) => draft.set_author(author.clone()),
-            Instruction::Expose(words) => draft.expose(metadata::exposed_ports(words)?),
+            Instruction::Expose(words) => draft.expose(exposed_ports(words)?),
             Instruction::Cmd(command) => {
                 draft.set_cmd(metadata::command_words(command, draft));
             }
@@ -305,7 +310,10 @@ impl<'a> Evaluator<'a> {
                 draft.set_stop_signal(signal.clone());
             }
             Instruction::User(user) => draft.set_user(user.clone()),
-            Instruction::Volume(volumes) => draft.add_volumes(volumes.clone()),
+            Instruction::Volume(volumes) => {
+                metadata::check_volumes(volumes)?;
+                draft.add_volumes(volumes.clone());
+            }
             Instruction::Add(_)
             | Instruction::Arg(_)
             | Instruction::Copy(_)

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::fs::{KnownContents, Root, copy_tree};
 use crate::image::unpack::{Form, UnpackOptions, unpack_and_note};
 use crate::sandbox::{LayerDir, Rootfs, Sandbox, Step, Tree, View};
-use crate::snapshot::change::Excluded;
+use crate::snapshot::Excluded;
 use crate::snapshot::{Index, ScanDiff};
 
 /// The files of a stage.

@@ -10,7 +10,7 @@ use crate::fs::{KnownContents, Root};
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
 use crate::sandbox::FrozenStep;
-use crate::snapshot::change::Excluded;
+use crate::snapshot::Excluded;
 use crate::snapshot::into_layer::append;
 use crate::snapshot::{Diff, Index, OverlayDiff, ScanDiff};
 

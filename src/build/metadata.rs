@@ -4,6 +4,7 @@ use crate::dockerfile::{CommandLine, Healthcheck as HealthcheckInstruction};
 use crate::image::config::Healthcheck;
 
 use super::draft::ImageDraft;
+use super::ports::PortError;
 
 /// Returns the words of a command as the config keeps them: the shell form with its shell.
 pub(super) fn command_words(command: &CommandLine, draft: &ImageDraft) -> Vec<String> {
@@ -46,38 +47,26 @@ pub(super) fn healthcheck(instruction: &HealthcheckInstruction) -> Healthcheck {
     }
 }
 
-/// Why an EXPOSE or STOPSIGNAL cannot be used.
+/// Why an EXPOSE, STOPSIGNAL or VOLUME cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum MetadataError {
-    /// Not a port, nor a range of ports.
-    #[error("invalid port `{0}`: expected PORT[-PORT][/tcp|udp|sctp]")]
-    Port(String),
+    /// EXPOSE.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// Not a signal that Linux knows.
     #[error("invalid stop signal `{0}`")]
     Signal(String),
+    /// A variable in it is empty.
+    #[error("VOLUME specified can not be an empty string")]
+    EmptyVolume,
 }
 
-/// Reads the words of EXPOSE, `[ip:][host:]port[-range][/protocol]`, into `port/protocol`. Addresses
-/// and host ports play no part in an image.
-pub(super) fn exposed_ports(words: &[String]) -> Result<Vec<String>, MetadataError> {
-    let mut ports = Vec::new();
-    for word in words {
-        let error = || MetadataError::Port(word.clone());
-        let (numbers, protocol) = word.split_once('/').unwrap_or((word, "tcp"));
-        let protocol = protocol.to_ascii_lowercase();
-        if !["tcp", "udp", "sctp"].contains(&protocol.as_str()) {
-            return Err(error());
-        }
-        let container = numbers.rsplit(':').next().unwrap_or(numbers);
-        let (first, last) = container.split_once('-').unwrap_or((container, container));
-        let first: u16 = first.parse().map_err(|_| error())?;
-        let last: u16 = last.parse().map_err(|_| error())?;
-        if last < first {
-            return Err(error());
-        }
-        ports.extend((first..=last).map(|port| format!("{port}/{protocol}")));
+/// Checks the paths of VOLUME once their variables are expanded: an empty word of the file is an error of its grammar.
+pub(super) fn check_volumes(paths: &[String]) -> Result<(), MetadataError> {
+    match paths.iter().any(String::is_empty) {
+        true => Err(MetadataError::EmptyVolume),
+        false => Ok(()),
     }
-    Ok(ports)
 }
 
 /// Signals by name without `SIG`, as `signal(7)` lists them for Linux.
@@ -119,25 +108,14 @@ fn is_signal_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn ports(words: &[&str]) -> Result<Vec<String>, MetadataError> {
-        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        exposed_ports(&words)
-    }
-
     #[test]
-    fn ports_are_expanded_and_protocols_lowered() {
-        let expected = [
-            "80/tcp", "53/udp", "7000/tcp", "7001/tcp", "9/sctp", "443/tcp",
-        ];
-        let words = ["80", "53/UDP", "7000-7001", "9/sctp", "127.0.0.1:8443:443"];
-        assert_eq!(ports(&words).unwrap(), expected);
-    }
-
-    #[test]
-    fn what_is_no_port_is_refused() {
-        for word in ["", "http", "80/icmp", "65536", "9-8", "80/", "-80"] {
-            assert!(ports(&[word]).is_err(), "{word}");
-        }
+    fn a_volume_needs_a_path() {
+        let check = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            check_volumes(&paths)
+        };
+        assert_eq!(check(&["/a", " "]), Ok(()));
+        assert_eq!(check(&["/a", ""]), Err(MetadataError::EmptyVolume));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(super) struct CacheMount {
     pub(super) sharing: Sharing,
     /// What a new one starts with.
     pub(super) start: Option<CacheStart>,
+    /// The part of it that is shown, if it starts with nothing; links are followed. Empty for all of it.
+    pub(super) part: String,
     pub(super) read_only: bool,
     /// Whose a new one is.
     pub(super) access: Access,
@@ -160,6 +162,10 @@ impl MountAction {
                 id: places.cache_id(id.unwrap_or_else(|| default_id(&target))),
                 target: places.absolute(&target)?,
                 sharing,
+                part: match from_name {
+                    None => source.clone().unwrap_or_default(),
+                    Some(_) => String::new(),
+                },
                 start: from_name.map(|from_name| CacheStart {
                     from: from.clone(),
                     from_name,

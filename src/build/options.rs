@@ -1,6 +1,6 @@
 //! What a build is asked to do: checked once by `cli`, and only read from then on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::image::{Annotations, ImageFormat, LayerCompression, Platform};
 use crate::remote::HttpSource;
 use crate::sandbox::{Agent, Secret};
+use crate::snapshot::Excluded;
 
 use super::control_args::wants_index;
 use super::named_contexts::NamedContexts;
@@ -42,14 +43,16 @@ pub struct BuildOptions {
     pub annotations: Annotations,
     /// Names of the stages to build; the first is the image. Empty for the last stage.
     pub targets: Vec<String>,
-    /// Paths, relative to the root directory, that are part of no layer, with all below them.
-    pub ignored_paths: BTreeSet<PathBuf>,
+    /// What is part of no layer.
+    pub ignored_paths: Excluded,
     /// Platforms to build for: one image each, in this order. Never empty, each once, normalised.
     pub platforms: Vec<Platform>,
     /// Whether the platforms were asked for, and so are written into the images' configs.
     pub platform_is_explicit: bool,
     /// Whether all times of new files, layers and history are 0.
     pub is_reproducible: bool,
+    /// Whether each stage adds one layer, of all that its steps change together.
+    pub is_single_snapshot: bool,
     /// Compression of new layers.
     pub compression: LayerCompression,
     /// Compression level; `None` for the default of the compression.

@@ -79,6 +79,14 @@ pub(super) fn needs(base: &StageBase, steps: &[PlannedStep]) -> BTreeSet<usize> 
     base.stage().into_iter().chain(sources).collect()
 }
 
+impl PlannedStage {
+    /// Says whether it is `FROM scratch`, and nothing stands in for that.
+    pub(super) fn starts_from_nothing(&self) -> bool {
+        let is_loaded = self.steps.iter().any(|step| step.shown.is_some());
+        matches!(self.base, StageBase::Scratch) && !self.is_replaced && !is_loaded
+    }
+}
+
 impl StageBase {
     /// Says whether two stages start from the same: the same stage, or an image that was found once.
     pub(super) fn is_same(&self, other: &Self) -> bool {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 
 use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger};
-use crate::image::{ImageConfig, Platform, Reference};
+use crate::image::{ImageConfig, Platform};
 
 use super::base::{BaseImage, BaseImages};
 use super::layers::SharedError;
@@ -63,6 +63,7 @@ async fn plan(
     let mut global = planner.global.clone();
     let epoch = planner.epoch(&mut global, context_time).await?;
     planner.global = global;
+    planner.check_stages()?;
     let mut stages = BTreeMap::new();
     let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
     // From the back: a stage needs only stages above it.
@@ -72,6 +73,7 @@ async fn plan(
         stages.insert(index, stage);
     }
     mark_layer_makers(&mut stages, targets[0]);
+    inherit_platforms(&mut stages, planner.platform);
     Ok(Plan {
         // `--reproducible` is 0, whatever else is asked for.
         epoch: planner.options.is_reproducible.then_some(0).or(epoch),
@@ -141,6 +143,23 @@ fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) 
     while let Some(stage) = next.and_then(|index| stages.get_mut(&index)) {
         stage.makes_layers = true;
         next = stage.base.stage();
+    }
+}
+
+/// Gives a stage the platform of the stage that it starts from, and one from nothing that of the target: `--platform`
+/// chooses among images (BuildKit frontend, `convert.go`).
+fn inherit_platforms(stages: &mut BTreeMap<usize, PlannedStage>, target: &Platform) {
+    let mut platforms: BTreeMap<usize, Platform> = BTreeMap::new();
+    for (index, stage) in stages {
+        let inherited = match &stage.base {
+            StageBase::Stage(parent) => platforms.get(parent),
+            StageBase::Scratch if stage.starts_from_nothing() => Some(target),
+            StageBase::Scratch | StageBase::Image(_) => None,
+        };
+        if let Some(platform) = inherited {
+            stage.platform = platform.clone();
+        }
+        platforms.insert(*index, stage.platform.clone());
     }
 }
 
@@ -231,11 +250,7 @@ impl Planner<'_> {
         platform: &Platform,
     ) -> Result<(StageBase, Option<PlannedStep>)> {
         let span = stage.source.span;
-        let name = self.expand(&stage.from.base, span)?;
-        if name.is_empty() {
-            let message = format!("base name ({}) should not be blank", stage.from.base);
-            return Err(self.text.error_at(span, message).into());
-        }
+        let name = self.base_name(stage)?;
         if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
             return Ok((StageBase::Stage(earlier), None));
         }
@@ -251,11 +266,7 @@ impl Planner<'_> {
 
     /// Finds an image in its registry: its manifest and config, not its layers.
     async fn image(&self, name: &str, platform: &Platform, span: Span) -> Result<Arc<BaseImage>> {
-        let reference = Reference::parse(name).map_err(|error| {
-            self.text
-                .error_at(span, format!("cannot use the image `{name}`"))
-                .because(error)
-        })?;
+        let reference = self.reference(name, span)?;
         self.images
             .resolve(&reference, platform)
             .await
@@ -264,12 +275,23 @@ impl Planner<'_> {
                 let error = self.text.error_at(span, message);
                 // Shared, it can be told what it is: the boxed form hides that.
                 let error = error.because(SharedError::from(error_of_registry));
-                match self.dockerfile.similar_stage(name, span) {
-                    Some(stage) => error.hint(format!("did you mean the stage `{stage}`?")),
+                match self.meant_stage(name, span) {
+                    Some(hint) => error.hint(hint),
                     None => error,
                 }
                 .into()
             })
+    }
+
+    /// Says which stage somebody may have meant who wrote the name of an image that is not there.
+    fn meant_stage(&self, name: &str, span: Span) -> Option<String> {
+        let number = name.parse::<usize>().ok();
+        if number.is_some_and(|number| number < self.dockerfile.stages.len()) {
+            let hint = "only `COPY --from` takes the number of a stage: give the stage a name";
+            return Some(hint.to_owned());
+        }
+        let stage = self.dockerfile.similar_stage(name, span)?;
+        Some(format!("did you mean the stage `{stage}`?"))
     }
 
     /// Returns the instructions that the base asks every stage built on it to begin with.
@@ -338,6 +360,7 @@ impl Planner<'_> {
         };
         let mut sources = Vec::new();
         for mount in &run.mounts {
+            self.check_mount(mount, span)?;
             let Some(from) = mount.from() else {
                 sources.push(FileSource::Context);
                 continue;
@@ -400,7 +423,7 @@ impl Planner<'_> {
         }
     }
 
-    fn expand(&self, word: &str, span: Span) -> Result<String> {
+    pub(super) fn expand(&self, word: &str, span: Span) -> Result<String> {
         let lookup = |name: &str| self.global.get(name).map(str::to_owned);
         let mut expander = Expander::new(self.dockerfile.directives.escape, &lookup);
         expander.word(word).map_err(|error| {
@@ -419,7 +442,8 @@ fn copied_from(instruction: &Instruction) -> Option<&str> {
     copy.from.as_deref()
 }
 
-fn trigger_text(statement: &Statement) -> Option<String> {
+/// Returns the trigger that an ONBUILD sets.
+pub(super) fn trigger_text(statement: &Statement) -> Option<String> {
     let Instruction::Onbuild(onbuild) = &statement.instruction else {
         return None;
     };

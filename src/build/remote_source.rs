@@ -45,6 +45,37 @@ pub(super) fn remote_sources(
     Ok(found)
 }
 
+/// Fails if a source of a COPY is somewhere in the network (BuildKit frontend, `convert_copy.go`).
+pub(super) fn check_copied(paths: &[String]) -> Result<(), CopiedRemote> {
+    match paths
+        .iter()
+        .find(|word| is_repository(word) || is_url(word))
+    {
+        None => Ok(()),
+        Some(word) if is_repository(word) => Err(CopiedRemote::Repository(redacted(word))),
+        Some(word) => Err(CopiedRemote::Url(redacted(word))),
+    }
+}
+
+/// A source in the network that only ADD fetches. Without user and password.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CopiedRemote {
+    #[error("source can't be a URL for COPY: `{0}`")]
+    Url(String),
+    #[error("source can't be a git ref for COPY: `{0}`")]
+    Repository(String),
+}
+
+/// One that cannot be read is one, too.
+fn is_repository(word: &str) -> bool {
+    !matches!(GitSource::parse(word), Ok(None))
+}
+
+fn is_url(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    lower.starts_with("http://") || lower.starts_with("https://")
+}
+
 impl RemoteSource {
     /// Reads a word of an ADD; `None` for a path of the context.
     fn parse(word: &str, add: &AddInstruction) -> Result<Option<Self>> {
@@ -64,8 +95,7 @@ impl RemoteSource {
                 keeps_git_dir,
             }));
         }
-        let lower = word.to_ascii_lowercase();
-        if !lower.starts_with("http://") && !lower.starts_with("https://") {
+        if !is_url(word) {
             return Ok(None);
         }
         let checksum = add.checksum.as_deref().map(checksum).transpose()?;
@@ -107,8 +137,7 @@ impl fmt::Display for RemoteSource {
 
 /// Returns a source as the history has it: as it was written, without a user or a password. A token is often the user.
 pub(super) fn without_user(word: &str) -> String {
-    let lower = word.to_ascii_lowercase();
-    if !lower.starts_with("http://") && !lower.starts_with("https://") {
+    if !is_url(word) {
         return word.to_owned();
     }
     let (start, end) = user_info(word);

@@ -1,7 +1,7 @@
 //! RUN: a command in the stage's files.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -21,7 +21,8 @@ const CWD_MODE: u32 = 0o755;
 impl StageBuilder<'_> {
     /// Executes a RUN.
     pub(super) fn run(&mut self, run: &RunAction, work: &Work, span: Span) -> Result<StageLayer> {
-        self.in_step(span, |builder, step| {
+        let mut written = Vec::new();
+        let layer = self.in_step(span, |builder, step| {
             let root = step.root()?;
             let user = builder.user(root, &work.user, span)?;
             // A base may name a working directory that it does not have: runtimes create it.
@@ -39,14 +40,33 @@ impl StageBuilder<'_> {
                 });
             };
             match step.run(&command, builder.workshop.halt.of_commands(), &mut report) {
-                Ok(Exit::Code(0)) => Ok(()),
-                Ok(exit) => Err(builder.failed(span, exit).into()),
+                Ok(ended) if ended.exit == Exit::Code(0) => {
+                    written = ended.written;
+                    Ok(())
+                }
+                Ok(ended) => Err(builder.failed(span, ended.exit).into()),
                 Err(error) => Err(builder
                     .error(span, "cannot run the command")
                     .because(error)
                     .into()),
             }
-        })
+        })?;
+        self.warn_of_lost_writes(&written, span);
+        Ok(layer)
+    }
+
+    /// Tells of read-only mounts that a command wrote to. Elsewhere it might have failed, so nobody else is given its layer.
+    fn warn_of_lost_writes(&mut self, targets: &[PathBuf], span: Span) {
+        let mode = self.workshop.sandbox().mode().name();
+        for target in targets {
+            let target = target.display();
+            let warning = format!(
+                "the command wrote to `{target}`, which is mounted read-only: isolation `{mode}` cannot refuse that; what \
+                 it wrote is lost, and the step is not cached"
+            );
+            self.warn(span, &[warning]);
+            self.is_doubtful = true;
+        }
     }
 
     /// Returns the user that the command runs as.

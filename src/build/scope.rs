@@ -193,7 +193,8 @@ impl GlobalScope {
 pub(super) struct StageScope {
     /// ENV and ARG values in effect: of two statements the later one wins.
     variables: Variables,
-    /// What this stage declared by ARG, in order, with its last value: the history of RUN lists it.
+    /// What was declared by ARG, in order, with its last value: the history of RUN lists it, what the parent stage declared
+    /// first (BuildKit frontend, `convert.go`).
     declared: Variables,
 }
 
@@ -201,14 +202,11 @@ impl StageScope {
     /// Starts a stage from an image, or from `parent`, whose ARGs and ENVs it inherits; `env` is the
     /// image's own environment and wins.
     pub(super) fn new(parent: Option<&Self>, env: &[String]) -> Self {
-        let mut variables = parent.map_or_else(Variables::default, |scope| scope.variables.clone());
+        let mut scope = parent.cloned().unwrap_or_default();
         for (name, value) in Variables::from_env(env).0 {
-            variables.set(&name, &value);
+            scope.variables.set(&name, &value);
         }
-        Self {
-            variables,
-            declared: Variables::default(),
-        }
+        scope
     }
 
     /// Returns the value of `name`.
@@ -249,7 +247,7 @@ impl StageScope {
         self.variables.0.clone()
     }
 
-    /// Returns what the history of a RUN says of the stage's ARGs, as BuildKit writes it:
+    /// Returns what the history of a RUN says of the ARGs in effect, as BuildKit writes it:
     /// `|2 NAME=value OTHER=`, and nothing where there are none.
     pub(super) fn history_args(&self) -> Vec<String> {
         let declared = &self.declared.0;
@@ -325,11 +323,11 @@ mod tests {
         assert_eq!(scope.get("X"), Some("3"));
         let child = StageScope::new(Some(&scope), &["X=image".to_owned()]);
         assert_eq!(child.get("X"), Some("image"));
-        assert!(child.history_args().is_empty());
+        assert_eq!(child.history_args(), ["|1", "X=image"]);
     }
 
     #[test]
-    fn a_stage_inherits_args_and_lists_in_its_history_only_its_own() {
+    fn a_stage_inherits_args_and_lists_them_in_its_history_before_its_own() {
         let global = global(&[]);
         let mut parent = StageScope::new(None, &[]);
         parent.declare("A", Some("1"), &global);
@@ -339,9 +337,12 @@ mod tests {
         assert_eq!(parent.history_args(), expected);
         let environment = parent.environment();
         assert_eq!(environment, [("A".to_owned(), "2".to_owned())]);
-        let child = StageScope::new(Some(&parent), &[]);
+        let mut child = StageScope::new(Some(&parent), &[]);
         assert_eq!(child.get("A"), Some("2"));
-        assert!(child.history_args().is_empty());
+        child.declare("B", Some("3"), &global);
+        child.declare("A", Some("4"), &global);
+        let expected = ["|3", "A=4", "BUILDKIT_SBOM_SCAN_STAGE=true", "B=3"];
+        assert_eq!(child.history_args(), expected);
     }
 
     #[test]

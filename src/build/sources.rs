@@ -193,6 +193,7 @@ impl Workshop {
                     choose: &|path, metadata| filter.choose(origin, &source, path, metadata),
                     keeps_owner: !origin.is_context && transfer.chown.is_none(),
                     keeps_xattr: origin.keeps_xattr(),
+                    shows_itself: false,
                 };
                 inputs.push(SourceInputs::Content {
                     name: match is_dir {
@@ -218,6 +219,7 @@ impl Workshop {
                 choose: origin.choose,
                 keeps_owner: !origin.is_context,
                 keeps_xattr: origin.keeps_xattr(),
+                shows_itself: true,
             };
             let digest = match origin.root.metadata(&path)? {
                 Some(_) => digest(origin.root, &path, &rules, &self.contents)?,

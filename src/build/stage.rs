@@ -72,6 +72,8 @@ pub(super) struct StageBuilder<'a> {
     pub(super) state: FilesState,
     /// The step that is being executed.
     pub(super) name: &'a StepName,
+    /// Whether that step may have made something else than it would make elsewhere, so that it is not kept.
+    pub(super) is_doubtful: bool,
 }
 
 impl<'a> StageBuilder<'a> {
@@ -113,6 +115,7 @@ impl<'a> StageBuilder<'a> {
             stack,
             state,
             name,
+            is_doubtful: false,
         }
     }
 
@@ -184,10 +187,15 @@ impl<'a> StageBuilder<'a> {
             self.state = FilesState::Unknown;
             return Ok(());
         };
+        let is_as_found = self.context_is_as_found(&inputs, work, step.span);
         self.state = match &work.action {
             Action::Run(_) => before.after_run(layer),
-            Action::Transfer(_) | Action::Workdir => before.after(&inputs, work),
+            Action::Transfer(_) | Action::Workdir if is_as_found => before.after(&inputs, work),
+            Action::Transfer(_) | Action::Workdir => FilesState::Unknown,
         };
+        if self.is_doubtful || !is_as_found {
+            return Ok(());
+        }
         if self.workshop.epoch().is_some() {
             // With times that do not change, a RUN may well have made what it made the last time.
             self.workshop.wait(self.state.wait());
@@ -253,6 +261,7 @@ impl<'a> StageBuilder<'a> {
     /// Executes a step, and returns the layer that it makes.
     fn execute(&mut self, step: &EvaluatedStep, work: &Work) -> Result<StageLayer> {
         let start = Instant::now();
+        self.is_doubtful = false;
         let layer = match &work.action {
             Action::Run(run) => self.run(run, work, step.span)?,
             Action::Transfer(transfer) if transfer.is_linked => self.link(transfer, step.span)?,

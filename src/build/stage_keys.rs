@@ -80,6 +80,26 @@ impl StageBuilder<'_> {
         })
     }
 
+    /// Says whether the files of build contexts that a step has taken are still what its key says; warns if not. Keys are
+    /// worked out before anything is executed, and somebody may write to a context meanwhile.
+    pub(super) fn context_is_as_found(&self, inputs: &StepInputs, work: &Work, span: Span) -> bool {
+        if !work.takes_context() {
+            return true;
+        }
+        let sources = ByContent {
+            builder: self,
+            span,
+        };
+        let now = work.inputs(inputs.parent().clone(), &sources);
+        // What is gone, or cannot be read any more, is not what it was either.
+        let is_as_found = now.is_ok_and(|now| now == *inputs);
+        if !is_as_found {
+            let warning = "files of the build context have changed since the build began: the step is not cached";
+            self.warn(span, &[warning.to_owned()]);
+        }
+        is_as_found
+    }
+
     /// Returns which files a step is executed on, and with.
     pub(super) fn made_of(&self, work: &Work) -> Vec<FilesState> {
         let caching = self.workshop.caching.as_ref();

@@ -1,5 +1,7 @@
 //! The layers of steps that were executed before: looking for them, and keeping new ones beside the build.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +18,6 @@ use crate::cache::{
 use crate::image::blob_store::BlobStore;
 use crate::image::layer_writer::Layer;
 use crate::image::{BlobOrigin, Descriptor, DiffId, ImageFormat, MediaType, Platform};
-use crate::snapshot::change::Excluded;
 
 use super::BuildOptions;
 use super::action::{Action, Work};
@@ -24,6 +25,8 @@ use super::base::BaseImage;
 use super::layers::{LayerContent, LayerOrigin, PendingLayer, StageLayer, StoredLayer};
 use super::mount_carrier::CarriedMounts;
 use super::state::FilesState;
+
+mod one_layer;
 
 /// How long a build that has failed waits for layers that are on their way to a cache.
 const PATIENCE_AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -63,7 +66,7 @@ pub(super) struct StepCaching {
     cache: Arc<StepCache>,
     blobs: Arc<BlobStore>,
     form: LayerForm,
-    left_out: Excluded,
+    left_out: BTreeSet<PathBuf>,
     format: ImageFormat,
     runtime: Handle,
     under_way: Mutex<Vec<Keeping>>,
@@ -93,7 +96,7 @@ impl StepCaching {
             cache: Arc::new(cache),
             blobs,
             form,
-            left_out: options.ignored_paths.clone(),
+            left_out: options.ignored_paths.paths().cloned().collect(),
             format: options.format,
             runtime: Handle::current(),
             under_way: Mutex::default(),

@@ -138,6 +138,9 @@ fn cache_options(cache: &CacheMount) -> Vec<(&'static str, String)> {
         options.push(("from", start.from_name.clone()));
         options.push(("source", start.source.clone()));
     }
+    if !cache.part.is_empty() {
+        options.push(("source", cache.part.clone()));
+    }
     options
 }
 

@@ -21,8 +21,8 @@ use crate::image::layer_encoder::Compression;
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
 use crate::remote::RemoteOptions;
 use crate::sandbox::{Agent, FrozenStep, Sandbox, Secret};
+use crate::snapshot::Excluded;
 use crate::snapshot::ScanDiff;
-use crate::snapshot::change::Excluded;
 
 use super::base::BaseImages;
 use super::cache_dirs::CacheDirs;
@@ -85,7 +85,10 @@ pub(super) struct Workshop {
     sandbox: Sandbox,
     pub(super) halt: Halt,
     progress: Progress,
+    /// How layers of the image are written.
     layer_options: LayerOptions,
+    /// How those of steps are.
+    step_compression: Compression,
     excluded: Arc<Excluded>,
     epoch: Option<Timestamp>,
     runtime: Handle,
@@ -123,6 +126,7 @@ impl Workshop {
         });
         let caching =
             cache.map(|cache| StepCaching::new(cache, tools.images.blobs(), form, options));
+        let keeps_layers = caching.as_ref().is_some_and(StepCaching::keeps);
         Ok(Self {
             remotes: Arc::clone(&plans[0].remotes),
             caching,
@@ -147,6 +151,11 @@ impl Workshop {
                 compression: compression(options),
                 clamp_mtime: epoch,
                 threads: processors,
+            },
+            step_compression: match options.is_single_snapshot && !keeps_layers {
+                // Nobody gets them but the one layer that is made of them.
+                true => Compression::None,
+                false => compression(options),
             },
             excluded: Arc::new(options.ignored_paths.clone()),
             epoch: epoch_time.context("SOURCE_DATE_EPOCH is out of range")?,
@@ -332,8 +341,18 @@ impl Workshop {
         Ok(layer)
     }
 
+    /// Returns how layers of the image are written.
+    pub(super) fn layer_options(&self) -> LayerOptions {
+        self.layer_options
+    }
+
+    /// Says whether the layers of steps are written as those of the image are to be.
+    pub(super) fn step_layers_are_final(&self) -> bool {
+        self.step_compression == self.layer_options.compression
+    }
+
     /// Returns a path that no other layer is written to.
-    fn new_layer_file(&self) -> PathBuf {
+    pub(super) fn new_layer_file(&self) -> PathBuf {
         let number = self.layers_begun.fetch_add(1, Ordering::Relaxed);
         self.scratch_dir().join(format!("layer-{number}"))
     }
@@ -366,7 +385,10 @@ impl Workshop {
         LayerJob {
             file: self.new_layer_file(),
             blobs: self.images.blobs(),
-            options: self.layer_options,
+            options: LayerOptions {
+                compression: self.step_compression,
+                ..self.layer_options
+            },
             halt: self.halt.clone(),
             progress: Arc::clone(&self.progress),
             name: name.clone(),

@@ -33,6 +33,8 @@ pub struct FilledImage {
     pub filled: Filled,
     /// Bytes of the layers that were fetched.
     pub fetched: u64,
+    /// What it asks every stage built on it to begin with: its ONBUILD instructions.
+    pub triggers: Vec<String>,
 }
 
 /// Why an image is not in the directory.
@@ -73,11 +75,12 @@ impl BaseImageCache {
         let local = self.local.as_ref().ok_or(FillError::NoDirectory)?;
         let (repository, descriptor) = self.registries.resolve(reference).await?;
         let filled = match find(local, &descriptor.digest, platform).await? {
-            Lookup::Hit(digest) if !pulls_again => {
+            Lookup::Hit(found) if !pulls_again => {
                 return Ok(FilledImage {
-                    digest,
+                    digest: found.digest,
                     filled: Filled::AlreadyThere,
                     fetched: 0,
+                    triggers: found.triggers,
                 });
             }
             Lookup::Hit(_) | Lookup::Miss(Miss::Expired { .. } | Miss::Unusable { .. }) => {
@@ -101,19 +104,30 @@ impl BaseImageCache {
             digest: image.descriptor.digest,
             filled,
             fetched,
+            triggers: image.config.config.on_build,
         })
     }
+}
+
+/// An image that is in the directory already.
+struct FoundImage {
+    /// Digest of the manifest for the platform.
+    digest: Digest,
+    triggers: Vec<String>,
 }
 
 async fn find(
     local: &Arc<LocalCache>,
     digest: &Digest,
     platform: &Platform,
-) -> Result<Lookup<Digest>, FillError> {
+) -> Result<Lookup<FoundImage>, FillError> {
     let (local, digest, platform) = (Arc::clone(local), digest.clone(), platform.clone());
     let finding = tokio::task::spawn_blocking(move || local.find_image(&digest, &platform));
     Ok(match finding.await? {
-        Lookup::Hit(image) => Lookup::Hit(image.descriptor.digest),
+        Lookup::Hit(image) => Lookup::Hit(FoundImage {
+            digest: image.descriptor.digest,
+            triggers: image.config.config.on_build,
+        }),
         Lookup::Miss(miss) => Lookup::Miss(miss),
     })
 }

@@ -13,8 +13,10 @@ use super::key::CacheKey;
 use crate::image::layer_writer::Compression;
 use crate::image::{DiffId, Digest, Platform};
 
+mod one_layer;
 mod source;
 
+pub use one_layer::OneLayerInputs;
 pub use source::{NetworkIdentity, SourceInputs};
 
 /// What a stage starts with, or what files are copied from.

@@ -45,6 +45,9 @@
 //! found by definition, as where another stage was executed anew and made the same, it is tried once the files are known.
 //! What was made is kept under both.
 //!
+//! The one layer of a stage (`--single-snapshot`) is made of those of its steps, and kept under the diff IDs of the layers below
+//! and of theirs, and its compression.
+//!
 //! Which files there are is a key too: after COPY, ADD and WORKDIR the key of that step by content, as these make the same
 //! of the same; after a RUN, which need not, one of the files before it and of the layer that it made. An entry says which
 //! files it was made on and with. One that was made on others than this build has is no answer, whatever its key.

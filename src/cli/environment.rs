@@ -67,9 +67,11 @@ pub(super) fn current_dir() -> Result<PathBuf> {
     }
 }
 
-/// Returns `path` as an absolute path; `.` and `..` stay as they are.
+/// Returns `path` as an absolute path without `.`; `..` and a slash at the end stay, since a link before them counts.
 pub(super) fn absolute(path: &Path, current_dir: &Path) -> PathBuf {
-    current_dir.join(path)
+    let joined = current_dir.join(path);
+    // Fails for an empty path only.
+    std::path::absolute(&joined).unwrap_or(joined)
 }
 
 /// Returns the variables whose names begin with `prefix`, and their values. Those that are empty or not text are left out.

@@ -12,7 +12,7 @@ use clap::error::ErrorKind;
 use crate::build::DockerfileText;
 
 use super::execute::execute;
-use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags, NOT_YET_SUPPORTED};
+use super::flags::{DebugCommand, ExecutorCommand, ExecutorFlags};
 use super::progress::LogStyle;
 use super::report::{EXIT_FAILURE, report};
 use super::{debug, index, inspect, lint, log, login, manual, push, unpack, upkeep};
@@ -55,17 +55,8 @@ pub fn run_executor(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Prints an error before there is a log. A closed standard error must not change the exit code.
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
 /// Prints what is wrong with the arguments, or the help that they ask for.
 pub(super) fn usage(error: &clap::Error, has_no_arguments: bool) -> ExitCode {
-    if let Some(name) = not_yet_supported(error) {
-        complain(&format!("error: not yet supported: --{name}"));
-        return ExitCode::from(EXIT_FAILURE);
-    }
     // A closed standard error must not change the exit code.
     let _ = error.print();
     let asks_for_text = matches!(
@@ -77,19 +68,6 @@ pub(super) fn usage(error: &clap::Error, has_no_arguments: bool) -> ExitCode {
     } else {
         ExitCode::from(EXIT_FAILURE)
     }
-}
-
-/// Returns the flag of kaniko's that the user typed and that is missing here.
-fn not_yet_supported(error: &clap::Error) -> Option<String> {
-    use clap::error::{ContextKind, ContextValue};
-    if error.kind() != ErrorKind::UnknownArgument {
-        return None;
-    }
-    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
-    let name = typed.trim_start_matches('-').split('=').next()?;
-    NOT_YET_SUPPORTED.contains(&name).then(|| name.to_owned())
 }
 
 fn show_debug(command: &DebugCommand) -> Result<()> {

@@ -13,6 +13,7 @@ use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
 use crate::sandbox::{EnterOptions, Isolation, StorageChoice, TOOL_DIR};
+use crate::snapshot::Excluded;
 
 use super::cache_options::CacheOptions;
 use super::context_options::named_contexts;
@@ -119,10 +120,11 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
             .filter(|name| !name.is_empty())
             .cloned()
             .collect(),
-        ignored_paths: ignored_paths(&flags.place.ignore_path)?,
+        ignored_paths: excluded(&flags.place.ignore_path)?,
         platform_is_explicit: !given_platforms.is_empty(),
         platforms: or_host(given_platforms),
         is_reproducible: flags.output.reproducible,
+        is_single_snapshot: flags.output.single_snapshot,
         compression: match flags.output.compression {
             Some(CompressionName::Zstd) => LayerCompression::Zstd,
             Some(CompressionName::Gzip) | None => LayerCompression::Gzip,
@@ -138,7 +140,7 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
 }
 
 /// Finds out where the Dockerfile comes from; `-` is read now.
-fn dockerfile_source(text: &str) -> Result<DockerfileSource> {
+pub(super) fn dockerfile_source(text: &str) -> Result<DockerfileSource> {
     if text == "-" {
         let content = environment::standard_input(DOCKERFILE_BYTES_MAX)
             .context("cannot read the Dockerfile from standard input")?;
@@ -237,14 +239,15 @@ pub(super) fn sandbox_options(flags: &ExecutorFlags, current_dir: &Path) -> Resu
     })
 }
 
-/// Returns the paths relative to the root directory.
+/// Returns what is part of no layer.
+fn excluded(arguments: &[PathBuf]) -> Result<Excluded> {
+    Excluded::of_patterns(&ignored_paths(arguments)?).context("cannot use --ignore-path")
+}
+
+/// Returns the paths relative to the root directory. Their components may be patterns.
 fn ignored_paths(arguments: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
     let relative = |path: &PathBuf| {
         let shown = path.display();
-        let is_pattern = |byte: &u8| matches!(byte, b'*' | b'?' | b'[');
-        if path.as_os_str().as_encoded_bytes().iter().any(is_pattern) {
-            bail!("not yet supported: a pattern in --ignore-path (`{shown}`)");
-        }
         let mut names = PathBuf::new();
         for component in path.components() {
             match component {
@@ -273,12 +276,14 @@ mod tests {
             let paths: Vec<PathBuf> = texts.iter().map(PathBuf::from).collect();
             ignored_paths(&paths)
         };
-        let expected = ["srv/data", "var/cache"].map(PathBuf::from);
-        let found = paths(&["/var/cache/", "./srv//data", "/srv/data"]).unwrap();
+        let expected = ["srv/*", "srv/data", "var/cache"].map(PathBuf::from);
+        let found = paths(&["/var/cache/", "./srv//data", "/srv/data", "/srv/*"]).unwrap();
         assert_eq!(found, BTreeSet::from(expected));
-        for wrong in ["/", "../etc", "/var/*"] {
+        for wrong in ["/", "../etc"] {
             let error = paths(&[wrong]).unwrap_err().to_string();
             assert!(error.contains(wrong), "{error}");
         }
+        let error = excluded(&[PathBuf::from("/var/[x")]).unwrap_err();
+        assert!(format!("{error:#}").contains("--ignore-path: syntax error in pattern `[x`"));
     }
 }

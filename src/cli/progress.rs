@@ -132,7 +132,8 @@ fn show(style: LogStyle, event: &Event<'_>) {
             entries,
         } => {
             let size = show_bytes(*size);
-            let text = format!("{step} layer {digest}: {size}, {entries} entries");
+            let noun = if *entries == 1 { "entry" } else { "entries" };
+            let text = format!("{step} layer {digest}: {size}, {entries} {noun}");
             style.print(Level::Info, &text);
         }
         Event::Unpacked {

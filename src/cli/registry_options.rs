@@ -82,6 +82,15 @@ pub(super) fn base_retries(flags: &RegistryFlags) -> BaseRetries {
 pub(super) fn remote_options(registry: &RegistryOptions, build: &BuildOptions) -> RemoteOptions {
     let ssh = build.agents.get("default");
     RemoteOptions {
+        ssh_agent: ssh.and_then(|agent| Some(agent.socket()?.to_path_buf())),
+        ssh_keys: ssh.map(|agent| agent.key_files()).unwrap_or_default(),
+        ..server_options(registry)
+    }
+}
+
+/// The same for a program that has no agent.
+pub(super) fn server_options(registry: &RegistryOptions) -> RemoteOptions {
+    RemoteOptions {
         certificates: registry.registry_certificates.clone(),
         client_certificates: registry.client_certificates.clone(),
         system_roots: registry.system_roots.clone(),
@@ -90,8 +99,8 @@ pub(super) fn remote_options(registry: &RegistryOptions, build: &BuildOptions) -
         timeouts: registry.timeouts,
         unverified: BTreeSet::new(),
         object_stores: StoreVariables::default(),
-        ssh_agent: ssh.and_then(|agent| Some(agent.socket()?.to_path_buf())),
-        ssh_keys: ssh.map(|agent| agent.key_files()).unwrap_or_default(),
+        ssh_agent: None,
+        ssh_keys: Vec::new(),
     }
 }
 

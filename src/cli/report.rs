@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use crate::build::{LocatedError, SharedError};
+use crate::http::says_nothing;
 use crate::output::PushFailures;
 use crate::registry::{ErrorKind, RegistryError};
 use crate::remote::RemoteError;
@@ -46,7 +47,7 @@ fn describe(error: &anyhow::Error) -> String {
         // A wrapper that only repeats its cause adds nothing.
         if depth == 0 {
             lines.push(format!("error: {text}"));
-        } else if !shown.ends_with(&text) {
+        } else if !shown.ends_with(&text) && !says_nothing(&text) {
             lines.push(format!("caused by: {text}"));
         }
         shown = text;

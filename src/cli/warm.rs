@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 
-use crate::build::{self, WarmOptions, WarmedImage};
+use crate::build::{self, DockerfileSource, WarmOptions, WarmedImage};
 use crate::cache::{BaseImageCache, Filled, LocalCache};
 use crate::registry::{Registries, RegistryOptions};
 
@@ -19,10 +19,10 @@ use super::environment::{self, absolute};
 use super::execute::interruption;
 use super::executor::{print_version, usage};
 use super::flags::{WarmerCommand, WarmerFlags};
-use super::options::build_args;
+use super::options::{build_args, dockerfile_source};
 use super::platform_options::{or_host, platforms};
 use super::progress::{Level, LogStyle, show_bytes};
-use super::registry_options::pull_options;
+use super::registry_options::{pull_options, server_options};
 use super::report::report;
 use super::{log, manual};
 
@@ -53,8 +53,16 @@ pub fn run_warmer(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn warm(flags: &WarmerFlags, style: LogStyle) -> Result<()> {
     let current_dir = environment::current_dir()?;
-    let options = warm_options(flags, &current_dir)?;
     let registry = pull_options(&flags.registry, &current_dir)?;
+    let mut options = warm_options(flags, &registry, &current_dir)?;
+    // Removed when this function ends.
+    let scratch = match options.dockerfile {
+        Some(DockerfileSource::Url(_)) => Some(environment::scratch_dir(&current_dir)?),
+        Some(DockerfileSource::Path(_) | DockerfileSource::Text { .. }) | None => None,
+    };
+    if let Some(scratch) = &scratch {
+        options.scratch_dir = scratch.path().to_path_buf();
+    }
     let local = open_dir(flags, &current_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -70,10 +78,11 @@ fn warm(flags: &WarmerFlags, style: LogStyle) -> Result<()> {
     result
 }
 
-fn warm_options(flags: &WarmerFlags, current_dir: &Path) -> Result<WarmOptions> {
-    if let Some((scheme, _)) = flags.dockerfile.split_once("://") {
-        bail!("not yet supported: a Dockerfile from {scheme}://");
-    }
+fn warm_options(
+    flags: &WarmerFlags,
+    registry: &RegistryOptions,
+    current_dir: &Path,
+) -> Result<WarmOptions> {
     // An empty value is an unset one: scripts write `--image=$IMAGE`.
     let images: Vec<String> = flags
         .image
@@ -81,14 +90,21 @@ fn warm_options(flags: &WarmerFlags, current_dir: &Path) -> Result<WarmOptions> 
         .filter(|name| !name.is_empty())
         .cloned()
         .collect();
-    let dockerfile = Path::new(&flags.dockerfile);
-    let dockerfile = (!flags.dockerfile.is_empty()).then(|| absolute(dockerfile, current_dir));
+    let dockerfile = match flags.dockerfile.as_str() {
+        "" => None,
+        text => Some(match dockerfile_source(text)? {
+            DockerfileSource::Path(path) => DockerfileSource::Path(absolute(&path, current_dir)),
+            other => other,
+        }),
+    };
     if images.is_empty() && dockerfile.is_none() {
         bail!("there is nothing to pull: give --image or --dockerfile");
     }
     Ok(WarmOptions {
         images,
         dockerfile,
+        remote: server_options(registry),
+        scratch_dir: PathBuf::new(),
         build_args: build_args(&flags.build_arg),
         platforms: or_host(platforms(&flags.custom_platform)?),
         pulls_again: flags.force,

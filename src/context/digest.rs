@@ -2,8 +2,8 @@
 //!
 //! A digest is taken over each path that takes part, relative to the source: its kind and mode, a file's size and bytes, a
 //! link's text, a device's number, kept extended attributes, which names are the same file; and the owner where a copy keeps
-//! it. Of a directory that is itself the source only the contents count, as only they are copied. The order in which the
-//! file system lists names does not show.
+//! it. Of a directory that is itself the source only the contents count, as only they are copied; where it is mounted, its
+//! mode and owner as well. The order in which the file system lists names does not show.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -36,6 +36,8 @@ pub struct DigestRules<'a> {
     pub keeps_owner: bool,
     /// Which extended attributes are kept, and so count.
     pub keeps_xattr: fn(&OsStr) -> bool,
+    /// Whether a directory that is the source is itself seen, as in a mount, so that its mode counts.
+    pub shows_itself: bool,
 }
 
 /// Returns the digest of what lies at `path` in `root`: a file, or the contents of a directory. Links in `path` are
@@ -63,6 +65,9 @@ pub fn digest(
     };
     walk.hash_field(&[u8::from(metadata.is_dir()), u8::from(rules.keeps_owner)]);
     if metadata.is_dir() {
+        if rules.shows_itself {
+            walk.itself(&metadata);
+        }
         let dir = root.open_dir(&path)?;
         walk.contents_of(&dir, &path, Path::new(""), &mut Vec::new())?;
     } else {
@@ -97,6 +102,19 @@ struct Pending {
 }
 
 impl Walk<'_> {
+    /// Adds the directory that is the source.
+    fn itself(&mut self, metadata: &Metadata) {
+        let Metadata { mode, uid, gid, .. } = *metadata;
+        let (uid, gid) = if self.rules.keeps_owner {
+            (uid, gid)
+        } else {
+            (0, 0)
+        };
+        for number in [mode, uid, gid] {
+            self.hash_field(&number.to_le_bytes());
+        }
+    }
+
     /// Goes through a directory. `path` is relative to the root, `relative` to the source.
     fn contents_of(
         &mut self,

@@ -70,7 +70,11 @@ impl BuildContext {
 
     /// Says whether the ignore file excludes a path, and has no exceptions that could bring back any.
     pub fn is_surely_ignored(&self, path: &Path) -> bool {
-        !self.ignore.has_exceptions() && self.ignore.is_ignored(path)
+        let is_ignored = match path.as_os_str().is_empty() {
+            true => self.ignore.takes_everything(),
+            false => self.ignore.is_ignored(path),
+        };
+        is_ignored && !self.ignore.has_exceptions()
     }
 
     fn is_left_out(&self, path: &Path) -> bool {

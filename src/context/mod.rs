@@ -5,7 +5,6 @@
 pub mod digest;
 mod dir;
 pub mod dockerignore;
-pub mod glob;
 pub mod select;
 pub mod with_parents;
 

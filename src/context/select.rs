@@ -7,10 +7,10 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::fs::glob::{BadPattern, Glob};
 use crate::fs::{Choice, Dir, Metadata, PathError, Root};
 
 use super::dockerignore::IgnoreError;
-use super::glob::{BadPattern, Glob};
 
 /// Says of a path, relative to the root, whether it takes part.
 pub type Chooser<'a> = dyn Fn(&Path, &Metadata) -> Choice + 'a;

@@ -12,6 +12,7 @@
 //! BuildKit counts one too few; words with letters outside ASCII in flags stay whole.
 
 mod ast;
+mod circle;
 mod csv;
 mod directives;
 mod duration;
@@ -30,6 +31,7 @@ mod suggest;
 mod words;
 
 pub use ast::{Ast, Node};
+pub use circle::Circle;
 pub use csv::{CsvError, fields as csv_fields};
 pub use directives::{Directive, Directives};
 pub use duration::parse as parse_duration;

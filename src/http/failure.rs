@@ -15,6 +15,14 @@ pub enum TlsTrouble {
     Other,
 }
 
+/// What the HTTP client says where only its cause has something to say.
+const EMPTY_WORDS: [&str; 2] = ["error sending request", "client error (Connect)"];
+
+/// Whether a link of an error's chain tells a reader nothing that the links around it do not.
+pub fn says_nothing(link: &str) -> bool {
+    EMPTY_WORDS.contains(&link)
+}
+
 /// Returns what stood in the way of TLS. `None` if it was not TLS.
 pub fn tls_trouble(error: &(dyn std::error::Error + 'static)) -> Option<TlsTrouble> {
     use AlertDescription::{AccessDenied, BadCertificate, CertificateRequired, UnknownCA};

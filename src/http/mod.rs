@@ -16,7 +16,7 @@ mod untrusted;
 
 pub use call::Call;
 pub use client::{ClientSettings, http_client};
-pub use failure::{TlsTrouble, tls_failure, tls_trouble};
+pub use failure::{TlsTrouble, says_nothing, tls_failure, tls_trouble};
 pub use secret::{Password, Token};
 pub use tls::{TlsSettings, TlsSetupError, system_roots};
 pub use untrusted::Untrusted;

@@ -2,7 +2,7 @@
 //!
 //! A loop of our own instead of a crate: the advice comes with the error and the wait with the answer, which leaves little.
 
-use std::fmt::Display;
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ pub fn advice_after(status: StatusCode, retry_after: Option<Duration>) -> RetryA
 }
 
 /// An error that knows whether trying again may help.
-pub trait Retryable: Display {
+pub trait Retryable: Error {
     /// Returns what to do.
     fn retry_advice(&self) -> RetryAdvice;
 }
@@ -98,7 +98,8 @@ impl Retries {
             retry = self.used,
             of = self.policy.retries,
             delay_ms = delay.as_millis() as u64,
-            "will try again: {error}"
+            "will try again: {error}{}",
+            last_cause(&error)
         );
         tokio::time::sleep(delay).await;
         Ok(())
@@ -121,6 +122,17 @@ impl Retries {
             }
         }
     }
+}
+
+/// Returns what the chain of an error ends with, to stand behind it.
+fn last_cause(error: &dyn Error) -> String {
+    let Some(mut last) = error.source() else {
+        return String::new();
+    };
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    format!(": {last}")
 }
 
 /// Reads `Retry-After`: seconds, or a date, which is in the past for a wait of zero. `None` if it is neither.

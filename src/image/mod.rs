@@ -19,6 +19,7 @@ pub mod layer_writer;
 pub mod layout;
 pub mod manifest;
 pub mod media_type;
+pub mod merge;
 pub mod oci_archive;
 pub mod overlay;
 pub mod parallel_gzip;

@@ -14,14 +14,14 @@ use crate::image::archive::{ArchiveReader, Entry, EntryKind};
 use crate::image::overlay::OverlayXattrs;
 
 mod dir_times;
-mod entry_path;
+pub(in crate::image) mod entry_path;
 mod error;
 mod links;
 mod lowers;
-mod metadata;
+pub(in crate::image) mod metadata;
 mod parents;
 mod place;
-mod whiteout;
+pub(in crate::image) mod whiteout;
 mod written;
 
 use dir_times::DirTimes;

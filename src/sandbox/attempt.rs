@@ -7,6 +7,9 @@ use crate::sys::{self, Errno};
 use super::failure::Failure;
 use super::isolation::Mode;
 
+const NO_NEW_PRIVILEGES: &str =
+    "`allowPrivilegeEscalation: false` (no_new_privs) blocks newuidmap: allow it";
+
 /// A mode that was tried, and where it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
@@ -111,11 +114,7 @@ impl Attempt {
         }
         // Root that may not map all ids is in a container: no line in its files helps.
         if (operation == "/etc/subuid" || operation == "/etc/subgid") && self.uid != 0 {
-            return Some(format!(
-                "add the line `{}:100000:65536` to `{operation}`, with a range \
-                 that nobody else has there",
-                self.uid
-            ));
+            return Some(hint_for_range(operation, self.uid));
         }
         None
     }
@@ -140,13 +139,22 @@ impl Attempt {
     }
 }
 
+fn hint_for_range(file: &str, uid: u32) -> String {
+    // The line alone would only lead to the next refusal.
+    if !sys::may_gain_privileges() {
+        return NO_NEW_PRIVILEGES.to_owned();
+    }
+    format!(
+        "add the line `{uid}:100000:65536` to `{file}`, with a range that nobody else has there"
+    )
+}
+
 fn hint_for_mapper(errno: Option<Errno>) -> String {
     if errno == Some(Errno::NOENT) {
         return "install newuidmap and newgidmap: `apt-get install uidmap`".to_owned();
     }
     if !sys::may_gain_privileges() {
-        return "`allowPrivilegeEscalation: false` (no_new_privs) blocks newuidmap: allow it"
-            .to_owned();
+        return NO_NEW_PRIVILEGES.to_owned();
     }
     "newuidmap and newgidmap need their setuid bit or file capabilities: \
      `apt-get install --reinstall uidmap`"

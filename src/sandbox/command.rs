@@ -71,6 +71,25 @@ pub enum Network {
     None,
 }
 
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub exit: Exit,
+    /// Targets of read-only mounts that it wrote to, where nothing kept it from that. What it wrote there is lost. Empty
+    /// where there are mounts.
+    pub written: Vec<PathBuf>,
+}
+
+impl From<Exit> for Ended {
+    fn from(exit: Exit) -> Self {
+        Self {
+            exit,
+            written: Vec::new(),
+        }
+    }
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {

@@ -11,6 +11,9 @@ pub(super) fn line(setting: &Setting) -> String {
     if setting.mode.has_namespaces() && !setting.facts.can_mount_proc {
         parts.push("no pid namespace: no proc can be mounted".to_owned());
     }
+    if setting.mode.has_namespaces() && !setting.facts.can_set_hostname {
+        parts.push("steps have this machine's name: sethostname is forbidden".to_owned());
+    }
     if !setting.without_overlays.is_empty() {
         let tried = list_dirs(&setting.without_overlays);
         parts.push(format!(

@@ -17,7 +17,7 @@ use super::probe::enter_mode;
 use super::storage::StorageChoice;
 use super::swap::SwapError;
 use super::work_dir::recover_stale;
-use super::{Sandbox, Setting, state_dir};
+use super::{Sandbox, Setting, ignored, state_dir};
 
 /// What to enter, and where to work. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -37,7 +37,8 @@ pub struct EnterOptions {
     /// The directory of the executor's own files. It stays where it is while a stage's files are in
     /// the root directory.
     pub tool_dir: PathBuf,
-    /// Paths of the root directory that no stage's files take the place of.
+    /// Paths of the root directory that no stage's files take the place of; a component may be a pattern of Go's
+    /// `filepath.Match`.
     pub ignored: BTreeSet<PathBuf>,
     /// Directories that this process uses by their paths while a stage's files are in the root directory, and that
     /// stay where they are therefore. Empty for none.
@@ -213,7 +214,8 @@ pub fn enter_holding(
     if mode == Mode::Inplace {
         own_root::note_parent(&options.tool_dir, &found.work_dir.path())?;
     }
-    let others = options.ignored.iter().chain(&options.kept).cloned();
+    let ignored = ignored::found_in(Path::new("/"), &options.ignored);
+    let others = ignored.into_iter().chain(options.kept.iter().cloned());
     let kept = kept_paths(
         &options.tool_dir,
         &mounts,
@@ -229,7 +231,6 @@ pub fn enter_holding(
         tool_dir: options.tool_dir.clone(),
         kept,
         standing: standing(options),
-        ignored: options.ignored.iter().map(|path| relative(path)).collect(),
         root_lock,
         has_tty_group: has_tty_group(),
         argument_area,

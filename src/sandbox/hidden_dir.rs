@@ -50,7 +50,10 @@ impl Drop for HiddenDir {
         };
         let opened = hidden.dir.set_own_mode(hidden.mode);
         let outcome = opened.and_then(|()| hidden.work.remove_file(OsStr::new(NOTE)));
-        if let Err(error) = outcome {
+        if let Err(error) = outcome
+            // The command has removed all of it, which is told otherwise.
+            && error.kind() != ErrorKind::NotFound
+        {
             tracing::warn!(%error, source = %error.source, "the tool's directory keeps its mode");
         }
     }

@@ -122,7 +122,7 @@ impl Mode {
         }
     }
 
-    /// Says whether a RUN has namespaces of its own: mounts, a host name, a network.
+    /// Says whether a RUN has namespaces of its own: mounts, a network.
     pub fn has_namespaces(self) -> bool {
         match self {
             Self::Ns | Self::Userns(_) => true,

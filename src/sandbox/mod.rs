@@ -9,6 +9,7 @@
 
 mod agent;
 mod attempt;
+mod belongings;
 mod choice;
 mod command;
 mod description;
@@ -17,6 +18,7 @@ mod failure;
 mod follow;
 mod hidden_dir;
 mod id_map;
+mod ignored;
 mod isolation;
 mod mountinfo;
 mod mounts;
@@ -49,7 +51,6 @@ mod userns;
 mod view;
 mod work_dir;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,7 +66,7 @@ use self::work_dir::WorkDir;
 
 pub use self::agent::{Agent, AgentError, KeyError, RelayError};
 pub use self::attempt::Attempt;
-pub use self::command::{Command, Exit, Network, ShownFile, Stream};
+pub use self::command::{Command, Ended, Exit, Network, ShownFile, Stream};
 pub use self::enter::{EnterError, EnterOptions, TOOL_DIR, enter, enter_holding, recover_root};
 pub use self::failure::Failure;
 pub use self::isolation::{Ids, Isolation, Mode, UnknownIsolation};
@@ -136,13 +137,22 @@ struct Setting {
     /// For `inplace`: directories that somebody is in, so that only their entries move. Relative to
     /// the root directory, which may be among them.
     standing: Vec<PathBuf>,
-    /// What the user wants left out of every layer; relative to the root directory.
-    ignored: BTreeSet<PathBuf>,
     /// In mode `inplace`, which only one build of a container can be in.
     /// Held in `inplace`.
     root_lock: Option<RootLock>,
     has_tty_group: bool,
     argument_area: Option<ArgumentArea>,
+}
+
+impl Setting {
+    /// Says whether a command has a host name of its own.
+    fn has_hostnames(&self) -> bool {
+        match self.mode {
+            Mode::Ns | Mode::Userns(_) => self.facts.can_set_hostname,
+            // It takes a namespace to have another name than the machine.
+            Mode::Inplace | Mode::Chroot | Mode::None => false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -220,9 +230,9 @@ impl Sandbox {
         description::warnings(&self.inner.setting)
     }
 
-    /// Returns the paths, relative to a root directory, that the user wants left out of every layer.
-    pub fn ignored_paths(&self) -> &BTreeSet<PathBuf> {
-        &self.inner.setting.ignored
+    /// Says whether a command can have a host name of its own; else it sees the machine's.
+    pub fn has_hostnames(&self) -> bool {
+        self.inner.setting.has_hostnames()
     }
 
     /// Says whether a command can have a network of its own.

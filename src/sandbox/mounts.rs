@@ -55,10 +55,9 @@ pub(super) fn shown_files(inner: &Inner, command: &Command) -> Vec<ShownFile> {
         mode: 0o644,
     };
     let network = &inner.network_files;
-    let hostname = match inner.setting.mode {
-        Mode::Ns | Mode::Userns(_) => &command.hostname,
-        // It takes a namespace to have another name than the machine.
-        Mode::Inplace | Mode::Chroot | Mode::None => network.hostname(),
+    let hostname = match inner.setting.has_hostnames() {
+        true => &command.hostname,
+        false => network.hostname(),
     };
     let mut files = vec![
         network_file("/etc/resolv.conf", network.resolv_conf()),
@@ -85,7 +84,8 @@ pub(super) fn tree_tasks(root: &Path) -> Vec<Task> {
     list.push(purpose, recursive_bind(root, root));
     let target = c_path(root);
     let purpose = "forbid devices in the root directory";
-    list.push(purpose, Operation::ForbidDevices { target });
+    let what = MountFlags::NODEV;
+    list.push(purpose, Operation::Forbid { target, what });
     list.tasks
 }
 
@@ -99,8 +99,10 @@ pub(super) fn tasks(
     command: &Command,
 ) -> Vec<Task> {
     let mut list = List::default();
-    let hostname = command.hostname.clone().into_bytes();
-    list.push("set the host name", Operation::SetHostname(hostname));
+    if inner.setting.has_hostnames() {
+        let hostname = command.hostname.clone().into_bytes();
+        list.push("set the host name", Operation::SetHostname(hostname));
+    }
     match command.network {
         Network::Host => {}
         Network::None => list.push(
@@ -305,8 +307,8 @@ impl List {
             };
             self.push(&purpose, operation);
             // A disk of the machine's, which is not the root directory's mount.
-            let target = c_path(&path);
-            self.push(&purpose, Operation::ForbidDevices { target });
+            let (target, what) = (c_path(&path), mount.forbidden);
+            self.push(&purpose, Operation::Forbid { target, what });
             if mount.is_read_only {
                 let target = c_path(&path);
                 self.push(purpose, Operation::ReadOnly { target, recursive });

@@ -5,7 +5,7 @@
 //! nothing else is, or the user allows it.
 
 use std::collections::BTreeSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,27 +20,9 @@ use super::mountinfo::Mount;
 /// A file in the tool's directory that the executor's own image has, and no other should.
 pub(super) const MARKER: &str = ".sawagani-image";
 
-/// What the executor's own image has in its root directory, what container runtimes put there, and
-/// what jobs do. An image of a distribution has more: `usr`, `lib`, `sbin`.
-const KNOWN: [&str; 15] = [
-    ".dockerenv",
-    "bin",
-    "builds",
-    "busybox",
-    "cache",
-    "dev",
-    "etc",
-    "home",
-    "kaniko",
-    "proc",
-    "root",
-    "run",
-    "sys",
-    "tmp",
-    "var",
-];
-/// The working directory of the executor's own image.
-const WORKSPACE: &str = "workspace";
+/// What images of distributions have, relative to the root directory. Ours has none of it, and jobs make none: what they
+/// make, such as `/out` or `/usr/local/bin`, is moved aside as all else.
+const OF_DISTRIBUTIONS: [&str; 5] = ["boot", "lib", "sbin", "usr/bin", "usr/lib"];
 
 /// Fails unless this is the executor's own image, whose directory of the tool is `tool_dir`. `kept` are directories
 /// that a job asked for.
@@ -52,43 +34,21 @@ pub(super) fn check_own_image(
     let marker = tool_dir.join(MARKER);
     std::fs::symlink_metadata(&marker)
         .map_err(|error| Failure::from_io(format!("find {}", marker.display()), &error))?;
-    let names = Dir::open(Path::new("/"))?.names()?;
-    match unknown_name(&names, tool_dir, kept, mounts) {
+    let kept = kept_paths(tool_dir, mounts, kept.iter().cloned());
+    match foreign_path(Path::new("/"), &kept) {
         None => Ok(()),
-        Some(name) => Err(Failure::with_detail(
-            format!("look at /{}", name.to_string_lossy()),
+        Some(path) => Err(Failure::with_detail(
+            format!("look at /{path}"),
             "not of the executor's own image",
         )),
     }
 }
 
-/// Returns the first of the root directory's `names` that neither the executor's own image has nor
-/// a mount explains.
-fn unknown_name<'a>(
-    names: &'a [OsString],
-    tool_dir: &Path,
-    kept: &[PathBuf],
-    mounts: &[Mount],
-) -> Option<&'a OsString> {
-    let points = mounts.iter().map(|mount| mount.point.as_path());
-    let explained: BTreeSet<&OsStr> = points
-        .chain([tool_dir])
-        .chain(kept.iter().map(PathBuf::as_path))
-        .filter_map(first_name)
-        .chain(KNOWN.iter().map(OsStr::new))
-        .chain([OsStr::new(WORKSPACE)])
-        .collect();
-    names
-        .iter()
-        .find(|name| !explained.contains(name.as_os_str()))
-}
-
-fn first_name(path: &Path) -> Option<&OsStr> {
-    path.components().find_map(|component| match component {
-        Component::Normal(name) => Some(name),
-        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
-            None
-        }
+/// Returns what `root` has of a distribution's image, unless it is there for something in `kept`, paths relative to it.
+fn foreign_path(root: &Path, kept: &[PathBuf]) -> Option<&'static str> {
+    OF_DISTRIBUTIONS.into_iter().find(|path| {
+        let is_there = std::fs::symlink_metadata(root.join(path)).is_ok();
+        is_there && !kept.iter().any(|kept| kept.starts_with(path))
     })
 }
 
@@ -228,35 +188,24 @@ mod tests {
         }
     }
 
-    fn names(names: &[&str]) -> Vec<OsString> {
-        names.iter().map(OsString::from).collect()
-    }
-
     #[test]
     fn an_image_of_a_distribution_is_told_from_ours() {
-        let tool = Path::new("/kaniko");
-        let mounts = [mount("/"), mount("/data/work"), mount("/proc")];
-        let ours = names(&[
-            ".dockerenv",
-            "busybox",
-            "data",
-            "etc",
-            "kaniko",
-            "workspace",
-        ]);
-        assert_eq!(unknown_name(&ours, tool, &[], &mounts), None);
-        let theirs = names(&["bin", "etc", "kaniko", "lib", "usr"]);
-        assert_eq!(
-            unknown_name(&theirs, tool, &[], &mounts),
-            Some(&OsString::from("lib"))
-        );
-        let moved = names(&["etc", "opt"]);
-        let tool = Path::new("/opt/tool");
-        assert_eq!(unknown_name(&moved, tool, &[], &mounts), None);
-        let cached = names(&["etc", "opt", "store"]);
-        assert!(unknown_name(&cached, tool, &[], &mounts).is_some());
-        let kept = [PathBuf::from("/store/cache")];
-        assert_eq!(unknown_name(&cached, tool, &kept, &mounts), None);
+        let temp = tempfile::tempdir().unwrap();
+        let make = |path| std::fs::create_dir_all(temp.path().join(path)).unwrap();
+        let found = |kept: &[&str]| {
+            let kept: Vec<PathBuf> = kept.iter().map(PathBuf::from).collect();
+            foreign_path(temp.path(), &kept)
+        };
+        // What the image has, and what jobs make.
+        for path in ["bin", "busybox", "etc", "kaniko", "out", "usr/local/bin"] {
+            make(path);
+        }
+        assert_eq!(found(&[]), None);
+        make("usr/lib/x");
+        assert_eq!(found(&[]), Some("usr/lib"));
+        assert_eq!(found(&["usr/lib/x"]), None);
+        make("lib");
+        assert_eq!(found(&["usr/lib/x", "usr"]), Some("lib"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys::{self, Capabilities, MountFlags};
 
+use super::command::Command;
 use super::failure::Failure;
 use super::isolation::{Ids, Mode};
 use super::userns::{IdMaps, UNSHARE_USER, enter_user_namespace};
@@ -27,6 +28,8 @@ pub(super) struct Facts {
     pub(super) can_mount_proc: bool,
     /// The root directory can be exchanged by `pivot_root`; else a mount is moved over it.
     pub(super) can_pivot_root: bool,
+    /// A step can have a host name of its own. Podman's seccomp profile allows namespaces, and no name in them.
+    pub(super) can_set_hostname: bool,
 }
 
 /// What a command's user and its files take, besides a way to exchange the root directory.
@@ -141,8 +144,19 @@ fn try_mounts(scratch: &Path) -> Result<Facts, Failure> {
     Ok(Facts {
         can_mount_sysfs,
         can_mount_proc,
+        can_set_hostname: can_set_hostname(),
         can_pivot_root: try_exchange_root(scratch)?,
     })
+}
+
+/// Names the machine, for this process alone.
+fn can_set_hostname() -> bool {
+    let outcome = sys::enter_uts_namespace(Command::DEFAULT_HOSTNAME.as_bytes());
+    if let Err(errno) = outcome {
+        let failure = Failure::new("sethostname", errno);
+        tracing::debug!(%failure, "no host name for steps");
+    }
+    outcome.is_ok()
 }
 
 /// Mounts a `proc` from within a pid namespace. It is refused where parts of the one that is there

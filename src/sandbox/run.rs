@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use crate::fs::{PathError, Root};
 use crate::sys::{
@@ -104,6 +105,16 @@ pub enum RunError {
         /// The kernel's answer.
         #[source]
         source: io::Error,
+    },
+    /// Where nothing limits a directory, what is in it was looked at in the end.
+    #[error("the command left {size} bytes in the tmpfs `{}`, which is limited to {limit}", target.display())]
+    Full {
+        /// Where the command sees it.
+        target: PathBuf,
+        /// What its files take.
+        size: u64,
+        /// What they may take.
+        limit: u64,
     },
     /// Somebody asked for it.
     #[error("the build was stopped")]

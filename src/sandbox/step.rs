@@ -2,7 +2,7 @@
 
 use crate::fs::Root;
 
-use super::command::{Command, Exit, Stream};
+use super::command::{Command, Ended, Stream};
 use super::overlay_step::{FrozenStep, OverlayStep};
 use super::rootfs::RootfsError;
 use super::run::RunError;
@@ -35,9 +35,9 @@ impl Step<'_> {
         command: &Command,
         stop: &Stop,
         output: &mut dyn FnMut(Stream, &[u8]),
-    ) -> Result<Exit, RunError> {
+    ) -> Result<Ended, RunError> {
         match self {
-            Self::Overlay(step) => step.run(command, stop, output),
+            Self::Overlay(step) => step.run(command, stop, output).map(Ended::from),
             Self::Tree(tree) => tree.run(command, stop, output),
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::fs::{PathError, Root};
 
-use super::command::{Command, Exit, Stream};
+use super::command::{Command, Ended, Stream};
 use super::run::RunError;
 use super::stop::Stop;
 use super::{Inner, Sandbox, tree_run};
@@ -40,7 +40,7 @@ impl Tree {
         command: &Command,
         stop: &Stop,
         output: &mut dyn FnMut(Stream, &[u8]),
-    ) -> Result<Exit, RunError> {
+    ) -> Result<Ended, RunError> {
         tree_run::run(&self.inner, &self.root, command, stop, output)
     }
 }

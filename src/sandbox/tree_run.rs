@@ -7,6 +7,7 @@ mod chroot;
 mod inplace;
 mod kernel_dirs;
 mod mounted;
+mod promises;
 mod props;
 mod requested;
 
@@ -14,7 +15,7 @@ pub(super) use self::inplace::put_root_back;
 
 use crate::fs::Root;
 
-use super::command::{Command, Exit, Network, Stream};
+use super::command::{Command, Ended, Network, Stream};
 use super::run::RunError;
 use super::stop::Stop;
 use super::{Inner, Mode};
@@ -26,7 +27,7 @@ pub(super) fn run(
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, RunError> {
+) -> Result<Ended, RunError> {
     let mode = inner.setting.mode;
     match mode {
         Mode::Ns | Mode::Userns(_) => mounted::run(inner, root, command, stop, output),

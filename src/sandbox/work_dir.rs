@@ -13,6 +13,7 @@ use rustix::io::Errno;
 
 use crate::fs::{Dir, PathContext, PathError, Root};
 
+use super::belongings;
 use super::hidden_dir::show_again;
 use super::own_root::relative;
 use super::removal::remove_in_parallel;
@@ -79,7 +80,11 @@ impl WorkDir {
 
     /// Removes it with everything in it. What is mounted in it must be unmounted before.
     pub(super) fn remove(&self) -> Result<(), PathError> {
-        remove_in_parallel(&self.parent, &self.name)
+        match remove_in_parallel(&self.parent, &self.name) {
+            // Once the lock's name is gone, another start may be the one that removes the empty directory.
+            Err(_) if self.parent.metadata_of(&self.name)?.is_none() => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -111,6 +116,7 @@ pub(super) fn recover_stale(
         }
         let kept: Vec<PathBuf> = kept.iter().cloned().chain([relative(dir.path())]).collect();
         recover(root, &aside, &kept)?;
+        belongings::give_back_noted(root, &dir);
     }
     Ok(())
 }
@@ -256,6 +262,23 @@ mod tests {
         assert_eq!(names(temp.path()), std::slice::from_ref(&live.name));
         live.remove().unwrap();
         assert!(names(temp.path()).is_empty());
+    }
+
+    #[test]
+    fn two_may_remove_a_directory_at_the_same_moment() {
+        let temp = tempfile::tempdir().unwrap();
+        let is_done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                    remove_stale(temp.path());
+                }
+            });
+            let made_and_removed = (0..200).map(|_| WorkDir::create(temp.path())?.remove());
+            let failed: Vec<PathError> = made_and_removed.filter_map(Result::err).collect();
+            is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(failed.is_empty(), "{failed:?}");
+        });
     }
 
     #[test]

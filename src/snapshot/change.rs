@@ -1,6 +1,5 @@
 //! What a step did to one path, and the errors of finding out. This module knows paths, not how changes are found.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -10,9 +9,6 @@ use thiserror::Error;
 
 use crate::fs::PathError;
 use crate::image::layer_entry::{EntryKind, LayerEntry};
-
-/// Paths, relative to the root, that are no part of a step's changes, with everything below them.
-pub type Excluded = BTreeSet<PathBuf>;
 
 /// One change, in the order in which a layer's tar has it: parents before children, in each directory first what was
 /// removed and then what is there, each sorted by the bytes of the names.

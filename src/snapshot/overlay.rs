@@ -9,9 +9,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::change::{Change, DiffError, Excluded, Summary, is_kept_xattr};
+use super::change::{Change, DiffError, Summary, is_kept_xattr};
 use super::compare::{Side, differ, has_other_metadata};
 use super::emit::Emitter;
+use super::excluded::Excluded;
 use super::hard_links::HardLinks;
 use super::overlay_walk::{Found, OverlayWalk};
 use crate::fs::{Dir, Metadata, Root, Xattrs};

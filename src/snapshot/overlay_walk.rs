@@ -7,7 +7,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::change::{DiffError, Excluded};
+use super::change::DiffError;
+use super::excluded::Excluded;
 use crate::fs::{Descent, Dir, DirEntry, FileKind, Metadata, Root};
 use crate::image::layer_entry::WHITEOUT_PREFIX;
 use crate::image::overlay::OverlayXattrs;
@@ -134,7 +135,7 @@ impl<'a> OverlayWalk<'a> {
     fn take_name(&mut self, name: &OsStr) -> bool {
         self.path.push(name);
         self.has_name = true;
-        self.excluded.is_empty() || !self.excluded.contains(&self.path)
+        !self.excluded.holds(&self.path)
     }
 
     fn present(&mut self) -> Result<Found, DiffError> {

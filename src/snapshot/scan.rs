@@ -37,8 +37,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use self::comparison::{Comparison, Found, Scope};
 use self::mask::Mask;
-use super::change::{Change, DiffError, Excluded, Summary, is_kept_xattr};
+use super::change::{Change, DiffError, Summary, is_kept_xattr};
 use super::emit::Emitter;
+use super::excluded::Excluded;
 use super::hard_links::HardLinks;
 use crate::fs::{Descent, Metadata, Root};
 use crate::image::layer_entry::WHITEOUT_PREFIX;
@@ -65,7 +66,7 @@ impl ScanDiff<'_> {
         visit: impl FnMut(Change<'_>) -> Result<(), E>,
     ) -> Result<Summary, E> {
         let excluded = Mask::of(self.excluded);
-        let hard_links = self.hard_links(&excluded);
+        let hard_links = self.hard_links(excluded.as_ref());
         let scope = match hard_links.is_empty() {
             true => Scope::Changes,
             // Names that did not change may come with one that did.
@@ -76,7 +77,7 @@ impl ScanDiff<'_> {
             way: Descent::new(self.root.dir()).map_err(DiffError::from)?,
             hard_links,
         };
-        let mut comparison = self.compare(&excluded, scope);
+        let mut comparison = self.compare(excluded.as_ref(), scope);
         while let Some(found) = comparison.next() {
             visitor.leave_to(comparison.depth())?;
             match found {
@@ -89,13 +90,13 @@ impl ScanDiff<'_> {
         Ok(visitor.emitter.into_summary())
     }
 
-    fn compare<'s>(&'s self, excluded: &'s Mask, scope: Scope) -> Comparison<'s> {
+    fn compare<'s>(&'s self, excluded: Option<&Mask<'s>>, scope: Scope) -> Comparison<'s> {
         Comparison::new(self.before, self.after, excluded, scope)
     }
 
     /// Collects the names of files with several, of which at least one is not what it was. Everything is in the
     /// indexes: no file is looked at.
-    fn hard_links(&self, excluded: &Mask) -> HardLinks {
+    fn hard_links<'s>(&'s self, excluded: Option<&Mask<'s>>) -> HardLinks {
         let mut hard_links = HardLinks::default();
         let touched = self.touched_files(excluded);
         if touched.is_empty() {
@@ -119,7 +120,7 @@ impl ScanDiff<'_> {
 
     /// Returns the files with several names of which one is new, differs, or was another file before. An image may
     /// have very many such files, and a step touches few.
-    fn touched_files(&self, excluded: &Mask) -> HashSet<(u64, u64)> {
+    fn touched_files<'s>(&'s self, excluded: Option<&Mask<'s>>) -> HashSet<(u64, u64)> {
         let mut touched = HashSet::new();
         let mut comparison = self.compare(excluded, Scope::Changes);
         while let Some(found) = comparison.next() {

@@ -38,8 +38,8 @@ pub use mount::{
 };
 pub use namespace::{
     become_root_of_namespace, become_user, enter_mount_namespace,
-    enter_pid_namespace_with_next_child, enter_user_and_mount_namespace, leave_further_groups,
-    separate_working_dir,
+    enter_pid_namespace_with_next_child, enter_user_and_mount_namespace, enter_uts_namespace,
+    leave_further_groups, separate_working_dir,
 };
 pub use report::{Report, SetupStep};
 pub use rustix::io::Errno;

@@ -85,15 +85,26 @@ pub(super) fn make_read_only(target: &CStr, recursive: bool) -> Result<(), Errno
     }
 }
 
-/// Forbids devices in the mount at `target`, and allows programs and their setuid bits where this
-/// process may do so. Allocates nothing.
-pub(super) fn forbid_devices(target: &CStr) -> Result<(), Errno> {
-    let allowed = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
-    match set_attributes(target, libc::MOUNT_ATTR_NODEV, allowed, false) {
+/// Forbids something in the mount at `target`: devices, the setuid bits of programs, or programs. What is not forbidden
+/// is allowed where this process may do so. Allocates nothing.
+pub(super) fn forbid(target: &CStr, what: MountFlags) -> Result<(), Errno> {
+    let choice = [
+        (MountFlags::NODEV, libc::MOUNT_ATTR_NODEV),
+        (MountFlags::NOSUID, libc::MOUNT_ATTR_NOSUID),
+        (MountFlags::NOEXEC, libc::MOUNT_ATTR_NOEXEC),
+    ];
+    let (mut forbidden, mut allowed) = (0, 0);
+    for (flag, attribute) in choice {
+        match what.contains(flag) {
+            true => forbidden |= attribute,
+            false => allowed |= attribute,
+        }
+    }
+    match set_attributes(target, forbidden, allowed, false) {
         // What a user namespace found, it may not take off.
-        Err(Errno::PERM) => set_attributes(target, libc::MOUNT_ATTR_NODEV, 0, false),
-        Err(Errno::NOSYS) => match remount(target, MountFlags::NODEV) {
-            Err(Errno::PERM) => remount(target, MountFlags::NODEV | attributes(target)?),
+        Err(Errno::PERM) => set_attributes(target, forbidden, 0, false),
+        Err(Errno::NOSYS) => match remount(target, what) {
+            Err(Errno::PERM) => remount(target, what | attributes(target)?),
             other => other,
         },
         other => other,

@@ -21,6 +21,12 @@ pub fn enter_pid_namespace_with_next_child() -> Result<(), Errno> {
     unshare(UnshareFlags::NEWPID)
 }
 
+/// Moves this process into a UTS namespace of its own, a copy of the one it was in, and names the machine there.
+pub fn enter_uts_namespace(hostname: &[u8]) -> Result<(), Errno> {
+    unshare(UnshareFlags::NEWUTS)?;
+    rustix::system::sethostname(hostname)
+}
+
 /// Becomes user 0 and group 0 of the user namespace. Its further groups stay what they are.
 /// For a process with a single thread: the others would keep their ids.
 pub fn become_root_of_namespace() -> Result<(), Errno> {

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::mount::{forbid_devices, make_read_only};
+use super::mount::{forbid, make_read_only};
 
 /// One step of the preparation, with the words for the parent's error message.
 #[derive(Debug)]
@@ -52,11 +52,13 @@ pub enum Operation {
         /// With all mounts below it.
         recursive: bool,
     },
-    /// Makes the devices in a mount useless, and programs in it usable, whatever the file system
-    /// below is mounted with.
-    ForbidDevices {
+    /// Makes something in a mount useless, and all else usable, whatever the file system below is
+    /// mounted with.
+    Forbid {
         /// Where it is mounted.
         target: CString,
+        /// Of `NODEV`, `NOSUID` and `NOEXEC`.
+        what: MountFlags,
     },
     /// Creates a directory; one that exists is left as it is.
     CreateDir {
@@ -125,7 +127,7 @@ impl Operation {
                 recursive: false,
             } => rustix::mount::mount_bind(source.as_c_str(), target.as_c_str()),
             Self::ReadOnly { target, recursive } => make_read_only(target, *recursive),
-            Self::ForbidDevices { target } => forbid_devices(target),
+            Self::Forbid { target, what } => forbid(target, *what),
             Self::CreateDir { path, mode } => create_dir(path, *mode),
             Self::WriteFile {
                 path,

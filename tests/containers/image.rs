@@ -76,6 +76,7 @@ fn the_debug_image_has_a_shell_under_both_of_its_names_and_the_warmer() {
             "kaniko",
             "proc",
             "sys",
+            "var",
             "workspace"
         ]
     );

@@ -3,21 +3,18 @@
 use super::call::Call;
 use super::docker;
 use super::images::images;
+use super::root_listing::LOOK;
 use crate::suite::{Case, Mode, Outcome, Place, compare, place};
 use crate::support::image::Image;
 use crate::support::tool::Tool;
 use crate::support::{Executor, TestDir, oracle};
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 
-/// Builds every case, each with the flags of its own file, and then says whether the root directory is as it was: but for
-/// what Docker has mounted and root may write to, which some cases do. It lies below `/builds`, where no case has files: a
-/// step in place can see and write what is mounted.
+/// Builds every case, each with the flags of its own file, and then says whether the root directory is as it was. What the
+/// script needs lies below `/builds`, where no case has files: a step in place can see and write what is mounted.
 const SCRIPT: &str = r#"
-look() {
-  find / -xdev -path /kaniko -prune -o -path /builds/out -prune -o -exec stat -c '%n %A %u:%g %Y' {} + |
-    grep -v -e '^/dev ' -e '^/etc/hosts ' -e '^/etc/hostname ' -e '^/etc/resolv.conf ' | sort >"/builds/out/$1"
-}
 look before
 for case in /builds/jobs/*; do
   name=${case##*/}
@@ -60,7 +57,7 @@ fn in_one_container(place: &Place, cases: &[Case]) -> String {
     for case in cases {
         lay_out(place, case, &jobs);
     }
-    let call = Call::script(SCRIPT)
+    let call = Call::script(&format!("{LOOK}{SCRIPT}"))
         .env("EPOCH", place::EPOCH)
         .read_only_volume(jobs.path(), "/builds/jobs")
         .volume(out.path(), "/builds/out");
@@ -104,6 +101,8 @@ fn lay_out(place: &Place, case: &Case, jobs: &TestDir) {
     let flags: Vec<String> = own
         .chain([format!("--destination={destination}")])
         .chain(place.build_args(case))
+        .chain(case.named_context(&Path::new("/builds/jobs").join(&case.name).join("context")))
+        .chain(case.flags())
         .collect();
     fs::write(dir.join("flags"), flags.join("\n")).expect("write the flags");
 }
@@ -137,11 +136,14 @@ fn about(place: &Place, case: &Case, out: &TestDir) -> Vec<String> {
 
 fn against_reference(place: &Place, case: &Case) -> Vec<String> {
     let executor = Executor::new(Mode::REFERENCE.who()).program(&images().executor);
+    let context = case.context();
     let build = executor
-        .context(&case.context())
+        .context(&context)
         .destination(&place.registry.reference(&name(case, Mode::REFERENCE)))
         .args(Mode::REFERENCE.flags())
+        .args(case.flags())
         .args(place.build_args(case))
+        .args(case.named_context(context.path()))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)
         .run();
     if build.code() != 0 {

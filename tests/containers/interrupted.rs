@@ -2,19 +2,17 @@
 
 use super::call::Call;
 use super::docker;
+use super::root_listing::LOOK;
 use crate::support::process::Ended;
 use crate::support::{Site, TestDir, check_image};
 
-/// Shell functions of all scripts: `build DOCKERFILE …` in the background, and `look NAME`, which lists every file of
-/// the container's own with its metadata.
+/// More shell functions of all scripts: `build DOCKERFILE …` in the background, and `same WHEN`, which fails unless the root
+/// directory is what it was at first.
 const FUNCTIONS: &str = r#"
 build() {
   dockerfile=$1
   shift
   /kaniko/executor --isolation=inplace --context /builds/jobs --dockerfile "/builds/jobs/$dockerfile" "$@" >/builds/out/log 2>&1 & pid=$!
-}
-look() {
-  find / -xdev -path /kaniko -prune -o -path /builds/out -prune -o -exec stat -c '%n %A %u:%g %Y' {} + | sort >"/builds/out/$1"
 }
 same() {
   look after
@@ -36,7 +34,7 @@ fn run(site: &Site, script: &str) -> Ended {
     for (name, lines) in [
         (
             "sleeping",
-            "RUN echo in the $((1+1))nd; touch /usr /new; sleep 1000\n",
+            "RUN touch /usr /new /dev/new; rm /dev/zero; echo 192.0.2.1 made-up >/etc/hosts; echo in the $((1+1))nd; sleep 1000\n",
         ),
         (
             "lending",
@@ -54,7 +52,7 @@ fn run(site: &Site, script: &str) -> Ended {
         let dockerfile = format!("FROM {}\n{lines}", site.base);
         std::fs::write(jobs.join(name), dockerfile).expect("write a Dockerfile");
     }
-    let call = Call::script(&format!("{FUNCTIONS}{script}"))
+    let call = Call::script(&format!("{LOOK}{FUNCTIONS}{script}"))
         .env("APP", &site.app())
         .env("BASE", &site.base.reference)
         .read_only_volume(jobs.path(), "/builds/jobs")
@@ -137,11 +135,17 @@ fn a_build_can_be_killed_at_any_moment() {
         &site,
         r#"
 killed=0
+signal=KILL
 for delay in 40 80 120 160 200 240 280 320 360 400 450 500 600 700 800 1000; do
   build switching --no-push
   usleep ${delay}000
-  if kill -KILL $pid 2>/dev/null; then killed=$((killed + 1)); fi
+  if kill -$signal $pid 2>/dev/null; then killed=$((killed + 1)); fi
   wait $pid || true
+  case $signal in
+    KILL) signal=TERM ;;
+    # What is asked to end puts everything back itself.
+    TERM) signal=KILL; same "terminated after $delay ms" ;;
+  esac
   build whole --no-push
   wait $pid || { echo "after $delay ms"; cat /builds/out/log; exit 6; }
   same "killed after $delay ms"

@@ -25,11 +25,15 @@ mod job;
 mod pod;
 mod pod_config;
 mod reference;
+mod root_listing;
 
+mod hostile;
 mod image;
 mod in_place;
 mod interrupted;
+mod kept;
 mod loaded;
+mod mounted;
 mod places;
 mod templates;
 mod users;

@@ -1,5 +1,6 @@
 //! The same jobs in every kind of container: which isolation is chosen, and that the image is the machine's own.
 
+use super::call::Call;
 use super::docker;
 use super::images::images;
 use super::job::Job;
@@ -7,7 +8,7 @@ use super::pod::{self, Pod};
 use super::pod_config;
 use super::reference::Site;
 use crate::support::process::Ended;
-use crate::support::{Image, TestDir};
+use crate::support::{Image, Kind, TestDir, check_image};
 
 /// Fails the test unless the executor has ended with 0 after saying that it has chosen `mode`.
 fn assert_built_in(mode: &str, ended: &Ended) {
@@ -146,6 +147,54 @@ fn a_read_only_container_without_a_seccomp_profile_builds_on_a_volume() {
         Job::Full,
         "places/read-only-unconfined:1",
     );
+}
+
+/// The profile that podman's packages install: it allows namespaces, and no host name in them.
+const PODMANS: &str = "--security-opt=seccomp=/usr/share/containers/seccomp.json";
+const NO_SECCOMP: &str = "--security-opt=seccomp=unconfined";
+const NO_APPARMOR: &str = "--security-opt=apparmor=unconfined";
+
+/// What a step needs of namespaces, without a package that takes long to install.
+const STEPS: &str =
+    "RUN chown 7:8 /etc/group && mkfifo /fifo && grep -qw \"$(hostname)\" /etc/hosts
+RUN --mount=type=tmpfs,target=/t touch /t/lost
+USER app
+RUN id -un >/home/app/name && test ! -e /t/lost
+";
+
+#[test]
+fn profiles_that_allow_namespaces_give_user_namespaces() {
+    let whole = "userns (namespaces, all ids as outside)";
+    let single = "userns (namespaces, root is this user; other owners are recorded)";
+    let user = "--user=1000:1000";
+    let unprivileged = ["--cap-drop=ALL", "--security-opt=no-new-privileges", user];
+    let site = crate::support::Site::busybox();
+    let context = site.context(STEPS);
+    for (options, line) in [
+        (vec![PODMANS, NO_APPARMOR], whole),
+        (vec![PODMANS, NO_APPARMOR, user], single),
+        (
+            [&unprivileged[..], &[NO_SECCOMP, NO_APPARMOR]].concat(),
+            single,
+        ),
+    ] {
+        let call = Call::executor(["--destination", &site.app()]);
+        let call = call.read_only_volume(context.path(), "/workspace");
+        let ended = docker::run(&options, &call);
+        assert_built_in("userns", &ended);
+        let told = format!("isolation: {line}");
+        assert!(
+            ended.stderr.contains(&told),
+            "{options:?}\n{}",
+            ended.stderr
+        );
+        let tree = check_image(&site.registry, crate::support::site::APP, &site.base).tree();
+        let owner = |path| (tree.get(path).uid, tree.get(path).gid);
+        assert_eq!(owner("etc/group"), (7, 8), "{options:?}");
+        assert_eq!(owner("home/app/name"), (1000, 1000), "{options:?}");
+        assert_eq!(tree.get("home/app/name").kind, Kind::file("app\n"));
+        assert_eq!(tree.get("fifo").kind, Kind::Fifo);
+    }
 }
 
 /// What Kubernetes calls restricted.

@@ -261,6 +261,12 @@ impl Difference<'_> {
         self.theirs.is_some_and(is_now) && !self.ours.is_some_and(is_now)
     }
 
+    /// Whether we have the time of the build where buildah has another.
+    pub(crate) fn is_build_time_in_ours(&self) -> bool {
+        let is_now = |entry: &Entry| entry.mtime >= NOW;
+        self.ours.is_some_and(is_now) && !self.theirs.is_some_and(is_now)
+    }
+
     /// Whether a COPY or ADD of the Dockerfile is such a line, to such a destination.
     pub(crate) fn copies(
         &self,

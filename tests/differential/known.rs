@@ -77,7 +77,16 @@ pub(crate) const KNOWN: &[Known] = &[
                 let touch = format!("touch -d @{} '/{}'", entry.mtime, difference.path);
                 is_directory(entry) && difference.dockerfile.contains(&touch)
             };
-            difference.aspect == Aspect::Time && difference.ours.is_some_and(is_touched)
+            // Something came into it, and was gone when the RUN ended.
+            let is_emptied = |entry: &Entry| {
+                let taken = ["mv", "rm -rf"].map(|verb| format!("{verb} '/{}/", difference.path));
+                let mut taken = taken.iter();
+                is_directory(entry)
+                    && difference.is_build_time_in_ours()
+                    && taken.any(|taken| difference.dockerfile.contains(taken))
+            };
+            difference.aspect == Aspect::Time
+                && (difference.ours).is_some_and(|entry| is_touched(entry) || is_emptied(entry))
         },
     },
     Known {

@@ -57,5 +57,6 @@ mod registries_tls;
 mod remote_context;
 mod reproducible;
 mod run;
+mod single_snapshot;
 mod stages;
 mod warmer;

@@ -2,6 +2,7 @@
 
 use crate::support::cache_dir::{CacheDir, layer_requests, names, text_of};
 use crate::support::crafted::push_index;
+use crate::support::file_server::FileServer;
 use crate::support::image::hex_of;
 use crate::support::process::Running;
 use crate::support::tool::Tool;
@@ -180,13 +181,47 @@ fn a_dockerfile_gives_all_its_images_with_arguments_and_platforms() {
 }
 
 #[test]
+fn what_triggers_of_a_base_name_is_pulled_and_a_dockerfile_may_be_on_a_server() {
+    let registry = Registry::start();
+    let host = registry.host().to_owned();
+    let tool = push(&registry, "tool:1", "t");
+    let trigger = |text: &str| crafted("b").config("OnBuild", serde_json::json!([text]));
+    trigger(&format!("COPY --from={host}/tool:1 text /")).push_to(&registry, "base:1");
+    trigger("COPY --from=later x /").push_to(&registry, "wrong:1");
+    let server = FileServer::start();
+    server.file(
+        "Dockerfile",
+        format!("FROM {host}/base:1\nFROM scratch AS later\n"),
+    );
+    let url = server.url("plain/Dockerfile");
+    let cache = CacheDir::new(Who::Root);
+    let kept = |image: &Image| cache.images().contains(&hex_of(&image.digest()).to_owned());
+    let text = warm(&cache, 0, &["-d", &url]);
+    assert!(text.contains("tool:1 (linux/") && kept(&tool), "{text}");
+    // Also of a base that was there before.
+    let moved = push(&registry, "tool:1", "moved");
+    let text = warm(&cache, 0, &["-d", &url]);
+    assert!(text.contains("already there") && kept(&moved), "{text}");
+    let context = Context::new(format!("FROM {host}/wrong:1\nFROM scratch AS later\n"));
+    let dockerfile = context.path().join("Dockerfile");
+    let dockerfile = dockerfile.to_str().expect("an ASCII path");
+    let text = warm(&cache, 1, &["-d", dockerfile]);
+    assert!(
+        text.contains("wrong:1 (linux/") && text.contains("1 of 1 images"),
+        "{text}"
+    );
+    let text = warm(&cache, 1, &["-d", &server.url("plain/none")]);
+    assert!(text.contains("cannot fetch the Dockerfile"), "{text}");
+}
+
+#[test]
 fn without_anything_to_pull_or_a_place_it_fails() {
     let cache = CacheDir::new(Who::Root);
     assert!(warm(&cache, 1, &[]).contains("--image"));
     assert!(warm(&cache, 1, &["--no-such-flag"]).contains("--no-such-flag"));
-    let text = warm(&cache, 1, &["--dockerfile=https://example.com/Dockerfile"]);
+    let text = warm(&cache, 1, &["--dockerfile=ftp://example.com/Dockerfile"]);
     assert!(
-        text.contains("not yet supported: a Dockerfile from https://"),
+        text.contains("not supported: a Dockerfile from ftp://"),
         "{text}"
     );
     assert!(warm(&cache, 1, &["--dockerfile=/nonexistent"]).contains("/nonexistent"));

@@ -77,11 +77,14 @@ fn build(place: &Place, case: &Case, mode: Mode) -> bool {
 }
 
 fn run(place: &Place, case: &Case, mode: Mode) -> Build {
+    let context = case.context();
     Executor::new(mode.who())
-        .context(&case.context())
+        .context(&context)
         .destination(&place.registry.reference(&name(case, mode)))
         .args(mode.flags())
+        .args(case.flags())
         .args(place.build_args(case))
+        .args(case.named_context(context.path()))
         .env("SOURCE_DATE_EPOCH", place::EPOCH)
         .run()
 }

@@ -165,12 +165,12 @@ pub(crate) fn run_in(
     stop: &Stop,
 ) -> Result<Outcome, RunError> {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let exit = step.run(command, stop, &mut |stream, bytes| match stream {
+    let ended = step.run(command, stop, &mut |stream, bytes| match stream {
         Stream::Stdout => stdout.extend_from_slice(bytes),
         Stream::Stderr => stderr.extend_from_slice(bytes),
     })?;
     Ok(Outcome {
-        exit,
+        exit: ended.exit,
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
     })

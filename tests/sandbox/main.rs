@@ -5,6 +5,9 @@
 
 mod cases;
 mod fixture;
+#[allow(dead_code, reason = "written for all such test binaries")]
+#[path = "../support/harness.rs"]
+mod harness;
 mod runner;
 mod setup;
 mod tree;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, exit};
 
 use crate::cases::{CASES, Case, HELPERS};
+use crate::harness;
 use crate::setup::{Account, Place, SETUPS, Setup};
 use crate::tree::{differences, listing};
 
@@ -88,25 +89,29 @@ pub(crate) fn run_all() {
     let all = SETUPS
         .iter()
         .flat_map(|setup| CASES.iter().map(move |case| (setup, case)));
-    let wanted = all.filter(|(setup, case)| is_wanted(&full_name(setup, case)));
+    let wanted = all
+        .map(|(setup, case)| Test::new(setup, case))
+        .filter(|test| is_wanted(&test.name));
     let (tests, ignored): (Vec<_>, Vec<_>) =
-        wanted.partition(|(setup, case)| case.needs.missing_in(setup).is_none());
+        wanted.partition(|test| test.case.needs.missing_in(test.setup).is_none());
     if has("--list") {
         let listed = if has("--ignored") { &ignored } else { &tests };
-        for (setup, case) in listed {
-            println!("{}: test", full_name(setup, case));
+        for test in listed {
+            println!("{}: test", test.name);
         }
         return;
     }
     let start = std::time::Instant::now();
     let stage = Stage::set();
-    let failed = tests
-        .iter()
-        .filter(|(setup, case)| !stage.passes(setup, case))
-        .count();
-    for (setup, case) in &ignored {
+    let failed = harness::failures(
+        &tests,
+        harness::threads_by_default(),
+        |test| &test.name,
+        |test| stage.complaints(test),
+    );
+    for Test { name, setup, case } in &ignored {
         let reason = case.needs.missing_in(setup).unwrap_or_default();
-        println!("test {} ... ignored, {reason}", full_name(setup, case));
+        println!("test {name} ... ignored, {reason}");
     }
     stage.clear();
     let passed = tests.len() - failed;
@@ -119,6 +124,20 @@ pub(crate) fn run_all() {
         start.elapsed().as_secs_f64()
     );
     exit(i32::from(failed > 0));
+}
+
+/// A case in a setup.
+struct Test {
+    name: String,
+    setup: &'static Setup,
+    case: &'static Case,
+}
+
+impl Test {
+    fn new(setup: &'static Setup, case: &'static Case) -> Self {
+        let name = format!("{}::{}", setup.name, case.name);
+        Self { name, setup, case }
+    }
 }
 
 /// What all cases share: a copy of this program that everybody can execute, and the user.
@@ -165,8 +184,8 @@ impl Stage {
         std::fs::remove_dir_all(&self.dir).unwrap();
     }
 
-    fn passes(&self, setup: &Setup, case: &Case) -> bool {
-        let name = full_name(setup, case);
+    /// Runs a case, and returns what is wrong with it; empty where all is well.
+    fn complaints(&self, Test { setup, case, .. }: &Test) -> Vec<String> {
         let place = self.dir.join(setup.name).join(case.name);
         std::fs::create_dir_all(&place).unwrap();
         let (mut command, state) = self.command(setup, &place);
@@ -191,19 +210,11 @@ impl Stage {
                 ));
             }
         }
-        let mounts = mounts_below(&self.dir);
+        let mounts = mounts_below(&place);
         if !mounts.is_empty() {
             complaints.push(format!("left mounts: {mounts:?}"));
         }
-        if complaints.is_empty() {
-            println!("test {name} ... ok");
-            // What a case says although it passed is a measurement.
-            let said = String::from_utf8_lossy(&output.stdout);
-            said.lines().for_each(|line| println!("     {line}"));
-        } else {
-            println!("test {name} ... FAILED\n{}", complaints.join("\n"));
-        }
-        complaints.is_empty()
+        complaints
     }
 }
 
@@ -282,10 +293,6 @@ impl Stage {
     }
 }
 
-fn full_name(setup: &Setup, case: &Case) -> String {
-    format!("{}::{}", setup.name, case.name)
-}
-
 fn owner(metadata: &std::fs::Metadata) -> u32 {
     std::os::unix::fs::MetadataExt::uid(metadata)
 }
@@ -306,10 +313,12 @@ pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Returns the machine's mounts below a directory: those of others come and go.
+/// Returns the machine's mounts at a directory and below: those of others come and go.
 fn mounts_below(dir: &Path) -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let dir = dir.to_str().unwrap();
-    let is_below = |mount: &&str| mount.contains(dir);
+    let is_below = |mount: &&str| {
+        let mut words = mount.split([' ', '=', ':', ',']);
+        words.any(|word| Path::new(word).starts_with(dir))
+    };
     mounts.lines().filter(is_below).map(str::to_owned).collect()
 }

@@ -62,6 +62,7 @@ impl Case {
                 "volatile",
                 "fails",
                 "runs-nothing",
+                "flags",
                 "differs.tree",
             ];
             let is_known =
@@ -101,6 +102,13 @@ impl Case {
             };
         }
         context
+    }
+
+    /// The flag that makes the directory `named` of the case's context, which lies at `context`, a build context of that
+    /// name; none where it has no such directory.
+    pub(crate) fn named_context(&self, context: &Path) -> Option<String> {
+        let has_one = self.dir.join("context/named").is_dir();
+        has_one.then(|| format!("--build-context=named={}/named", context.display()))
     }
 
     /// The base whose layers come first in the image.
@@ -148,6 +156,12 @@ impl Case {
     /// Paths that no two builds have alike. Empty for a case whose layers have one digest.
     pub(crate) fn volatile(&self) -> Patterns {
         Patterns::of(&self.text("volatile").unwrap_or_default())
+    }
+
+    /// Flags of the executor that the case is about, one on each line of its file.
+    pub(crate) fn flags(&self) -> Vec<String> {
+        let text = self.text("flags").unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Whether a command must be run for the result.

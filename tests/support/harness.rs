@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 }
 
 /// As the usual harness: what the variable says, or one for each core.
-fn threads_by_default() -> usize {
+pub(crate) fn threads_by_default() -> usize {
     match std::env::var("RUST_TEST_THREADS") {
         Ok(count) => number(Some(&count)),
         Err(_) => std::thread::available_parallelism().map_or(1, NonZero::get),

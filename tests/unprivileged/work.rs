@@ -9,7 +9,7 @@ use sawagani::fs::{
 };
 use sawagani::image::layer_writer::{Compression, LayerOptions, LayerWriter};
 use sawagani::image::unpack::{Form, UnpackOptions, unpack_and_note};
-use sawagani::snapshot::change::Excluded;
+use sawagani::snapshot::Excluded;
 use sawagani::snapshot::{Index, ScanDiff, write_layer};
 use tar::{Builder, EntryType, Header};
 

@@ -1,9 +1,11 @@
 //! Single layers: from the blob store where it has them, else from their registry.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use tokio::task::JoinHandle;
 use tokio_util::io::SyncIoBridge;
 
 use crate::build::Event;
@@ -32,6 +34,26 @@ impl BaseImages {
             Ok(())
         });
         task.await.context("fetching stopped")?.with_context(failed)
+    }
+
+    /// Starts to fetch the blobs of layers that are not here yet, several at a time.
+    pub(super) fn fetching(
+        self: &Arc<Self>,
+        layers: Vec<&Arc<StoredLayer>>,
+    ) -> Vec<JoinHandle<Result<Arc<StoredLayer>>>> {
+        let fetch = |layer: &Arc<StoredLayer>| {
+            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
+            // A task each: a layer that waits for its turn must not hold up the others.
+            tokio::spawn(async move {
+                let fetch = || images.fetch_blob(&layer);
+                images
+                    .fetched
+                    .get(layer.descriptor.digest.clone(), fetch)
+                    .await?;
+                anyhow::Ok(layer)
+            })
+        };
+        layers.into_iter().map(fetch).collect()
     }
 
     /// Unpacks a layer into a directory of its own. One that is not here is fetched and its blob kept, all in one pass.

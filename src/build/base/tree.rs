@@ -36,20 +36,7 @@ impl BaseImages {
         mut tree: StageTree,
         layers: Vec<&Arc<StoredLayer>>,
     ) -> Result<StageTree> {
-        let fetch = |layer: &Arc<StoredLayer>| {
-            let (images, layer) = (Arc::clone(self), Arc::clone(layer));
-            // A task each: a layer that waits for its turn must not hold up the others.
-            tokio::spawn(async move {
-                let fetch = || images.fetch_blob(&layer);
-                images
-                    .fetched
-                    .get(layer.descriptor.digest.clone(), fetch)
-                    .await?;
-                anyhow::Ok(layer)
-            })
-        };
-        let tasks: Vec<_> = layers.into_iter().map(fetch).collect();
-        for task in tasks {
+        for task in self.fetching(layers) {
             let layer = task.await.context("fetching stopped")??;
             let images = Arc::clone(self);
             let unpacking = tokio::task::spawn_blocking(move || {

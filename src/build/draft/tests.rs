@@ -185,3 +185,31 @@ fn every_entry_has_buildkits_comment_and_triggers_and_authors_their_place() {
     assert!(draft.take_triggers().is_empty());
     assert_eq!(draft.shell(), ["/bin/x", "-c"]);
 }
+
+#[test]
+fn a_stage_of_one_layer_tells_of_it_where_its_last_one_was_made() {
+    let mut base = draft();
+    base.add_layer("base".to_owned());
+    base.set_user("base".to_owned());
+    let mut parent = ImageDraft::from_base(base.config);
+    parent.add_layer("first".to_owned());
+    parent.set_user("one".to_owned());
+    parent.add_layer("second".to_owned());
+    parent.set_user("two".to_owned());
+    let without_layer = ImageDraft::from_stage(&parent);
+    let mut child = ImageDraft::from_stage(&without_layer);
+    child.add_layer("third".to_owned());
+    let counts = child.keep_one_layer_per_stage();
+    let (base, stages) = (1, vec![2, 0, 1]);
+    assert_eq!(counts, LayerCounts { base, stages });
+    let layers = vec![
+        layer("base", None),
+        layer("merged", Some(5)),
+        layer("third", Some(7)),
+    ];
+    let config = child.finish(layers, None, time(9));
+    let with_layer = config.history.iter().filter(|entry| !entry.empty_layer);
+    let said: Vec<&str> = with_layer.map(|entry| entry.created_by.as_str()).collect();
+    assert_eq!(said, ["base", "second", "third"]);
+    assert_eq!(config.history.len(), 7, "nothing is left out");
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::context::select::clean;
 use crate::dockerfile::{Sharing, Span};
 use crate::fs::{KnownContents, Root, copy_tree};
 use crate::sandbox::{FileTree, Shown};
@@ -75,14 +76,23 @@ impl<'a> StageBuilder<'a> {
 #[error("it is not a directory")]
 struct NoDirectory;
 
-impl RunMounts<'_> {
-    pub(super) fn show_cache(&mut self, cache: &CacheMount) -> Result<()> {
-        let Some(taken) = self.caches.get(&cache.name()) else {
+impl StageBuilder<'_> {
+    /// Shows a cache that is taken, or the part of it that is wanted. Links in it lead nowhere outside.
+    pub(super) fn show_cache(
+        &self,
+        found: &mut RunMounts<'_>,
+        cache: &CacheMount,
+        span: Span,
+    ) -> Result<()> {
+        let Some(taken) = found.caches.get(&cache.name()) else {
             unreachable!("all caches of a RUN are taken before any is shown");
         };
-        if let Some(tree) = FileTree::find(taken.root().clone(), Path::new("/"))? {
-            self.show(&cache.target, Shown::Kept(tree), cache.read_only);
-        }
+        let part = clean(Path::new(&cache.part));
+        let Some(tree) = FileTree::find(taken.root().clone(), &part)? else {
+            let message = format!("cannot mount `/{}`: not found in the cache", part.display());
+            return Err(self.error(span, message).into());
+        };
+        found.show(&cache.target, Shown::Kept(tree), cache.read_only);
         Ok(())
     }
 }

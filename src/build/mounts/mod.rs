@@ -47,7 +47,7 @@ impl StageBuilder<'_> {
         for mount in &run.mounts {
             match mount {
                 MountAction::Bind(bind) => self.bind(&mut found, bind, span)?,
-                MountAction::Cache(cache) => found.show_cache(cache)?,
+                MountAction::Cache(cache) => self.show_cache(&mut found, cache, span)?,
                 MountAction::Tmpfs {
                     target,
                     size,

@@ -12,8 +12,9 @@ use crate::fs::{PathContext, Root};
 use crate::image::blob_store::{BlobError, BlobStore};
 use crate::image::layer_writer::{Compression, Layer, LayerOptions, LayerWriter};
 use crate::image::{Descriptor, Digest, MediaType, OverlayXattrs};
+use crate::snapshot::Excluded;
 use crate::snapshot::OverlayDiff;
-use crate::snapshot::change::{Change, DiffError, Excluded};
+use crate::snapshot::change::{Change, DiffError};
 use crate::snapshot::into_layer::{SnapshotError, append};
 
 /// Sizes of chunks before they are compressed, in bytes. The smaller they are, the less is sent for a small change, and

@@ -32,7 +32,7 @@ use crate::cache::lookup::{Lookup, Miss};
 use crate::fs::{KnownContents, PathContext, PathError, Root};
 use crate::image::{Digest, OverlayXattrs};
 use crate::sandbox::{Mode, OwnerMaps};
-use crate::snapshot::change::{DiffError, Excluded};
+use crate::snapshot::change::DiffError;
 use crate::snapshot::{Index, StatDigest};
 
 /// Where trees are.
@@ -218,7 +218,7 @@ pub(super) fn check_files(dir: &Path) -> Result<Stamp, TreeProblem> {
 /// Walks the whole directory but the stamp.
 pub(super) fn stat_digest(dir: &Path) -> Result<(StatDigest, Index), DiffError> {
     let root = Root::open(dir)?;
-    let stamp = Excluded::from([PathBuf::from(STAMP)]);
+    let stamp = [PathBuf::from(STAMP)].into_iter().collect();
     let index = Index::take(&root, &stamp, &KnownContents::default())?;
     Ok((index.stat_digest(), index))
 }

@@ -137,10 +137,6 @@ pub(in crate::cli) enum DebugCommand {
     },
 }
 
-/// kaniko's and BuildKit's flags that are missing here: refused by name, so that nobody is told "ok" about
-/// something that was ignored.
-pub(in crate::cli) const NOT_YET_SUPPORTED: [&str; 1] = ["single-snapshot"];
-
 #[cfg(test)]
 mod help_texts;
 #[cfg(test)]
@@ -198,17 +194,6 @@ mod tests {
         for flag in flags {
             let argument = format!("{flag}=");
             assert!(ExecutorFlags::try_parse_from(["executor", &argument]).is_ok());
-        }
-    }
-
-    #[test]
-    fn a_flag_is_either_supported_or_named_as_not_yet() {
-        let command = ExecutorFlags::command();
-        for name in NOT_YET_SUPPORTED {
-            let known = command
-                .get_arguments()
-                .any(|arg| arg.get_long() == Some(name));
-            assert!(!known, "--{name} is both");
         }
     }
 }

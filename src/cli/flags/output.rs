@@ -47,6 +47,9 @@ pub(in crate::cli) struct OutputFlags {
     /// Give every new file, layer and history entry the time 0
     #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
     pub(in crate::cli) reproducible: bool,
+    /// Give each stage one layer, of what its instructions change together: what is deleted again is in no layer
+    #[arg(long, value_name = "BOOL", value_parser = go_bool, default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, hide_default_value = true)]
+    pub(in crate::cli) single_snapshot: bool,
     /// Compression of new layers
     #[arg(long, value_name = "KIND", value_enum)]
     pub(in crate::cli) compression: Option<CompressionName>,

@@ -26,7 +26,7 @@ pub(in crate::cli) struct PlaceFlags {
     /// The tool's own directory, which stays in place and out of images [default: /kaniko]
     #[arg(long, value_name = "DIR", value_parser = path_or_empty(), env = "KANIKO_DIR")]
     pub(in crate::cli) kaniko_dir: Option<PathBuf>,
-    /// Path that is part of no layer; repeatable
+    /// Path that is part of no layer, with all below it; its components may be patterns; repeatable
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) ignore_path: Vec<PathBuf>,
     /// How files are kept: auto, overlay or tree

@@ -29,7 +29,7 @@ pub(in crate::cli) struct WarmerFlags {
     /// Image to pull; repeatable
     #[arg(short = 'i', long, value_name = "REFERENCE")]
     pub(in crate::cli) image: Vec<String>,
-    /// Dockerfile, all of whose images are pulled
+    /// Dockerfile, all of whose images are pulled; an http:// or https:// URL, or `-` for standard input, will do
     #[arg(
         short = 'd',
         long,

@@ -67,6 +67,7 @@ fn all() -> DigestRules<'static> {
         choose: &|_, _| Choice::Take,
         keeps_owner: false,
         keeps_xattr: |name| name == "user.kept",
+        shows_itself: false,
     }
 }
 
@@ -149,6 +150,25 @@ fn what_a_copy_does_not_show_changes_nothing() {
     assert_eq!(tree.digest_by("moved", &all()), before, "a link outside");
     symlink("moved", tree.path("way")).unwrap();
     assert_eq!(tree.digest_by("way", &all()), before, "the way there");
+}
+
+#[test]
+fn a_directory_that_is_seen_itself_counts_by_its_mode_and_owner() {
+    let tree = Tree::new();
+    let seen = |keeps_owner| DigestRules {
+        shows_itself: true,
+        keeps_owner,
+        ..all()
+    };
+    let before = tree.digest_by("src", &seen(false));
+    assert_ne!(before, tree.digest());
+    fs::set_permissions(tree.path("src"), Permissions::from_mode(0o700)).unwrap();
+    let mode = tree.digest_by("src", &seen(false));
+    assert_ne!(mode, before);
+    let own = tree.digest_by("src", &seen(true));
+    chown(tree.path("src"), Some(7), None).unwrap();
+    assert_eq!(tree.digest_by("src", &seen(false)), mode);
+    assert_ne!(tree.digest_by("src", &seen(true)), own);
 }
 
 #[test]

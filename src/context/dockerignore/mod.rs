@@ -99,6 +99,13 @@ impl Ignore {
         self.rules.iter().any(|rule| rule.keeps)
     }
 
+    /// Says whether one pattern ignores all that lies at the top, whatever its name (BuildKit frontend, `validations.go`).
+    #[must_use]
+    pub fn takes_everything(&self) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| !rule.keeps);
+        rules.any(|rule| ["*", "**", "**/*"].contains(&rule.pattern.text()))
+    }
+
     /// Says whether a path, relative to the context, is ignored. The root never is.
     #[must_use]
     pub fn is_ignored(&self, path: impl AsRef<Path>) -> bool {

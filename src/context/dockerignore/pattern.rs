@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use regex::Regex;
 
-use crate::context::glob::{self, BadPattern, Class, Glob};
+use crate::fs::glob::{self, BadPattern, Class, Glob};
 
 /// A pattern, ready to be applied to paths relative to the context.
 #[derive(Debug, Clone)]
@@ -55,6 +55,11 @@ impl Pattern {
             text: text.to_owned(),
             test,
         })
+    }
+
+    /// Returns the pattern as it is after cleaning.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Says whether the pattern matches this very path; parents are tried by the caller.

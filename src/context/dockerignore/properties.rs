@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::Ignore;
-use crate::context::glob::Glob;
+use crate::fs::glob::Glob;
 
 fn pieces(of: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
     let piece = (0..of.len()).prop_map(|index| of[index]);

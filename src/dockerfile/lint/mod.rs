@@ -80,6 +80,12 @@ fn check_meaning(
     // Defaults that make no sense without what was given are told where they are used.
     let defaults = Globals::new(file, facts, &BTreeMap::new()).ok();
     stages::check(file, facts, &globals, defaults.as_ref(), findings)?;
+    if let Some(circle) = file.circle() {
+        return Err(Mistake {
+            span: circle.spans[0],
+            message: format!("circular dependency detected on stage: {}", circle.stage),
+        });
+    }
     meaning::check(file, facts, &globals, findings)
 }
 

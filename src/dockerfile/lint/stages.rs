@@ -28,7 +28,7 @@ pub(super) fn check(
         };
         let base = expand(&stage.from.base)?;
         check_declared(stage, &base, globals, findings);
-        if base.text.is_empty() && facts.is_built(index) {
+        if base.text.is_empty() {
             mistake.get_or_insert_with(|| Mistake {
                 span: stage.source.span,
                 message: format!("base name ({}) should not be blank", stage.from.base),

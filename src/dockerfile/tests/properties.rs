@@ -23,7 +23,7 @@ fn read_everything(text: &str) {
                     .for_each(|mount| drop(mount.resolve(&mut expander)));
             }
         }
-        let _ = file.check_mounts();
+        let _ = (file.check_mounts(), file.circle());
     }
     expand_everywhere(text);
     let _ = (parse_size(text), parse_duration(text), csv_fields(text));

@@ -11,7 +11,7 @@ pub(super) const PATH_BYTES_MAX: usize = 4095;
 
 /// A cleaned path with at least one component.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct EntryPath {
+pub(in crate::image) struct EntryPath {
     bytes: Vec<u8>,
     /// Where the last component begins.
     name_start: usize,
@@ -20,7 +20,7 @@ pub(super) struct EntryPath {
 impl EntryPath {
     /// Cleans a name as the archive has it, as Go's `path.Clean` does: absolute names are relative to
     /// the root, `a/../b` is `b` whatever `a` is. `None` for the root itself.
-    pub(super) fn clean(raw: &[u8]) -> Result<Option<Self>, EntryError> {
+    pub(in crate::image) fn clean(raw: &[u8]) -> Result<Option<Self>, EntryError> {
         if raw.contains(&0) {
             return Err(EntryError::NulInName);
         }
@@ -45,12 +45,12 @@ impl EntryPath {
         Ok((!bytes.is_empty()).then_some(Self { bytes, name_start }))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::image) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Returns everything before the last component; empty for the root.
-    pub(super) fn parent(&self) -> &[u8] {
+    pub(in crate::image) fn parent(&self) -> &[u8] {
         &self.bytes[..self.name_start.saturating_sub(1)]
     }
 
@@ -65,7 +65,7 @@ fn name_start(bytes: &[u8]) -> usize {
 }
 
 /// Appends a component to a cleaned path, which may be empty.
-pub(super) fn join(parent: &[u8], name: &OsStr) -> Vec<u8> {
+pub(in crate::image) fn join(parent: &[u8], name: &OsStr) -> Vec<u8> {
     let mut path = Vec::with_capacity(parent.len() + 1 + name.len());
     path.extend_from_slice(parent);
     if !parent.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn join(parent: &[u8], name: &OsStr) -> Vec<u8> {
     path
 }
 
-pub(super) fn to_path(bytes: &[u8]) -> &Path {
+pub(in crate::image) fn to_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 

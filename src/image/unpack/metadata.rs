@@ -157,7 +157,7 @@ pub(super) fn apply_plain(
     Ok(())
 }
 
-fn owner_of(entry: &Entry) -> Result<(u32, u32), EntryError> {
+pub(in crate::image) fn owner_of(entry: &Entry) -> Result<(u32, u32), EntryError> {
     // The largest number means "leave as it is" to the kernel and is nobody's.
     let id = |id: i64| u32::try_from(id).ok().filter(|id| *id != u32::MAX);
     match (id(entry.uid), id(entry.gid)) {

@@ -18,7 +18,7 @@ const AUFS_PREFIX: &[u8] = b".wh..wh.";
 
 /// What a name in a layer deletes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Whiteout<'p> {
+pub(in crate::image) enum Whiteout<'p> {
     /// One name beside it.
     Of(&'p OsStr),
     /// All that the layers below have in the directory it lies in.
@@ -29,7 +29,7 @@ pub(super) enum Whiteout<'p> {
 
 impl<'p> Whiteout<'p> {
     /// Returns `None` for an ordinary name.
-    pub(super) fn of(path: &'p EntryPath) -> Result<Option<Self>, EntryError> {
+    pub(in crate::image) fn of(path: &'p EntryPath) -> Result<Option<Self>, EntryError> {
         let name = path.name().as_bytes();
         if name == OPAQUE {
             return Ok(Some(Self::Opaque));

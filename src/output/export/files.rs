@@ -12,7 +12,7 @@ use crate::output::archive_place::ArchivePlace;
 use crate::output::file_tree::{FileTree, Owners};
 use crate::output::files_dir::fill_dir;
 use crate::output::finished::Finished;
-use crate::snapshot::change::Excluded;
+use crate::snapshot::Excluded;
 use crate::snapshot::{Index, ScanDiff, write_layer};
 
 use super::Exporter;

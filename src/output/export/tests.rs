@@ -15,7 +15,7 @@ use crate::image::{
     AssembledImage, AssembledIndex, AssembledLayer, Descriptor, ImageAnnotations, ImageConfig,
     ImageFormat, LayerCompression, MediaType, Platform, Reference,
 };
-use crate::snapshot::change::Excluded;
+use crate::snapshot::Excluded;
 use crate::snapshot::{Index, ScanDiff, write_layer};
 
 /// What is exported, and where to.

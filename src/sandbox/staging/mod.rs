@@ -48,6 +48,8 @@ pub(super) struct StagedMount<'a> {
     pub(super) kind: PointKind,
     pub(super) place: MountPlace,
     pub(super) is_read_only: bool,
+    /// What is useless in it: of `NODEV`, `NOSUID` and `NOEXEC`.
+    pub(super) forbidden: MountFlags,
     /// The directory; `None` for a file.
     tree: Option<Root>,
     /// Where it comes from, if that must stay as it is and could be written to.
@@ -116,6 +118,7 @@ impl<'a> Staging<'a> {
             },
             place: MountPlace::Root(PathBuf::new()),
             is_read_only: mount.is_read_only,
+            forbidden: MountFlags::NODEV,
             tree,
             lent: None,
             owned: Owned::Nothing,
@@ -144,7 +147,10 @@ impl<'a> Staging<'a> {
                 file.write_all(contents.reveal())?;
                 file.set_owner(access.uid, access.gid)?;
                 file.set_mode(access.mode)?;
-                staged(store.dir().path_of(name.as_ref()), None)
+                StagedMount {
+                    forbidden: forbidden_in_secret(access.mode),
+                    ..staged(store.dir().path_of(name.as_ref()), None)
+                }
             }
             Shown::Agent { agent, access } => {
                 let (store, name) = self.store()?;
@@ -167,6 +173,15 @@ impl<'a> Staging<'a> {
             }
         };
         Ok((store.open()?, self.mounts.len().to_string()))
+    }
+}
+
+/// A secret may be a program, if its mode says so (BuildKit, mounts of secrets).
+fn forbidden_in_secret(mode: u32) -> MountFlags {
+    let always = MountFlags::NODEV | MountFlags::NOSUID;
+    match mode & 0o111 {
+        0 => always | MountFlags::NOEXEC,
+        _ => always,
     }
 }
 

@@ -54,6 +54,10 @@ impl Inside<'_> {
     }
 
     fn take_out(&mut self, kept_now: &[PathBuf]) -> Result<Left, SwapError> {
+        if !Journal::is_in(&self.swap.aside)? {
+            let path = self.swap.aside.path().to_path_buf();
+            return Err(SwapError::Lost { path });
+        }
         check_mounts(&self.journal, kept_now)?;
         let seen = self.looks_now()?;
         let left = self.untouched()?;

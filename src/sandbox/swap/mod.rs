@@ -92,6 +92,15 @@ pub enum SwapError {
         #[source]
         source: serde_json::Error,
     },
+    /// The command removed what was set aside.
+    #[error(
+        "the command removed `{}`, where this container's own files were meanwhile: they are lost",
+        path.display()
+    )]
+    Lost {
+        /// The directory they were in.
+        path: PathBuf,
+    },
     /// The command moved a directory with a mount below it.
     #[error("the command moved a directory with a mount in it, which is at `{}` now", path.display())]
     MovedMount {

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::fs::{PathError, Root};
 use crate::sys::Namespaces;
 
-use super::super::command::{Command, Exit, Stream};
+use super::super::command::{Command, Ended, Stream};
 use super::super::placed::{Thing, Wanted, devices};
 use super::super::run::{Prepared, RunError};
 use super::super::stop::Stop;
@@ -20,7 +20,7 @@ pub(super) fn run(
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, RunError> {
+) -> Result<Ended, RunError> {
     let tasks = mounts::chroot_tasks(root.path(), command);
     let prepared = Prepared::new(command, tasks, Namespaces::Shared)?;
     let requested = Requested::prepare(inner, &command.mounts)?;
@@ -42,6 +42,7 @@ pub(super) fn run(
         .run(inner, stop, output)
         .and_then(|report| prepared.exit(root, report));
     let outcome = super::after_cleaning(outcome, mounts.take_back());
+    let outcome = outcome.and_then(|exit| requested.ended(exit));
     let outcome = super::after_cleaning(outcome, props.take_back());
     let outcome = super::after_cleaning(outcome, devices.take_back());
     super::after_cleaning(outcome, kernel_dirs.take_back())

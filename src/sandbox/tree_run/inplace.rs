@@ -8,7 +8,8 @@ use std::sync::PoisonError;
 use crate::fs::{Dir, PathContext, PathError, Root};
 use crate::sys::Namespaces;
 
-use super::super::command::{Command, Exit, Stream};
+use super::super::belongings::{Belongings, give_back_noted};
+use super::super::command::{Command, Ended, Exit, Stream};
 use super::super::hidden_dir::HiddenDir;
 use super::super::placed::Wanted;
 use super::super::run::{Prepared, RunError};
@@ -24,7 +25,7 @@ pub(super) fn run(
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, RunError> {
+) -> Result<Ended, RunError> {
     let place = inner.root_directory.lock();
     let _place = place.unwrap_or_else(PoisonError::into_inner);
     let tasks = mounts::inplace_tasks(command);
@@ -35,19 +36,24 @@ pub(super) fn run(
     let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
     let _hidden = HiddenDir::hide(inner.dir(), &inner.setting.tool_dir)?;
     let kept = kept_now(inner)?;
-    let swap = Swap::new(Root::from_dir(root.try_clone()?), aside, &kept)?
+    let root = Root::from_dir(root);
+    let belongings = Belongings::take_note(&root, &kept, inner.dir())?;
+    let swap = Swap::new(Root::from_dir(root.dir().try_clone()?), aside, &kept)?
         .with_standing(&inner.setting.standing);
     let visit = Visit::begin(inner, &swap, tree)?;
     // From here on no path of ours leads where it did, unless it is kept.
-    let root = Root::from_dir(root);
     let outcome = run_in(inner, &root, &kept, &prepared, &requested, stop, output);
-    super::after_cleaning(outcome, visit.end())
+    let outcome = super::after_cleaning(outcome, visit.end());
+    let outcome = super::after_cleaning(outcome, belongings.give_back(&root));
+    outcome.and_then(|exit| requested.ended(exit))
 }
 
 /// Puts the container's own files back, should they still be aside: what a command's end could not do.
 pub(in crate::sandbox) fn put_root_back(inner: &Inner) -> Result<(), SwapError> {
     let aside = inner.dir().open_dir(room::ASIDE.as_ref())?;
-    recover(&Root::open(Path::new("/"))?, &aside, &kept_now(inner)?)?;
+    let root = Root::open(Path::new("/"))?;
+    recover(&root, &aside, &kept_now(inner)?)?;
+    give_back_noted(&root, inner.dir());
     Ok(())
 }
 

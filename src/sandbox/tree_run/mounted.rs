@@ -6,7 +6,7 @@ use crate::fs::Root;
 use crate::sys::Report;
 
 use super::super::Inner;
-use super::super::command::{Command, Exit, Stream};
+use super::super::command::{Command, Ended, Stream};
 use super::super::mounts;
 use super::super::owners::OwnerEmulation;
 use super::super::placed::{Thing, Wanted};
@@ -22,7 +22,7 @@ pub(super) fn run(
     command: &Command,
     stop: &Stop,
     output: &mut dyn FnMut(Stream, &[u8]),
-) -> Result<Exit, RunError> {
+) -> Result<Ended, RunError> {
     let files = mounts::shown_files(inner, command);
     let places = Places::find(root, &files, mounts::NETWORK_FILES)?;
     let staging = Staging::prepare(inner, root, &places, &command.mounts)?;
@@ -42,7 +42,7 @@ pub(super) fn run(
     )?;
     let outcome = run_with_owners(inner, &prepared, stop, output)
         .and_then(|report| prepared.exit(root, report));
-    super::after_cleaning(outcome, props.take_back())
+    super::after_cleaning(outcome.map(Ended::from), props.take_back())
 }
 
 /// Runs the command. Where there is a single id, its calls about owners and users are answered.

@@ -2,7 +2,7 @@
 //! time of the command.
 //!
 //! What is lent is a copy. Nothing can be read-only for root here, and nothing in memory; so what is to be read-only is
-//! lent as well, and what the command writes to it is lost.
+//! lent as well, and what the command writes to it is lost, which is told (`promises`).
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,11 +12,13 @@ use crate::fs::{Dir, PathContext, PathError, Root};
 
 use super::super::Inner;
 use super::super::agent::Relay;
+use super::super::command::{Ended, Exit};
 use super::super::placed::{Thing, Wanted};
 use super::super::rootfs::RootfsError;
 use super::super::run::RunError;
 use super::super::staging::{CopyDir, LentCopy};
 use super::super::step_mount::{Access, FileTree, Shown, StepMount};
+use super::promises::Promises;
 use super::props::other_mount;
 
 /// Mode of a directory in memory, as where there are mounts.
@@ -28,6 +30,7 @@ const NAME: &str = "0";
 /// What the mounts of one command come to. It must outlive what is put into the tree.
 pub(super) struct Requested<'a> {
     wanted: Vec<Wanted>,
+    promises: Promises,
     /// Directories that are moved: one can be in one place only.
     moved: BTreeSet<PathBuf>,
     /// End before their directories do.
@@ -41,6 +44,7 @@ impl<'a> Requested<'a> {
     pub(super) fn prepare(inner: &'a Inner, mounts: &[StepMount]) -> Result<Self, RunError> {
         let mut requested = Self {
             wanted: Vec::new(),
+            promises: Promises::default(),
             moved: BTreeSet::new(),
             relays: Vec::new(),
             copies: Vec::new(),
@@ -51,6 +55,7 @@ impl<'a> Requested<'a> {
         mounts.sort_by_key(|mount| mount.target.iter().count());
         for mount in mounts {
             let thing = requested.thing(inner, mount)?;
+            requested.promise(mount, &thing)?;
             requested.wanted.push(Wanted {
                 path: mount.target.clone(),
                 thing,
@@ -64,6 +69,40 @@ impl<'a> Requested<'a> {
         &self.wanted
     }
 
+    /// Returns how the command ended, once everything is back.
+    ///
+    /// # Errors
+    /// If it left more in a limited directory than fits, and did not fail itself.
+    pub(super) fn ended(&self, exit: Exit) -> Result<Ended, RunError> {
+        match exit {
+            Exit::Code(0) => Ok(Ended {
+                exit,
+                written: self.promises.broken()?,
+            }),
+            Exit::Code(_) | Exit::Signal(_) => Ok(exit.into()),
+        }
+    }
+
+    fn promise(&mut self, mount: &StepMount, thing: &Thing) -> Result<(), PathError> {
+        let Thing::Moved { home, name } = thing else {
+            return Ok(());
+        };
+        let limit = match &mount.shows {
+            Shown::Memory { size } => *size,
+            // A socket is written to by whoever uses it.
+            Shown::Agent { .. } => return Ok(()),
+            Shown::Kept(_) | Shown::Lent(_) | Shown::Secret { .. } => None,
+        };
+        if let Some(limit) = limit {
+            self.promises.is_limited(&mount.target, home, name, limit);
+        }
+        if mount.is_read_only {
+            let promises = &mut self.promises;
+            promises.is_read_only(&mount.target, home, name)?;
+        }
+        Ok(())
+    }
+
     fn thing(&mut self, inner: &'a Inner, mount: &StepMount) -> Result<Thing, RunError> {
         Ok(match &mount.shows {
             Shown::Kept(tree) if mount.is_read_only => self.copy(inner, tree)?,
@@ -75,7 +114,7 @@ impl<'a> Requested<'a> {
                 moved(&path)?
             }
             Shown::Lent(tree) => self.copy(inner, tree)?,
-            // The kernel's limit would be one of memory, and this is on a disk.
+            // The kernel's limit would be one of memory, and this is on a disk. The user's own is looked at in the end.
             Shown::Memory { size: _ } => {
                 let dir = CopyDir::new(inner)?;
                 let made = dir.open()?;

@@ -51,7 +51,7 @@ pub(super) struct Comparison<'a> {
 struct Level<'a> {
     /// Its name and what it is. Empty for the root.
     own: Option<(&'a OsStr, Metadata)>,
-    mask: Option<&'a Mask>,
+    mask: Option<Mask<'a>>,
     removed: std::vec::IntoIter<OsString>,
     after: Cursor<'a>,
     before: Option<Cursor<'a>>,
@@ -63,7 +63,7 @@ impl<'a> Comparison<'a> {
     pub(super) fn new(
         before: &'a Index,
         after: &'a Index,
-        excluded: &'a Mask,
+        excluded: Option<&Mask<'a>>,
         scope: Scope,
     ) -> Self {
         let mut comparison = Self {
@@ -75,7 +75,7 @@ impl<'a> Comparison<'a> {
             has_name: false,
             entering: None,
         };
-        comparison.entering = Some(comparison.level(None, Some(excluded), 0, Some(0)));
+        comparison.entering = Some(comparison.level(None, excluded.cloned(), 0, Some(0)));
         comparison
     }
 
@@ -134,8 +134,8 @@ impl<'a> Comparison<'a> {
     /// Compares one entry with the one of the same name from before. `None` for what no layer has a word for.
     fn present(&mut self, entry: &Entry<'a>) -> Option<Found> {
         let level = self.levels.last_mut()?;
-        let mask = Mask::at(level.mask, entry.name);
-        if Mask::hides(mask) || !is_visible(&entry.metadata) {
+        let mask = Mask::at(level.mask.as_ref(), entry.name);
+        if Mask::hides(mask.as_ref()) || !is_visible(&entry.metadata) {
             return None;
         }
         let old = level.before.as_mut().and_then(|old| old.seek(entry.name));
@@ -157,7 +157,7 @@ impl<'a> Comparison<'a> {
     fn level(
         &self,
         own: Option<(&'a OsStr, Metadata)>,
-        mask: Option<&'a Mask>,
+        mask: Option<Mask<'a>>,
         after: usize,
         before: Option<usize>,
     ) -> Level<'a> {
@@ -167,7 +167,7 @@ impl<'a> Comparison<'a> {
             .as_ref()
             .is_some_and(|before| before.is_of_same_listing(&after));
         let removed = match &before {
-            Some(before) if !is_unchanged => removed(before.clone(), after.clone(), mask),
+            Some(before) if !is_unchanged => removed(before.clone(), after.clone(), mask.as_ref()),
             Some(_) | None => Vec::new(),
         };
         Level {
@@ -182,12 +182,12 @@ impl<'a> Comparison<'a> {
 }
 
 /// Returns the names of one directory that are there before and not after.
-fn removed(before: Cursor<'_>, mut after: Cursor<'_>, mask: Option<&Mask>) -> Vec<OsString> {
+fn removed(before: Cursor<'_>, mut after: Cursor<'_>, mask: Option<&Mask<'_>>) -> Vec<OsString> {
     let mut removed = Vec::new();
     for old in before {
         let new = after.seek(old.name);
         let is_there = new.is_some_and(|new| is_visible(&new.metadata));
-        let is_hidden = Mask::hides(Mask::at(mask, old.name));
+        let is_hidden = Mask::hides(Mask::at(mask, old.name).as_ref());
         if !is_there && !is_hidden && is_visible(&old.metadata) {
             removed.push(old.name.to_os_string());
         }

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::listing::{Cursor, Listing};
-use super::mask::Mask;
 use super::seal::Sealer;
 use super::walk::Walk;
 use crate::fs::{KnownContents, Root, Timestamp};
-use crate::snapshot::change::{DiffError, Excluded};
+use crate::snapshot::change::DiffError;
+use crate::snapshot::excluded::Excluded;
 
 /// A change time further in the future than this is from before the clock was set back, and no reason to wait. One
 /// that is nearer may come of a file system whose clock is finer than ours.
@@ -27,7 +27,7 @@ pub struct Index {
     /// By number, the root first; a directory's directories have consecutive numbers. Which they are depends on how
     /// the threads ran, and shows nowhere.
     dirs: Vec<IndexedDir>,
-    skipped: Arc<Mask>,
+    skipped: Arc<Excluded>,
     /// Seals made under one key can be compared.
     key: RandomState,
     latest: LatestChange,
@@ -62,7 +62,7 @@ impl Index {
     /// `skipped` are the paths that are never a part of the tree, mount points above all; neither this walk nor the
     /// later ones enter them. The tree must not be changed meanwhile.
     pub fn take(root: &Root, skipped: &Excluded, known: &KnownContents) -> Result<Self, DiffError> {
-        let skipped = Arc::new(Mask::of(skipped));
+        let skipped = Arc::new(skipped.clone());
         let sealer = Sealer::of_known(known);
         let (dirs, latest) = Walk::new(root.dir(), &[], &skipped, sealer)?.run()?;
         Ok(Self {

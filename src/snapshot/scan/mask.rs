@@ -1,44 +1,38 @@
-//! Paths that are left out, as a tree that is gone down beside the files. This module knows names only.
+//! Paths that are left out, gone down beside the files. This module knows names only.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
-use std::path::Component;
+use std::ffi::OsStr;
 
-use crate::snapshot::change::Excluded;
+use crate::snapshot::excluded::{Excluded, NamePattern};
 
-/// The excluded paths below one directory. Most directories have none: where a walk has no mask any more, nothing is
-/// looked up.
-#[derive(Debug, Default)]
-pub(super) struct Mask {
-    below: BTreeMap<OsString, Mask>,
-    is_excluded: bool,
+/// What is left out of one directory: of each path that leads through it, the components below it. Most directories have
+/// none: where a walk has no mask any more, nothing is looked up.
+#[derive(Debug, Clone)]
+pub(super) struct Mask<'a> {
+    rests: Vec<&'a [NamePattern]>,
 }
 
-impl Mask {
-    /// Makes the mask of a root. The root itself is never excluded.
-    pub(super) fn of(excluded: &Excluded) -> Self {
-        let mut top = Self::default();
-        for path in excluded {
-            let mut mask = &mut top;
-            for component in path.components() {
-                if let Component::Normal(name) = component {
-                    mask = mask.below.entry(name.to_os_string()).or_default();
-                }
-            }
-            mask.is_excluded = true;
-        }
-        top.is_excluded = false;
-        top
+impl<'a> Mask<'a> {
+    /// Returns the mask of a root.
+    pub(super) fn of(excluded: &'a Excluded) -> Option<Self> {
+        Self::of_rests(excluded.patterns().collect())
+    }
+
+    fn of_rests(rests: Vec<&'a [NamePattern]>) -> Option<Self> {
+        (!rests.is_empty()).then_some(Self { rests })
     }
 
     /// Returns the mask of `name` in the directory that `mask` is of; `None` where nothing is excluded there or below.
-    pub(super) fn at<'m>(mask: Option<&'m Self>, name: &OsStr) -> Option<&'m Self> {
-        mask?.below.get(name)
+    pub(super) fn at(mask: Option<&Self>, name: &OsStr) -> Option<Self> {
+        let below = |rest: &&'a [NamePattern]| {
+            let (first, rest) = rest.split_first()?;
+            first.means(name).then_some(rest)
+        };
+        Self::of_rests(mask?.rests.iter().filter_map(below).collect())
     }
 
     /// Says whether the path that `mask` is of is left out, with everything below it.
     pub(super) fn hides(mask: Option<&Self>) -> bool {
-        mask.is_some_and(|mask| mask.is_excluded)
+        mask.is_some_and(|mask| mask.rests.iter().any(|rest| rest.is_empty()))
     }
 }
 
@@ -47,29 +41,41 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn is_hidden(mask: &Mask, path: &str) -> bool {
-        let mut here = Some(mask);
+    fn is_hidden(excluded: &Excluded, path: &str) -> bool {
+        let mut here = Mask::of(excluded);
         path.split('/').any(|name| {
-            here = Mask::at(here, OsStr::new(name));
-            Mask::hides(here)
+            here = Mask::at(here.as_ref(), OsStr::new(name));
+            Mask::hides(here.as_ref())
         })
     }
 
     #[test]
     fn a_path_is_hidden_with_what_is_below_and_not_with_what_is_beside() {
-        let mask = Mask::of(&["proc", "/etc/hosts"].iter().map(PathBuf::from).collect());
+        let excluded = ["proc", "/etc/hosts"].iter().map(PathBuf::from).collect();
         for path in ["proc", "proc/1/fd", "etc/hosts"] {
-            assert!(is_hidden(&mask, path), "{path}");
+            assert!(is_hidden(&excluded, path), "{path}");
         }
         for path in ["etc", "etc/hostname", "hosts", "process", "usr/proc"] {
-            assert!(!is_hidden(&mask, path), "{path}");
+            assert!(!is_hidden(&excluded, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn several_patterns_may_lead_through_one_directory() {
+        let paths = ["*/cache", "var/l?g", "var/lib/*/tmp"].map(PathBuf::from);
+        let excluded = Excluded::of_patterns(&paths).unwrap();
+        for path in ["var/cache/x", "usr/cache", "var/log/a/b", "var/lib/x/tmp"] {
+            assert!(is_hidden(&excluded, path), "{path}");
+        }
+        for path in ["cache", "var", "var/lib/tmp", "usr/log", "a/b/cache"] {
+            assert!(!is_hidden(&excluded, path), "{path}");
         }
     }
 
     #[test]
     fn the_root_is_never_hidden() {
-        let mask = Mask::of(&["", "/"].iter().map(PathBuf::from).collect());
-        assert!(!Mask::hides(Some(&mask)));
-        assert!(!is_hidden(&mask, "usr"));
+        let excluded = ["", "/"].iter().map(PathBuf::from).collect();
+        assert!(Mask::of(&excluded).is_none());
+        assert!(!is_hidden(&excluded, "usr"));
     }
 }

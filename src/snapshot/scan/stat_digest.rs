@@ -89,7 +89,7 @@ fn add(hasher: &mut DigestHasher, entry: &Entry<'_>) {
 mod tests {
     use super::*;
     use crate::fs::{KnownContents, Root};
-    use crate::snapshot::change::Excluded;
+    use crate::snapshot::excluded::Excluded;
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;

@@ -411,7 +411,7 @@ fn paths_excluded_from_one_step_are_compared_in_the_next() {
         fs::remove_file(root.join("run/kept")).unwrap();
     });
     assert!(changes.is_empty(), "{changes:?}");
-    tree.excluded.clear();
+    tree.excluded = Excluded::new();
     let changes = tree.changes(|root| {
         write(&root.join("etc/hosts"), "again");
         fs::remove_file(root.join("run/new")).unwrap();

@@ -18,6 +18,7 @@ use super::mask::Mask;
 use super::seal::{Seal, Sealer};
 use crate::fs::{Descent, Dir, Metadata, PathError};
 use crate::snapshot::change::DiffError;
+use crate::snapshot::excluded::Excluded;
 use crate::snapshot::overlay_walk::vanished;
 
 /// More threads than this wait for the kernel's locks rather than for processors, and each may hold 64 directories
@@ -42,7 +43,7 @@ struct Job<'a> {
 }
 
 /// Where a directory stands in the indexes.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Place<'a> {
     number: usize,
     /// Number of the directory that was at this path before.
@@ -50,7 +51,7 @@ struct Place<'a> {
     /// It is that one, with the change time that it had: whatever makes, removes or renames something in a directory
     /// changes that.
     has_same_names: bool,
-    mask: Option<&'a Mask>,
+    mask: Option<Mask<'a>>,
 }
 
 /// A directory that was listed, with the directories in it that are still to be entered.
@@ -70,14 +71,14 @@ impl<'a> Walk<'a> {
     pub(super) fn new(
         root: &Dir,
         before: &'a [IndexedDir],
-        skipped: &'a Mask,
+        skipped: &'a Excluded,
         sealer: Sealer<'a>,
     ) -> Result<Self, DiffError> {
         let place = Place {
             number: 0,
             before: (!before.is_empty()).then_some(0),
             has_same_names: false,
-            mask: Some(skipped),
+            mask: Mask::of(skipped),
         };
         let dir = root.try_clone()?;
         Ok(Self {
@@ -129,7 +130,7 @@ impl<'a> Walk<'a> {
 
     fn walk_below(&self, job: &Job<'a>, found: &mut Found) -> Result<(), DiffError> {
         let mut way = Descent::new(&job.dir)?;
-        let mut levels = vec![self.list(way.dir(), job.place, found)?];
+        let mut levels = vec![self.list(way.dir(), job.place.clone(), found)?];
         while let Some(level) = levels.last_mut() {
             let Some((position, place)) = level.below.next() else {
                 levels.pop();
@@ -158,8 +159,8 @@ impl<'a> Walk<'a> {
         let mut same = 0;
         for name in names(dir, before.filter(|_| place.has_same_names))? {
             let name = name.as_ref();
-            let mask = Mask::at(place.mask, name);
-            if Mask::hides(mask) {
+            let mask = Mask::at(place.mask.as_ref(), name);
+            if Mask::hides(mask.as_ref()) {
                 continue;
             }
             let old = olds.as_mut().and_then(|olds| olds.seek(name));

@@ -6,6 +6,7 @@ use crate::call::Call;
 use crate::docker;
 use crate::support::process::Ended;
 use crate::support::{Kind, Registry, TestDir, check_image};
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
@@ -36,8 +37,8 @@ fn artifact(project: &Project, name: &str) -> String {
     fs::read_to_string(project.checkout.join(name)).expect("the job's artifact")
 }
 
-/// The ways in which a job says who it is.
-const LOGINS: [&str; 1] = ["login-in-config-json"];
+/// The ways in which a job says who it is: the second leaves it to what GitLab sets.
+const LOGINS: [&str; 2] = ["login-in-config-json", "login-of-the-job"];
 
 #[test]
 fn a_job_of_kanikos_needs_another_image_name_only() {
@@ -61,8 +62,29 @@ fn a_job_of_kanikos_needs_another_image_name_only() {
     }
 }
 
+/// The first job that a guide shows, as somebody copies it.
+fn job_in(guide: &str) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(guide);
+    let text = fs::read_to_string(file).expect("read the guide");
+    let (_, rest) = text.split_once("```yaml\n").expect("the guide has a job");
+    let (lines, _) = rest.split_once("```").expect("the job has an end");
+    let copied = TestDir::new();
+    fs::write(copied.join("job.yml"), lines).expect("write the job");
+    job(&yaml(&copied.join("job.yml")), "build-image")
+}
+
 #[test]
-fn a_job_builds_twice_with_flags_that_clean_up() {
+fn the_jobs_that_guides_show_build() {
+    for (guide, tag) in [("README.md", "1a2b3c4d"), ("docs/from-kaniko.md", "v1.0")] {
+        let project = Project::new(DOCKERFILE);
+        let ended = run_job(&project, &job_in(guide), &[], &[], &TestDir::new());
+        assert_eq!(ended.code(), 0, "{guide}: {}{}", ended.stdout, ended.stderr);
+        check_image(&project.registry, &format!("team/app:{tag}"), &project.base);
+    }
+}
+
+#[test]
+fn a_job_builds_twice_with_flags_that_clean_up_and_uploads_something() {
     let project = Project::new(DOCKERFILE);
     let ended = run(&project, "two-builds", &[], &[]);
     assert_eq!(ended.code(), 0, "{}{}", ended.stdout, ended.stderr);
@@ -71,6 +93,8 @@ fn a_job_builds_twice_with_flags_that_clean_up() {
     }
     let names = artifact(&project, "names");
     assert!(names.contains("/team/app/second:v1.0@sha256:"), "{names}");
+    let upload = "POST /v2/team/app/names/blobs/uploads/".to_owned();
+    assert!(project.registry.requests().contains(&upload));
 }
 
 #[test]
@@ -190,7 +214,6 @@ fn the_executors_files_may_lie_elsewhere() {
             "{flag} {variable}: {log}"
         );
     }
-    // Else the directory is something that the image does not have.
-    let log = build("", "");
-    assert!(!log.contains("isolation: inplace"), "{log}");
+    // Else it is a directory as any job may have made it.
+    assert!(build("", "").contains("isolation: inplace"));
 }

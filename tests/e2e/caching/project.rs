@@ -5,24 +5,24 @@ use crate::support::oracle::complaints_about;
 use crate::support::{BaseImage, Context, Executor, Image, Registry, Who};
 
 /// Every layer's latest time: what is built twice from the same input has one digest.
-pub(super) const EPOCH: &str = "1577836800";
+pub(crate) const EPOCH: &str = "1577836800";
 
 /// A context, and the repository in which its images and its cache are.
-pub(super) struct Project<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) context: Context,
+pub(crate) struct Project<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) context: Context,
     repository: String,
 }
 
 /// A build that succeeded, and what it pushed.
-pub(super) struct Built {
-    pub(super) build: Build,
+pub(crate) struct Built {
+    pub(crate) build: Build,
     /// The manifest's.
-    pub(super) digest: String,
+    pub(crate) digest: String,
 }
 
 impl<'a> Project<'a> {
-    pub(super) fn new(registry: &'a Registry, repository: &str, context: Context) -> Self {
+    pub(crate) fn new(registry: &'a Registry, repository: &str, context: Context) -> Self {
         Self {
             registry,
             context,
@@ -31,12 +31,12 @@ impl<'a> Project<'a> {
     }
 
     /// An executor of root's that pushes `destination`. The context is left to its owners.
-    pub(super) fn executor(&self) -> Executor {
+    pub(crate) fn executor(&self) -> Executor {
         self.executor_to(&self.destination())
     }
 
     /// The same, with another destination.
-    pub(super) fn executor_to(&self, destination: &str) -> Executor {
+    pub(crate) fn executor_to(&self, destination: &str) -> Executor {
         Executor::new(Who::Root)
             .arg("--context")
             .arg(self.context.path())
@@ -47,12 +47,12 @@ impl<'a> Project<'a> {
     }
 
     /// Builds with more flags.
-    pub(super) fn build(&self, flags: &[&str]) -> Built {
+    pub(crate) fn build(&self, flags: &[&str]) -> Built {
         self.run(self.executor().args(flags))
     }
 
     /// Runs an executor of this project's, which must push its image.
-    pub(super) fn run(&self, executor: Executor) -> Built {
+    pub(crate) fn run(&self, executor: Executor) -> Built {
         let digest_file = executor.out("digest");
         let build = executor.arg("--digest-file").arg(digest_file).run();
         build.assert_success();
@@ -61,7 +61,7 @@ impl<'a> Project<'a> {
     }
 
     /// Fails the test unless a build without any cache makes the same image, digest for digest, and a sound one.
-    pub(super) fn assert_same_as_uncached(&self, cached: &Built, flags: &[&str], base: &BaseImage) {
+    pub(crate) fn assert_same_as_uncached(&self, cached: &Built, flags: &[&str], base: &BaseImage) {
         let uncached = self.build(flags);
         assert_eq!(
             cached.digest,
@@ -76,17 +76,17 @@ impl<'a> Project<'a> {
     }
 
     /// The image that a build has pushed.
-    pub(super) fn pull(&self, digest: &str) -> Image {
+    pub(crate) fn pull(&self, digest: &str) -> Image {
         Image::pull(self.registry, &format!("{}@{digest}", self.repository))
     }
 
     /// The repository that holds the cache by default.
-    pub(super) fn cache_repository(&self) -> String {
+    pub(crate) fn cache_repository(&self) -> String {
         format!("{}/cache", self.repository)
     }
 
     /// `<repository>:1`, in full.
-    pub(super) fn destination(&self) -> String {
+    pub(crate) fn destination(&self) -> String {
         self.registry.reference(&format!("{}:1", self.repository))
     }
 }

@@ -98,23 +98,3 @@ fn a_flag_without_effect_is_told_once_and_the_image_is_built() {
         build.report()
     );
 }
-
-#[test]
-fn a_flag_that_is_missing_is_refused_by_name() {
-    for (_, flag, proof) in ROWS {
-        let Proof::Pending(tests) = proof else {
-            continue;
-        };
-        let build = Executor::new(Who::User).arg(format!("--{flag}=1")).run();
-        let refusal = format!("not yet supported: --{flag}");
-        if build.stderr().contains(&refusal) {
-            build.assert_error(1, &[&refusal]);
-        } else {
-            let are_there = tests.iter().all(|test| is_there(test));
-            assert!(
-                are_there && !tests.is_empty(),
-                "--{flag} is there: which tests see what it does?"
-            );
-        }
-    }
-}

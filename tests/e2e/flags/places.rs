@@ -42,3 +42,32 @@ fn an_ignored_path_is_in_no_layer() {
         .tree();
     assert!(!tree.has("a/x") && !tree.has("b/x") && tree.has("c/x"));
 }
+
+#[test]
+fn a_pattern_to_ignore_is_of_one_directory_on_the_way() {
+    let site = Site::busybox();
+    let context = site
+        .context("RUN mkdir -p /a/log /b/log/x /c/log && touch /a/log/1 /b/log/x/1 /c/log/1 /c/x.tmp /y.tmp
+COPY d /d/")
+        .file("d/z.tmp", "")
+        .file("d/z", "");
+    for storage in ["overlay", "tree"] {
+        let executor = site.executor(Who::Root, &context);
+        let flags = ["--ignore-path=/[ab]/log", "--ignore-path=/*/*.tmp"];
+        let executor = executor.args(flags).args(["--storage", storage]);
+        let tree = site.build_with(executor).tree();
+        for path in ["a", "b", "c/log/1", "y.tmp", "d/z"] {
+            assert!(tree.has(path), "{storage}: {path}");
+        }
+        for path in ["a/log", "b/log", "c/x.tmp", "d/z.tmp"] {
+            assert!(!tree.has(path), "{storage}: {path}");
+        }
+    }
+    let wrong = site
+        .executor(Who::Root, &context)
+        .arg("--ignore-path=/a/[b");
+    wrong.run().assert_error(
+        1,
+        &["cannot use --ignore-path", "syntax error in pattern `[b`"],
+    );
+}

@@ -1,5 +1,6 @@
 //! The environment that kaniko's documentation names, and how flags are written.
 
+use crate::support::executor::Build;
 use crate::support::{Context, Executor, Site, Who};
 
 #[test]
@@ -19,6 +20,25 @@ fn the_variable_decides_whether_anything_is_pushed() {
     build("--no-push", "maybe").assert_error(1, &["KANIKO_NO_PUSH", "maybe"]);
     build("--no-push", "0").assert_success();
     assert_eq!(site.registry.tags("app"), ["1"]);
+}
+
+#[test]
+fn the_variable_asks_for_an_isolation_as_the_flag_does() {
+    let context = Context::new("FROM scratch\nCOPY f /\n").file("f", "");
+    let build = |value: &str, flags: &[&str]| {
+        let executor = Executor::new(Who::Root).context(&context).arg("--no-push");
+        executor.args(flags).env("SAWAGANI_ISOLATION", value).run()
+    };
+    let mode = |build: &Build| {
+        build.assert_success();
+        let mut words = build.stderr().split_whitespace();
+        words.find(|word| *word == "isolation:");
+        words.next().map(str::to_owned)
+    };
+    assert_eq!(mode(&build("none", &[])).as_deref(), Some("none"));
+    let given = build("none", &["--isolation=chroot"]);
+    assert_eq!(mode(&given).as_deref(), Some("chroot"));
+    build("best", &[]).assert_error(1, &["unknown isolation `best`"]);
 }
 
 #[test]

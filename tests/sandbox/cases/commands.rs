@@ -32,7 +32,7 @@ pub(crate) fn output_arrives_in_pieces_and_by_stream() {
     let exit = step.run(&shell(script), &stop, &mut |stream, bytes| {
         pieces.push((stream, String::from_utf8(bytes.to_vec()).unwrap()));
     });
-    assert_eq!(exit.unwrap(), Exit::Code(0));
+    assert_eq!(exit.unwrap().exit, Exit::Code(0));
     let expected = [
         (Stream::Stdout, "one\n".to_owned()),
         (Stream::Stderr, "two\n".to_owned()),
@@ -51,7 +51,7 @@ pub(crate) fn large_output_arrives_whole() {
         length += bytes.len();
         largest = largest.max(bytes.len());
     });
-    assert_eq!((exit.unwrap(), length), (Exit::Code(0), 50_000_000));
+    assert_eq!((exit.unwrap().exit, length), (Exit::Code(0), 50_000_000));
     assert!(largest <= 64 * 1024, "{largest}");
 }
 

@@ -218,7 +218,7 @@ pub(crate) fn what_the_builder_keeps_is_reached_by_its_path_and_in_no_tree() {
         let writable = std::fs::File::options().append(true).open(&kept);
         seen = Some((writable.is_ok(), moved.exists()));
     });
-    assert_eq!(exit.unwrap(), Exit::Code(0));
+    assert_eq!(exit.unwrap().exit, Exit::Code(0));
     assert_eq!(seen, Some((true, false)));
     assert!(kept.exists() && moved.exists());
     let tree = listing(fixture.tree().root().path());

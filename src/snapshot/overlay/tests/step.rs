@@ -13,7 +13,8 @@ use rustix::mount::{
 use crate::fs::Root;
 use crate::image::layer_entry::EntryKind;
 use crate::image::overlay::OverlayXattrs;
-use crate::snapshot::change::{Change, DiffError, Excluded, Summary};
+use crate::snapshot::Excluded;
+use crate::snapshot::change::{Change, DiffError, Summary};
 use crate::snapshot::overlay::OverlayDiff;
 
 /// Modification time of everything that a step finds: long before whatever the step makes.

@@ -177,4 +177,14 @@ miss COPY other /other
 ",
         ..NO_CHANGE
     },
+    Change {
+        what: "the mode of a directory that is mounted",
+        dockerfile: "
+     FROM base
+hit  COPY src/sub /sub
+miss RUN --mount=source=src/sub,target=/m stat -c %a /m > /mode
+",
+        edits: &[Edit::Mode("src/sub", 0o700)],
+        ..NO_CHANGE
+    },
 ];

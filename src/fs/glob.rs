@@ -1,4 +1,4 @@
-//! Go's `filepath.Match`: the wildcards of COPY and ADD. Knows strings, not files.
+//! Go's `filepath.Match`: the wildcards of COPY and ADD, and of `--ignore-path`. Knows strings, not files.
 //!
 //! `*` and `?` match anything but `/`; `[a-z]` and `[^a-z]` match one character of a
 //! class or outside it; `\` takes the special meaning off the next character.
@@ -28,11 +28,12 @@ enum Part {
 
 /// A class of characters: those in some ranges, or those outside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Class {
-    pub(super) negated: bool,
+pub struct Class {
+    /// Whether it holds what is outside of the ranges.
+    pub negated: bool,
     /// First and last character of each range; at least one. May be the wrong way
     /// round, and then holds nothing.
-    pub(super) ranges: Vec<(char, char)>,
+    pub ranges: Vec<(char, char)>,
 }
 
 impl Glob {
@@ -124,7 +125,7 @@ impl Class {
 }
 
 /// Reads a class behind its `[`. `None` if it is not one.
-pub(super) fn class(rest: &mut std::str::Chars<'_>) -> Option<Class> {
+pub fn class(rest: &mut std::str::Chars<'_>) -> Option<Class> {
     let negated = rest.as_str().starts_with('^');
     if negated {
         rest.next();

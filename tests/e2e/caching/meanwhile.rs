@@ -1,0 +1,102 @@
+//! A context that somebody writes to while it is built, and steps that made what they would not have made elsewhere: nobody
+//! else is given their layers.
+
+use super::log::{assert_all_cached, steps, warnings};
+use crate::support::cache_dir::CacheDir;
+use crate::support::executor::Build;
+use crate::support::file_server::FileServer;
+use crate::support::{Image, Kind, Site, Who, site};
+use std::fs;
+
+fn hits(build: &Build) -> Vec<bool> {
+    steps(build).iter().map(|step| step.is_hit).collect()
+}
+
+#[test]
+fn files_that_change_during_a_build_are_kept_under_no_key() {
+    let site = Site::busybox();
+    let (server, cache) = (FileServer::start(), CacheDir::new(Who::Root));
+    let context = site
+        .context(&format!(
+            "RUN until wget -q -O - {} > /dev/null 2>&1; do sleep 0.1; done
+COPY f /copied
+RUN --mount=target=/m cp /m/f /seen
+RUN true",
+            server.url("plain/go")
+        ))
+        .file("f", "old");
+    let write = |text: &str| fs::write(context.path().join("f"), text).expect("write a file");
+    let executor = || site.executor(Who::Root, &context).arg(cache.flag());
+    let running = executor().start();
+    server.wait_for_request("GET /plain/go");
+    write("new");
+    server.file("go", "");
+    let built = running.wait();
+    built.assert_success();
+    let told = warnings(&built);
+    let told = told
+        .iter()
+        .filter(|line| line.contains("have changed since"));
+    assert_eq!(told.count(), 2, "{}", built.report());
+    // What was there when the build began was not copied; the next build copies it.
+    write("old");
+    let again = executor().run();
+    again.assert_success();
+    assert_eq!(
+        hits(&again),
+        [true, false, false, false],
+        "{}",
+        again.report()
+    );
+    let tree = Image::pull(&site.registry, site::APP).tree();
+    for path in ["copied", "seen"] {
+        assert_eq!(tree.get(path).kind, Kind::file("old"), "{path}");
+    }
+    assert_all_cached(&executor().run());
+    cache.assert_whole();
+}
+
+#[test]
+fn a_mount_that_could_not_be_kept_read_only_is_told_and_its_layer_not_kept() {
+    let site = Site::busybox();
+    let cache = CacheDir::new(Who::Root);
+    let context = site.context("RUN --mount=target=/m touch /m/new || true");
+    let build = |isolation: &str| {
+        let executor = site.executor(Who::Root, &context);
+        let build = executor
+            .args(["--isolation", isolation, &cache.flag()])
+            .run();
+        build.assert_success();
+        build
+    };
+    for _ in 0..2 {
+        let build = build("chroot");
+        let told = warnings(&build);
+        let told = told.iter().filter(|line| {
+            line.contains("wrote to `/m`, which is mounted read-only: isolation `chroot`")
+        });
+        assert_eq!(told.count(), 1, "{}", build.report());
+        assert_eq!(hits(&build), [false], "{}", build.report());
+    }
+    // Where it is refused, the step is as good as any.
+    let refused = build("ns");
+    assert!(warnings(&refused).is_empty(), "{}", refused.report());
+    assert_all_cached(&build("ns"));
+}
+
+#[test]
+fn a_tmpfs_without_a_limit_is_measured_in_the_end() {
+    let site = Site::busybox();
+    let run = |bytes: &str| {
+        let context = site.context(&format!(
+            "RUN --mount=type=tmpfs,target=/t,size=64k head -c {bytes} /dev/zero > /t/file"
+        ));
+        let executor = site.executor(Who::Root, &context);
+        executor.arg("--isolation=chroot").run()
+    };
+    run("65536").assert_success();
+    run("65537").assert_error(
+        1,
+        &["left 69632 bytes in the tmpfs `/t`, which is limited to 65536"],
+    );
+}
