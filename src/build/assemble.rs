@@ -61,7 +61,8 @@ pub(super) async fn assemble(
         layers.push(own_layer(&layer, options));
     }
     let config = draft.finish(told, workshop.epoch(), Timestamp::now());
-    let image = AssembledImage::new(&config, layers, options.format, &options.annotations)?;
+    let annotations = options.annotations.of_image(&image.platform);
+    let image = AssembledImage::new(&config, layers, options.format, &annotations)?;
     Ok((config.platform(), image))
 }
 

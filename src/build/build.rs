@@ -94,7 +94,7 @@ fn product(
         }
         last => {
             images.extend(last);
-            let index = AssembledIndex::new(options.format, BTreeMap::new(), images)?;
+            let index = AssembledIndex::new(options.format, &options.annotations, images)?;
             Ok(Product::Index(Box::new(index)))
         }
     }

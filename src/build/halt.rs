@@ -1,12 +1,14 @@
 //! Asking everything that a build does to end: commands, downloads, layers being written.
 
-use std::io::{self, Read};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+pub(super) use crate::fs::Halted;
+use crate::fs::Halting;
 use crate::sandbox::Stop;
 
 /// A request to end, shared by everybody who may ask and all that must obey. Once made, it stays.
@@ -36,8 +38,8 @@ impl Halt {
         self.token.is_cancelled()
     }
 
-    /// Returns what downloads listen to.
-    pub(super) fn token(&self) -> CancellationToken {
+    /// Returns what downloads and exports listen to.
+    pub fn token(&self) -> CancellationToken {
         self.token.clone()
     }
 
@@ -63,33 +65,10 @@ impl Halt {
     }
 
     /// As [`Self::reader`], for what is read without waiting.
-    pub(super) fn file<R>(&self, inner: R) -> HaltingFile<R> {
-        HaltingFile {
-            inner,
-            token: self.token.clone(),
-        }
+    pub(super) fn file<R>(&self, inner: R) -> Halting<R> {
+        Halting::new(inner, &self.token)
     }
 }
-
-/// A file or pipe that cannot be read any more once the build is asked to end.
-pub(super) struct HaltingFile<R> {
-    inner: R,
-    token: CancellationToken,
-}
-
-impl<R: Read> Read for HaltingFile<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.token.is_cancelled() {
-            return Err(io::Error::other(Halted));
-        }
-        self.inner.read(buffer)
-    }
-}
-
-/// The build is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the build was stopped")]
-pub(super) struct Halted;
 
 /// A reader that fails once the build is asked to end.
 pub(super) struct HaltingReader<R> {

@@ -67,7 +67,8 @@ impl LayerJob {
     }
 
     fn write_unlocated(&self, diff: &Diff<'_>) -> Result<Layer> {
-        let mut writer = LayerWriter::create(&self.file, self.options)?;
+        let writer = LayerWriter::create(&self.file, self.options)?;
+        let mut writer = writer.halted_by(&self.halt.token());
         diff.visit(|change| {
             if self.halt.is_requested() {
                 return Err(anyhow::Error::new(Halted));

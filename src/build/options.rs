@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::image::{ImageFormat, LayerCompression, Platform};
+use crate::image::{Annotations, ImageFormat, LayerCompression, Platform};
 use crate::remote::HttpSource;
 use crate::sandbox::{Agent, Secret};
 use crate::snapshot::Excluded;
@@ -39,8 +39,8 @@ pub struct BuildOptions {
     pub agents: BTreeMap<String, Arc<Agent>>,
     /// Labels of `--label`, in the order given; later ones win.
     pub labels: Vec<(String, String)>,
-    /// Annotations of the image's manifest.
-    pub annotations: BTreeMap<String, String>,
+    /// What annotations say. Those of one platform are for one of `platforms`, and of an index only where one is made.
+    pub annotations: Annotations,
     /// Names of the stages to build; the first is the image. Empty for the last stage.
     pub targets: Vec<String>,
     /// What is part of no layer.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
+use crate::fs::Halting;
 use crate::image::blob_store::BlobStore;
 use crate::image::decompress::{Compression, Decoder, LayerDecompressor};
 use crate::image::layer_writer::{Layer, LayerOptions, LayerWriter};
@@ -19,7 +20,7 @@ use crate::image::{DiffId, Platform};
 use super::Event;
 use super::base::settled;
 use super::draft::LayerCounts;
-use super::halt::{Halt, Halted, HaltingFile};
+use super::halt::{Halt, Halted};
 use super::layers::{LayerContent, StageLayer, StoredLayer, pending};
 use super::unpacking::check_diff_id;
 use super::workshop::Workshop;
@@ -192,7 +193,7 @@ impl MergeJob {
         Ok(BufReader::with_capacity(BUFFER_BYTES, decoder))
     }
 
-    fn blob(&self, layer: &StoredLayer) -> Result<HaltingFile<File>> {
+    fn blob(&self, layer: &StoredLayer) -> Result<Halting<File>> {
         let blob = self.blobs.read(&layer.descriptor.digest)?;
         Ok(self.halt.file(blob))
     }

@@ -1,178 +1,216 @@
 //! `--annotation`, and the annotations of `--output`: what they are about, from words to meaning.
 //!
-//! The words are buildx's: `KEY=VALUE`, or `TYPE[,TYPE…][PLATFORM]:KEY=VALUE`.
-
-use std::collections::BTreeMap;
+//! The words are buildx's: `KEY=VALUE`, or `TYPE[PLATFORM],…:KEY=VALUE` with the platform left out where all are meant.
 
 use anyhow::{Context, Result, bail};
 
-use crate::image::Platform;
+use crate::image::{Annotated, Annotations, Platform};
 
-/// What an annotation is written on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Target {
-    Manifest,
-    ManifestDescriptor,
-    Index,
-    IndexDescriptor,
+/// What an annotation is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    of: Annotated,
+    /// `None` for all.
+    platform: Option<Platform>,
 }
 
-impl Target {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "manifest" => Self::Manifest,
-            "manifest-descriptor" => Self::ManifestDescriptor,
-            "index" => Self::Index,
-            "index-descriptor" => Self::IndexDescriptor,
-            _ => return None,
-        })
+impl Place {
+    fn of(of: Annotated) -> Self {
+        let platform = None;
+        Self { of, platform }
     }
 
-    /// Fails for what an image of one platform does not have.
-    fn check(self) -> Result<()> {
-        match self {
-            Self::Manifest => Ok(()),
-            Self::ManifestDescriptor | Self::Index | Self::IndexDescriptor => {
-                bail!(
-                    "not supported here: only the manifest can be annotated; `executor index` annotates an index"
-                )
-            }
-        }
+    /// Reads `TYPE` or `TYPE[PLATFORM]`.
+    fn parse(text: &str) -> Result<Self> {
+        let (word, platform) = match text.split_once('[') {
+            Some((word, rest)) => (word, Some(rest.trim_end_matches(']'))),
+            None => (text, None),
+        };
+        let of = annotated(word).with_context(|| format!("unknown type `{word}` of annotation"))?;
+        let platform = platform.map(parse_platform).transpose()?;
+        Ok(Self { of, platform })
     }
 }
 
-/// Reads each `--annotation`. A later one replaces an earlier one of the same key.
-pub(super) fn annotations(
-    arguments: &[String],
-    platforms: &[Platform],
-) -> Result<BTreeMap<String, String>> {
-    let mut annotations = BTreeMap::new();
-    for argument in arguments {
-        let (key, value) = argument
+fn annotated(word: &str) -> Option<Annotated> {
+    Some(match word {
+        "manifest" => Annotated::Manifest,
+        "manifest-descriptor" => Annotated::ManifestDescriptor,
+        "index" => Annotated::Index,
+        "index-descriptor" => Annotated::IndexDescriptor,
+        _ => return None,
+    })
+}
+
+fn parse_platform(text: &str) -> Result<Platform> {
+    let platform = Platform::parse(text);
+    let platform = platform.with_context(|| format!("the annotation is for `{text}`"))?;
+    Ok(platform.normalised())
+}
+
+/// Reads each `--annotation`. A later one replaces an earlier one of the same key. Those that do not say what they are
+/// about are about `usual`.
+pub(super) fn annotations(arguments: &[String], usual: Annotated) -> Result<Annotations> {
+    let mut annotations = Annotations::default();
+    // An empty value is an unset one: scripts write `--annotation=$ANNOTATION`.
+    for argument in arguments.iter().filter(|argument| !argument.is_empty()) {
+        let (text, value) = argument
             .split_once('=')
             .with_context(|| format!("--annotation is `{argument}`, expected KEY=VALUE"))?;
-        let key = key_of(key, platforms)
-            .with_context(|| format!("cannot use `--annotation {argument}`"))?;
-        annotations.insert(key, value.to_owned());
+        let (places, key) =
+            places(text, usual).with_context(|| format!("cannot use `--annotation {argument}`"))?;
+        for Place { of, platform } in places {
+            annotations.add(of, platform.as_ref(), key, value);
+        }
     }
     Ok(annotations)
 }
 
-/// Returns the key of an annotation of the manifest, after what stands before it was checked.
-fn key_of(text: &str, platforms: &[Platform]) -> Result<String> {
-    let Some((prefix, key)) = split_prefix(text) else {
-        return checked_key(text);
-    };
-    let (types, wanted) = match prefix.split_once('[') {
-        Some((types, wanted)) => (types, Some(wanted.trim_end_matches(']'))),
-        None => (prefix, None),
-    };
-    for word in types.split(',') {
-        let target = Target::parse(word);
-        let target = target.with_context(|| format!("unknown type `{word}` of annotation"))?;
-        target.check()?;
+/// Splits off what stands before a colon, if it has the form of types. Other keys may have a colon themselves.
+fn places(text: &str, usual: Annotated) -> Result<(Vec<Place>, &str)> {
+    match text.split_once(':') {
+        Some((types, key)) if types.split(',').all(has_form_of_type) => {
+            let places = types.split(',').map(Place::parse);
+            Ok((places.collect::<Result<_>>()?, checked_key(key)?))
+        }
+        Some(_) | None => Ok((vec![Place::of(usual)], checked_key(text)?)),
     }
-    check_platform(wanted, platforms)?;
-    checked_key(key)
 }
 
-/// Splits off what stands before a colon, if it has the form of types: letters and hyphens, separated by
-/// commas. Other keys may have a colon themselves.
-fn split_prefix(text: &str) -> Option<(&str, &str)> {
-    let is_type = |c: char| c.is_ascii_lowercase() || c == '-' || c == ',';
-    let end = text.find(|c| !is_type(c))?;
-    match text[end..].chars().next()? {
-        ':' if end > 0 => Some((&text[..end], &text[end + 1..])),
-        '[' => {
-            let close = text.find("]:")?;
-            Some((&text[..=close], &text[close + 2..]))
-        }
-        _ => None,
-    }
+/// Lower-case letters and hyphens, and perhaps brackets with a platform.
+fn has_form_of_type(text: &str) -> bool {
+    let (word, platform) = match text.split_once('[') {
+        Some((word, rest)) => match rest.strip_suffix(']') {
+            Some(platform) => (word, platform),
+            None => return false,
+        },
+        None => (text, ""),
+    };
+    let is_word = |c: char| c.is_ascii_lowercase() || c == '-';
+    let is_platform = |c: char| c.is_ascii_alphanumeric() || "_/-.".contains(c);
+    !word.is_empty() && word.chars().all(is_word) && platform.chars().all(is_platform)
 }
 
 /// Reads the annotations that stand in an `--output`: `annotation[-TYPE][PLATFORM].KEY`. `None` for another
 /// key.
-pub(super) fn output_annotation(name: &str, platforms: &[Platform]) -> Option<Result<String>> {
+pub(super) fn output_annotation(name: &str) -> Option<Result<(Place, String)>> {
     let rest = name.strip_prefix("annotation")?;
-    let (target, rest) = match rest.strip_prefix('-') {
-        None => (Target::Manifest, rest),
+    let (of, rest) = match rest.strip_prefix('-') {
+        None => (Annotated::Manifest, rest),
         Some(rest) => {
             let end = rest.find(['.', '['])?;
-            (Target::parse(&rest[..end])?, &rest[end..])
+            (annotated(&rest[..end])?, &rest[end..])
         }
     };
-    let (wanted, key) = match rest.strip_prefix('[') {
+    let (platform, key) = match rest.strip_prefix('[') {
         Some(rest) => {
-            let (wanted, key) = rest.split_once("].")?;
-            (Some(wanted), key)
+            let (platform, key) = rest.split_once("].")?;
+            (Some(platform), key)
         }
         None => (None, rest.strip_prefix('.')?),
     };
-    let checked = target.check();
-    let checked = checked.and_then(|()| check_platform(wanted, platforms));
-    Some(checked.and_then(|()| checked_key(key)))
+    let platform = platform.map(parse_platform).transpose();
+    let read = platform.and_then(|platform| {
+        let key = checked_key(key)?.to_owned();
+        Ok((Place { of, platform }, key))
+    });
+    Some(read)
 }
 
-fn check_platform(wanted: Option<&str>, platforms: &[Platform]) -> Result<()> {
-    let Some(text) = wanted else {
-        return Ok(());
-    };
-    let wanted = Platform::parse(text)
-        .with_context(|| format!("the annotation is for `{text}`"))?
-        .normalised();
-    match platforms {
-        [only] if *only == wanted => Ok(()),
-        [only] => bail!("the annotation is for {wanted}, and the image for {only}"),
-        _ => bail!("not yet supported: an annotation for one of several platforms"),
+/// Adds what [`output_annotation`] read.
+pub(super) fn add(annotations: &mut Annotations, (place, key): &(Place, String), value: &str) {
+    annotations.add(place.of, place.platform.as_ref(), key, value);
+}
+
+/// Fails for what is said of something that a build does not make.
+pub(super) fn check(
+    annotations: &Annotations,
+    platforms: &[Platform],
+    makes_index: bool,
+) -> Result<()> {
+    for platform in annotations.of_platforms.keys() {
+        if !platforms.contains(platform) {
+            let built: Vec<String> = platforms.iter().map(Platform::to_string).collect();
+            let built = built.join(", ");
+            bail!("an annotation is for {platform}, and the build for {built}");
+        }
     }
+    if annotations.are_of_index() && !makes_index {
+        bail!(
+            "annotations of an index need one, and this build makes a single image: build for several platforms, \
+             or ask for an index with --build-arg BUILDKIT_MULTI_PLATFORM=1"
+        );
+    }
+    Ok(())
 }
 
-fn checked_key(key: &str) -> Result<String> {
+fn checked_key(key: &str) -> Result<&str> {
     if key.is_empty() || key.contains(char::is_whitespace) {
         bail!("`{key}` is no key of an annotation");
     }
-    Ok(key.to_owned())
+    Ok(key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<BTreeMap<String, String>> {
-        annotations(&[text.to_owned()], &[Platform::new("linux", "amd64")])
+    fn read(text: &str) -> Result<Annotations> {
+        annotations(&[text.to_owned()], Annotated::Manifest)
     }
 
-    #[test]
-    fn annotations_are_of_the_manifest() {
-        let cases = [
-            ("a=b=c", "a", "b=c"),
-            ("a=", "a", ""),
-            ("org.example.x:y=1", "org.example.x:y", "1"),
-            ("manifest:a=b", "a", "b"),
-            ("manifest[linux/amd64]:a=b", "a", "b"),
-        ];
-        for (text, key, value) in cases {
-            let expected = BTreeMap::from([(key.to_owned(), value.to_owned())]);
-            assert_eq!(read(text).unwrap(), expected, "{text}");
+    fn expected(said: &[(Annotated, Option<&str>, &str, &str)]) -> Annotations {
+        let mut annotations = Annotations::default();
+        for (of, platform, key, value) in said {
+            let platform = platform.map(|text| Platform::parse(text).unwrap());
+            annotations.add(*of, platform.as_ref(), key, value);
         }
-        let both = ["a=1", "a=2"].map(str::to_owned);
-        let both = annotations(&both, &[Platform::host()]).unwrap();
-        assert_eq!(both["a"], "2");
+        annotations
     }
 
     #[test]
-    fn what_cannot_be_annotated_is_refused_by_name() {
+    fn each_form_has_its_place() {
+        use Annotated::{Index, IndexDescriptor, Manifest, ManifestDescriptor};
+        let arm = Some("linux/arm64");
+        let cases = [
+            ("a=b=c", vec![(Manifest, None, "a", "b=c")]),
+            ("a=", vec![(Manifest, None, "a", "")]),
+            (
+                "org.example.x:y=1",
+                vec![(Manifest, None, "org.example.x:y", "1")],
+            ),
+            ("manifest:a=b", vec![(Manifest, None, "a", "b")]),
+            (
+                "manifest[linux/arm64/v8]:a=b",
+                vec![(Manifest, arm, "a", "b")],
+            ),
+            ("index:a.b:c=d", vec![(Index, None, "a.b:c", "d")]),
+            (
+                "manifest-descriptor[linux/arm64],index,index-descriptor:a=b",
+                vec![
+                    (ManifestDescriptor, arm, "a", "b"),
+                    (Index, None, "a", "b"),
+                    (IndexDescriptor, None, "a", "b"),
+                ],
+            ),
+        ];
+        for (text, said) in cases {
+            assert_eq!(read(text).unwrap(), expected(&said), "{text}");
+        }
+        let twice = ["a=1", "", "a=2"].map(str::to_owned);
+        let of_index = annotations(&twice, Index).unwrap();
+        assert_eq!(of_index, expected(&[(Index, None, "a", "2")]));
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_by_name() {
         for text in [
             "a",
             "=b",
-            "index:a=b",
-            "manifest,index:a=b",
-            "index-descriptor:a=b",
-            "manifest-descriptor[linux/amd64]:a=b",
             "image:a=b",
-            "manifest[linux/arm64]:a=b",
+            "manifest,image:a=b",
             "manifest[x/y/z/w]:a=b",
+            "manifest[]:a=b",
             "manifest:=b",
         ] {
             let error = format!("{:#}", read(text).unwrap_err());
@@ -181,17 +219,47 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_made_cannot_be_annotated() {
+        let built = [Platform::new("linux", "amd64")];
+        let said = |text: &str, makes_index| check(&read(text).unwrap(), &built, makes_index);
+        for (text, makes_index, part) in [
+            ("index:a=b", false, "BUILDKIT_MULTI_PLATFORM=1"),
+            ("index-descriptor:a=b", false, "single image"),
+            ("manifest[linux/arm64]:a=b", true, "linux/arm64"),
+        ] {
+            let error = said(text, makes_index).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        said("index:a=b", true).unwrap();
+        said("manifest-descriptor[linux/x86_64]:a=b", false).unwrap();
+    }
+
+    #[test]
     fn those_of_an_output_are_told_from_other_keys() {
-        let platforms = [Platform::new("linux", "amd64")];
-        let read = |name: &str| output_annotation(name, &platforms);
-        assert_eq!(read("annotation.a.b").unwrap().unwrap(), "a.b");
-        assert_eq!(read("annotation-manifest.a").unwrap().unwrap(), "a");
-        assert_eq!(read("annotation[linux/amd64].a").unwrap().unwrap(), "a");
-        assert!(read("annotation-index.a").unwrap().is_err());
-        assert!(read("annotation[linux/arm64].a").unwrap().is_err());
-        assert!(read("annotation.").unwrap().is_err());
+        use Annotated::{Index, Manifest, ManifestDescriptor};
+        let place = |of, platform: Option<&str>, key: &str| {
+            let platform = platform.map(|text| Platform::parse(text).unwrap());
+            (Place { of, platform }, key.to_owned())
+        };
+        for (name, read) in [
+            ("annotation.a.b", place(Manifest, None, "a.b")),
+            ("annotation-manifest.a", place(Manifest, None, "a")),
+            (
+                "annotation[linux/arm/v7].a",
+                place(Manifest, Some("linux/arm"), "a"),
+            ),
+            ("annotation-index.a", place(Index, None, "a")),
+            (
+                "annotation-manifest-descriptor[linux/arm64].a.b",
+                place(ManifestDescriptor, Some("linux/arm64"), "a.b"),
+            ),
+        ] {
+            assert_eq!(output_annotation(name).unwrap().unwrap(), read, "{name}");
+        }
+        assert!(output_annotation("annotation.").unwrap().is_err());
+        assert!(output_annotation("annotation[a/b/c/d].x").unwrap().is_err());
         for other in ["annotation", "annotations.a", "annotation-image.a", "name"] {
-            assert!(read(other).is_none(), "{other}");
+            assert!(output_annotation(other).is_none(), "{other}");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::build::{
 };
 use crate::cache::{BaseImageCache, LocalCache};
 use crate::image::blob_store::BlobStore;
-use crate::output::{self, Receipt};
+use crate::output::{self, Finished, LayerBlobs, Receipt};
 use crate::registry::Registries;
 use crate::sandbox::{Sandbox, Stop};
 
@@ -170,6 +170,11 @@ async fn build_and_deliver(
         Arc::clone(&progress),
         options.base_retries,
     ));
+    let blobs = LayerBlobs {
+        store,
+        registries,
+        halt: halt.token(),
+    };
     let tools = Tools {
         images: Arc::clone(&images),
         cache: step_cache,
@@ -185,15 +190,11 @@ async fn build_and_deliver(
         let product = build::build(input, &options.build, tools).await?;
         style.print(Level::Info, &format!("built {}", product.digest()));
         let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
-        let delivery = &options.delivery;
-        match product {
-            Product::Image(image) => {
-                output::deliver(*image, delivery, registries, store, &tell).await
-            }
-            Product::Index(index) => {
-                output::deliver_index(*index, delivery, registries, store, &tell).await
-            }
-        }
+        let finished = match product {
+            Product::Image(image) => Finished::from(*image),
+            Product::Index(index) => Finished::from(*index),
+        };
+        output::deliver(finished, &options.delivery, &blobs, &tell).await
     }
     .await;
     // Also after a failure: the next try need not pull the base image again.

@@ -106,17 +106,13 @@ impl ExistingImage {
     fn in_file(path: &Path, tag: Option<&str>, digest: Option<&Digest>) -> Result<Self> {
         let images = StoredImages::open(path)?;
         let listed = match digest {
-            None => images.find(tag)?,
-            Some(digest) => {
-                let mut listed = images.listed().iter();
-                let found = listed.find(|listed| listed.digest == *digest);
-                found.with_context(|| format!("`{}` does not list {digest}", path.display()))?
-            }
+            None => images.find(tag)?.clone(),
+            Some(digest) => images.find_digest(digest)?,
         };
-        let (bytes, document) = images.document(listed)?;
+        let (bytes, document) = images.document(&listed)?;
         Ok(Self {
             name: path.display().to_string(),
-            descriptor: listed.clone(),
+            descriptor: listed,
             bytes: bytes.into(),
             document,
             source: Source::File(images),

@@ -1,23 +1,24 @@
 //! `executor index`: joins images that were built apart.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use crate::image::blob_store::BlobStore;
-use crate::image::{ImageFormat, Reference};
-use crate::output::{self, DeliveryOptions, ImageSource, JoinOptions, Receipt};
+use crate::image::{Annotated, Annotations, ImageFormat, Reference};
+use crate::output::{self, DeliveryOptions, ImageSource, JoinOptions, LayerBlobs, Receipt};
 use crate::registry::Registries;
 
+use super::annotation_options;
 use super::context_options::layout_image;
 use super::environment::{self, absolute};
-use super::execute::{interruption, show_receipt};
+use super::execute::show_receipt;
 use super::flags::{FormatName, IndexFlags};
 use super::progress::{Level, LogStyle};
 use super::push_options::{destinations, file, push_rules, refuse_url, with_digest_files};
 use super::registry_options::registry_options;
+use super::runtime::in_runtime;
 
 /// What a source begins with that is a layout, as in `--build-context`.
 const LAYOUT: &str = "oci-layout://";
@@ -29,42 +30,28 @@ pub(super) fn run(flags: &IndexFlags, style: LogStyle) -> Result<()> {
     let delivery = delivery_options(flags, &current_dir)?;
     let registry = registry_options(&flags.registry, &current_dir)?;
     let dir = environment::scratch_dir(&current_dir)?;
-    let registries = Arc::new(Registries::new(registry));
+    let store = BlobStore::open(dir.path())?;
     let checks = !flags.push.skip_push_permission_check;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the threads of the program")?;
-    runtime.block_on(async {
-        let work = async {
-            if checks {
-                output::check_push_access(&registries, &delivery.destinations).await?;
-            }
-            join(
-                &options,
-                &delivery,
-                Arc::clone(&registries),
-                dir.path(),
-                style,
-            )
-            .await
+    in_runtime(|halt| async move {
+        let blobs = LayerBlobs {
+            store: Arc::new(store),
+            registries: Arc::new(Registries::new(registry)),
+            halt,
         };
-        tokio::select! {
-            result = work => result,
-            interruption = interruption() => Err(interruption?.into()),
+        if checks {
+            output::check_push_access(&blobs.registries, &delivery.destinations).await?;
         }
+        join(&options, &delivery, &blobs, style).await
     })
 }
 
 async fn join(
     options: &JoinOptions,
     delivery: &DeliveryOptions,
-    registries: Arc<Registries>,
-    dir: &Path,
+    blobs: &LayerBlobs,
     style: LogStyle,
 ) -> Result<()> {
-    let store = Arc::new(BlobStore::open(dir)?);
-    let joined = output::join(options, &registries, &store).await?;
+    let joined = output::join(options, blobs).await?;
     if joined.left_out > 0 {
         let text = format!(
             "left out {} of what the sources list: no images, such as attestations",
@@ -75,7 +62,7 @@ async fn join(
     let digest = joined.index.digest();
     style.print(Level::Info, &format!("joined {digest}"));
     let tell = |receipt: &Receipt| style.print(Level::Info, &show_receipt(receipt));
-    output::deliver_index(joined.index, delivery, registries, store, &tell).await
+    output::deliver(joined.index.into(), delivery, blobs, &tell).await
 }
 
 fn join_options(flags: &IndexFlags, current_dir: &Path) -> Result<JoinOptions> {
@@ -113,25 +100,13 @@ fn image_source(text: &str, current_dir: &Path) -> Result<ImageSource> {
     Ok(ImageSource::Registry(Reference::parse(text)?))
 }
 
-fn annotations(arguments: &[String]) -> Result<BTreeMap<String, String>> {
-    let mut annotations = BTreeMap::new();
-    for argument in arguments {
-        let pair = argument.strip_prefix("index:").unwrap_or(argument);
-        let (name, value) = pair
-            .split_once('=')
-            .filter(|(name, _)| !name.is_empty())
-            .with_context(|| format!("--annotation is `{argument}`, expected NAME=VALUE"))?;
-        if ["manifest", "manifest-descriptor", "index-descriptor"]
-            .iter()
-            .any(|kind| {
-                name.starts_with(&format!("{kind}:")) || name.starts_with(&format!("{kind}["))
-            })
-        {
-            bail!(
-                "--annotation is `{argument}`: only the index is made here, the images stay as they are"
-            );
-        }
-        annotations.insert(name.to_owned(), value.to_owned());
+/// Those that say nothing else are the index's, as with `docker buildx imagetools create`.
+fn annotations(arguments: &[String]) -> Result<Annotations> {
+    let annotations = annotation_options::annotations(arguments, Annotated::Index)?;
+    if annotations.are_of_manifests() {
+        bail!(
+            "--annotation is about a manifest: only the index is made here, the images stay as they are"
+        );
     }
     Ok(annotations)
 }
@@ -169,9 +144,11 @@ mod tests {
     #[test]
     fn annotations_are_the_indexs() {
         let read = |text: &str| annotations(&[text.to_owned()]);
-        let expected = BTreeMap::from([("a.b".to_owned(), "c=d".to_owned())]);
+        let mut expected = Annotations::default();
+        expected.add(Annotated::Index, None, "a.b", "c=d");
         assert_eq!(read("a.b=c=d").unwrap(), expected);
         assert_eq!(read("index:a.b=c=d").unwrap(), expected);
+        read("manifest-descriptor[linux/arm64]:a=b").unwrap();
         for wrong in ["a.b", "=c", "manifest:a=b", "manifest[linux/arm64]:a=b"] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

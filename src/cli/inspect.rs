@@ -8,16 +8,16 @@ use crate::image::manifest::ManifestDocument;
 use crate::registry::Registries;
 
 use super::environment;
-use super::execute::interruption;
 use super::executor::{print_bytes, print_line};
 use super::existing_image::{ExistingImage, ImagePlace};
 use super::flags::{ImageFlags, InspectFlags};
 use super::platform_options::one_or_host;
 use super::registry_options::pull_options;
+use super::runtime::in_runtime;
 
 /// Prints what was asked for.
 pub(super) fn run(flags: &InspectFlags) -> Result<()> {
-    in_runtime(async {
+    in_runtime(|_| async {
         let image = find(&flags.image).await?;
         let wanted = flags.image.custom_platform.as_deref();
         let wanted = wanted.filter(|word| !word.is_empty());
@@ -50,23 +50,6 @@ pub(super) async fn find(flags: &ImageFlags) -> Result<ExistingImage> {
     let registries = Registries::new(pull_options(&flags.registry, &current_dir)?);
     let place = ImagePlace::parse(&flags.image, &current_dir)?;
     ExistingImage::find(place, &registries).await
-}
-
-/// Runs something to its end, or until somebody wants the program to end.
-pub(super) fn in_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the threads of the program")?;
-    let result = runtime.block_on(async {
-        tokio::select! {
-            result = work => result,
-            interruption = interruption() => Err(interruption?.into()),
-        }
-    });
-    // Files that are still being written are removed by those who write them.
-    runtime.shutdown_timeout(super::execute::LONGEST_END);
-    result
 }
 
 fn shown_index(image: &ExistingImage) -> Result<String> {

@@ -37,6 +37,7 @@ mod registry_hint;
 mod registry_options;
 mod remote_context;
 mod report;
+mod runtime;
 mod step_cache_options;
 mod unpack;
 mod upkeep;

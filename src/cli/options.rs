@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::{
     BaseRetries, BuildOptions, ContextSource, DOCKERFILE_BYTES_MAX, DockerfileSource,
 };
-use crate::image::{ImageFormat, LayerCompression};
+use crate::image::{Annotations, ImageFormat, LayerCompression};
 use crate::output::DeliveryOptions;
 use crate::registry::RegistryOptions;
 use crate::remote::{HttpSource, RemoteOptions};
@@ -60,7 +60,7 @@ impl ExecutorOptions {
         let current_dir = environment::current_dir()?;
         let mut build = build_options(flags, &current_dir)?;
         let destinations = destinations(&flags.output.destination)?;
-        let outputs = Outputs::new(&flags.output, &destinations, &build.platforms, &current_dir)?;
+        let outputs = Outputs::new(&flags.output, &destinations, &current_dir)?;
         let warning = outputs.apply(&flags.output, &mut build)?;
         let stdout_is_taken = outputs.takes_standard_output && !flags.output.dryrun;
         let cache = CacheOptions::new(&flags.cache, &current_dir);
@@ -112,7 +112,7 @@ pub(super) fn build_options(flags: &ExecutorFlags, current_dir: &Path) -> Result
         secrets: secrets(&flags.input.secret, current_dir)?,
         agents: agents(&flags.input.ssh, current_dir)?,
         labels: labels(&flags.input.label)?,
-        annotations: BTreeMap::new(),
+        annotations: Annotations::default(),
         targets: flags
             .input
             .target

@@ -3,16 +3,15 @@
 
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::build::BuildOptions;
-use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::image::{Annotated, Annotations, ImageFormat, LayerCompression, Reference};
 use crate::output::Export;
 
-use super::annotation_options::annotations;
+use super::annotation_options;
 use super::flags::OutputFlags;
 use super::output_spec::OutputSpec;
 use writer::Writer;
@@ -29,7 +28,7 @@ pub(super) struct Outputs {
     pub(super) is_given: bool,
     /// Whether standard output is an archive.
     pub(super) takes_standard_output: bool,
-    annotations: BTreeMap<String, String>,
+    annotations: Annotations,
     format: Option<ImageFormat>,
     compression: Option<LayerCompression>,
     compression_level: Option<u32>,
@@ -40,13 +39,11 @@ impl Outputs {
     pub(super) fn new(
         flags: &OutputFlags,
         destinations: &[Reference],
-        platforms: &[Platform],
         current_dir: &Path,
     ) -> Result<Self> {
         let mut outputs = Self::default();
         let writer = Writer {
             destinations,
-            platforms,
             current_dir,
             is_dry_run: flags.dryrun,
         };
@@ -66,9 +63,8 @@ impl Outputs {
             let added = OutputSpec::parse(text).and_then(|spec| writer.add(spec, &mut outputs));
             added.with_context(|| format!("cannot use `--output {text}`"))?;
         }
-        outputs
-            .annotations
-            .extend(annotations(&flags.annotation, platforms)?);
+        let said = annotation_options::annotations(&flags.annotation, Annotated::Manifest)?;
+        outputs.annotations.extend(said);
         Ok(outputs)
     }
 
@@ -79,18 +75,17 @@ impl Outputs {
         flags: &OutputFlags,
         build: &mut BuildOptions,
     ) -> Result<Option<&'static str>> {
+        let makes_index = build.makes_index()?;
+        annotation_options::check(&self.annotations, &build.platforms, makes_index)?;
         build.annotations.clone_from(&self.annotations);
-        let needs_one_image = match () {
-            () if self.exports.is_empty() && flags.iidfile.is_none() => None,
-            () if flags.tar_path.is_some() => Some("--tar-path"),
-            () if flags.iidfile.is_some() => Some("--iidfile"),
-            () => Some("--output"),
-        };
-        if let Some(flag) = needs_one_image
-            && build.makes_index()?
-        {
+        if makes_index && self.has_docker_tar() {
+            let flag = match flags.tar_path {
+                Some(_) => "--tar-path",
+                None => "--output type=docker",
+            };
             bail!(
-                "{flag} is for one image, and this build makes an index of images: write it with --oci-layout-path"
+                "{flag} is for one image, and this build makes an index of images, which an archive of `docker save` cannot \
+                 hold: write it with --output type=oci,dest=FILE or --oci-layout-path, or build for one platform at a time"
             );
         }
         if let Some(format) = self.format {
@@ -108,6 +103,12 @@ impl Outputs {
             refuse_if(known, "--compression-level", "`compression-level`")?;
             build.compression_level = Some(level);
         }
+        if build.format == ImageFormat::Docker && self.annotations.need_oci() {
+            bail!(
+                "annotations of an index or a descriptor need OCI's media types: Docker's have no place for them, \
+                 so leave out --image-format=docker and oci-mediatypes=false"
+            );
+        }
         // Docker's family has no such media type; kaniko's fork falls back in the same way.
         let is_mixed =
             build.format == ImageFormat::Docker && build.compression == LayerCompression::Zstd;
@@ -117,16 +118,17 @@ impl Outputs {
                 "--compression=zstd has no effect with --image-format=docker, which has no media type for it: layers are gzip",
             ));
         }
-        let has_docker_tar = self
-            .exports
-            .iter()
-            .any(|export| matches!(export, Export::DockerTar { .. }));
-        if has_docker_tar && build.compression == LayerCompression::Zstd {
+        if self.has_docker_tar() && build.compression == LayerCompression::Zstd {
             return Ok(Some(
                 "layers are zstd: Docker before 23 cannot load them from a tar",
             ));
         }
         Ok(None)
+    }
+
+    fn has_docker_tar(&self) -> bool {
+        let mut exports = self.exports.iter();
+        exports.any(|export| matches!(export, Export::DockerTar { .. }))
     }
 }
 
@@ -150,8 +152,7 @@ mod tests {
         let arguments = ["executor"].iter().chain(arguments);
         let flags = ExecutorFlags::try_parse_from(arguments)?;
         let destinations = [Reference::parse("registry.example/app:1").unwrap()];
-        let platforms = [Platform::new("linux", "amd64")];
-        Outputs::new(&flags.output, &destinations, &platforms, Path::new("/job"))
+        Outputs::new(&flags.output, &destinations, Path::new("/job"))
     }
 
     #[test]
@@ -167,7 +168,7 @@ mod tests {
         let [
             Export::DockerTar { place: docker, .. },
             Export::LayoutTar { place: oci, names },
-            Export::Files(files),
+            Export::Files { dir: files, .. },
         ] = &exports[..]
         else {
             panic!("{exports:?}");
@@ -199,13 +200,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_done_is_refused_by_name() {
-        let cases: [(&[&str], &str); 12] = [
+        let cases: [(&[&str], &str); 11] = [
             (&["-o", "type=local"], "dest=DIR"),
             (&["-o", "type=local,dest=-"], "standard output"),
             (&["-o", "type=docker"], "dest=FILE"),
             (&["-o", "type=docker,dest=x,tar=false"], "tar=false"),
             (
-                &["-o", "type=local,dest=x,platform-split=true"],
+                &["-o", "type=local,dest=x,platform-split=maybe"],
                 "platform-split",
             ),
             (
@@ -222,7 +223,6 @@ mod tests {
                 "push-by-digest",
             ),
             (&["-o", "type=image,name=A"], "lower case"),
-            (&["-o", "type=oci,dest=x,annotation-index.a=b"], "index"),
             (
                 &[
                     "-o",

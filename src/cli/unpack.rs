@@ -2,14 +2,16 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::image::{DiffId, ImageConfig};
 use crate::output::{Owners, fill_dir};
 
 use super::environment::{self, absolute};
 use super::flags::UnpackFlags;
-use super::inspect::{find, in_runtime};
+use super::inspect::find;
 use super::platform_options::one_or_host;
+use super::runtime::in_runtime;
 
 /// Layers that are opened before the one that is being unpacked is done: a connection that waits long is closed by its
 /// server.
@@ -19,7 +21,7 @@ const OPEN_LAYERS: usize = 1;
 pub(super) fn run(flags: &UnpackFlags) -> Result<()> {
     let dir = absolute(&flags.output, &environment::current_dir()?);
     check_empty(&dir)?;
-    in_runtime(async {
+    in_runtime(|halt| async move {
         let found = find(&flags.image).await?;
         let platform = one_or_host(flags.image.custom_platform.as_deref())?;
         let image = found.image(&platform).await?;
@@ -27,7 +29,7 @@ pub(super) fn run(flags: &UnpackFlags) -> Result<()> {
         let layers = &image.manifest.layers;
         config.check_layer_count(layers.len())?;
         let (opened, layer_readers) = mpsc::channel(OPEN_LAYERS);
-        let unpacking = tokio::task::spawn_blocking(move || unpack(&dir, layer_readers));
+        let unpacking = tokio::task::spawn_blocking(move || unpack(&dir, layer_readers, &halt));
         for (layer, diff_id) in layers.iter().zip(&config.rootfs.diff_ids) {
             let reader = found.open_layer(layer).await;
             let reader = reader.with_context(|| format!("cannot read the layer {}", layer.digest));
@@ -46,7 +48,11 @@ pub(super) fn run(flags: &UnpackFlags) -> Result<()> {
 
 type OpenedLayer = (Result<Box<dyn std::io::Read + Send>>, DiffId);
 
-fn unpack(dir: &std::path::Path, mut layers: mpsc::Receiver<Option<OpenedLayer>>) -> Result<()> {
+fn unpack(
+    dir: &std::path::Path,
+    mut layers: mpsc::Receiver<Option<OpenedLayer>>,
+    halt: &CancellationToken,
+) -> Result<()> {
     let owners = match rustix::process::geteuid().is_root() {
         true => Owners::Image,
         false => Owners::User,
@@ -63,7 +69,7 @@ fn unpack(dir: &std::path::Path, mut layers: mpsc::Receiver<Option<OpenedLayer>>
             }
         }
     };
-    fill_dir(dir, owners, fill).with_context(failed)
+    fill_dir(dir, owners, halt, fill).with_context(failed)
 }
 
 /// Fails for what has files already: they would be mixed.

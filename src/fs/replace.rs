@@ -13,6 +13,31 @@ pub fn replace_file(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), PathError> {
+    let renamed = written_beside(path, write)?.persist(path);
+    let renamed = renamed.map_err(|error| error.error);
+    renamed.map(drop).on("create", path)
+}
+
+/// As [`replace_file`], but what is at `path` stays there, whoever made it and however late.
+pub fn create_file(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), PathError> {
+    match written_beside(path, write)?.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Not every file system can do that.
+        Err(error) => {
+            let renamed = error.file.persist(path).map_err(|error| error.error);
+            renamed.map(drop).on("create", path)
+        }
+    }
+}
+
+fn written_beside(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<tempfile::NamedTempFile, PathError> {
     let dir = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),
@@ -23,8 +48,7 @@ pub fn replace_file(
         .tempfile_in(dir)
         .on("create a file in", dir)?;
     write(temp.as_file_mut()).on("write", path)?;
-    let renamed = temp.persist(path).map_err(|error| error.error);
-    renamed.map(drop).on("create", path)
+    Ok(temp)
 }
 
 #[cfg(test)]
@@ -44,6 +68,8 @@ mod tests {
         assert_eq!(error.unwrap_err().path, path);
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         replace_file(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        create_file(&path, |file| file.write_all(b"later")).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
     }

@@ -1,7 +1,6 @@
 //! A finished image: its manifest and config as bytes, and where the bytes of each layer are.
 
-use std::collections::BTreeMap;
-
+use super::annotations::ImageAnnotations;
 use super::config::ConfigError;
 use super::manifest::ManifestError;
 use super::{Descriptor, DiffId, Digest, ImageConfig, ImageFormat, Manifest, MediaType};
@@ -34,7 +33,7 @@ pub struct AssembledImage {
     pub manifest: Vec<u8>,
     /// The config's JSON.
     pub config: Vec<u8>,
-    /// Describes `manifest`.
+    /// Describes `manifest`, with the annotations that whatever lists it has.
     pub manifest_descriptor: Descriptor,
     /// Describes `config`.
     pub config_descriptor: Descriptor,
@@ -58,13 +57,13 @@ pub enum AssembleError {
 
 impl AssembledImage {
     /// Puts an image together. The layers' media types are relabelled to `format`, so that the two
-    /// families are never mixed in one manifest; their bytes stay as they are. The annotations are the manifest's; a base has
-    /// no part in them.
+    /// families are never mixed in one manifest; their bytes stay as they are. A base has no part in the
+    /// annotations.
     pub fn new(
         config: &ImageConfig,
         layers: Vec<AssembledLayer>,
         format: ImageFormat,
-        annotations: &BTreeMap<String, String>,
+        annotations: &ImageAnnotations,
     ) -> Result<Self, AssembleError> {
         config
             .check_layer_count(layers.len())
@@ -83,10 +82,13 @@ impl AssembledImage {
             .map(|layer| layer.descriptor.clone())
             .collect();
         let mut manifest = Manifest::new(format, &config_descriptor, &descriptors);
-        manifest.annotations.clone_from(annotations);
+        manifest.annotations.clone_from(&annotations.manifest);
         let manifest = manifest.to_json().map_err(AssembleError::Manifest)?;
         Ok(Self {
-            manifest_descriptor: Descriptor::of(MediaType::Manifest(format), &manifest),
+            manifest_descriptor: Descriptor {
+                annotations: annotations.descriptor.clone(),
+                ..Descriptor::of(MediaType::Manifest(format), &manifest)
+            },
             manifest,
             config,
             config_descriptor,

@@ -1,7 +1,6 @@
 //! A finished index: its bytes, and the images that it lists.
 
-use std::collections::BTreeMap;
-
+use super::annotations::Annotations;
 use super::assembled::AssembleError;
 use super::{AssembledImage, Descriptor, Digest, ImageFormat, Index, MediaType, Platform};
 
@@ -10,17 +9,18 @@ use super::{AssembledImage, Descriptor, Digest, ImageFormat, Index, MediaType, P
 pub struct AssembledIndex {
     /// The index's JSON.
     pub bytes: Vec<u8>,
-    /// Describes `bytes`.
+    /// Describes `bytes`, with the annotations that whatever lists it has.
     pub descriptor: Descriptor,
     /// Its images, in its order.
     pub images: Vec<AssembledImage>,
 }
 
 impl AssembledIndex {
-    /// Lists images in their order, all of the family `format`: an index of both is one that registries refuse.
+    /// Lists images in their order, all of the family `format`: an index of both is one that registries refuse. Of the
+    /// annotations, those of the index count here.
     pub fn new(
         format: ImageFormat,
-        annotations: BTreeMap<String, String>,
+        annotations: &Annotations,
         images: Vec<(Platform, AssembledImage)>,
     ) -> Result<Self, AssembleError> {
         let listed = images.iter().map(|(platform, image)| Descriptor {
@@ -28,12 +28,15 @@ impl AssembledIndex {
             ..image.manifest_descriptor.clone()
         });
         let index = Index {
-            annotations,
+            annotations: annotations.index.clone(),
             ..Index::new(format, listed.collect())
         };
         let bytes = index.to_json().map_err(AssembleError::Index)?;
         Ok(Self {
-            descriptor: Descriptor::of(MediaType::Index(format), &bytes),
+            descriptor: Descriptor {
+                annotations: annotations.index_descriptor.clone(),
+                ..Descriptor::of(MediaType::Index(format), &bytes)
+            },
             bytes,
             images: images.into_iter().map(|(_, image)| image).collect(),
         })
@@ -48,12 +51,13 @@ impl AssembledIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::ImageConfig;
+    use crate::image::{ImageAnnotations, ImageConfig};
 
     fn image(platform: &str, format: ImageFormat) -> (Platform, AssembledImage) {
         let platform = Platform::parse(platform).unwrap();
         let config = ImageConfig::scratch(&platform);
-        let image = AssembledImage::new(&config, Vec::new(), format, &BTreeMap::new()).unwrap();
+        let none = ImageAnnotations::default();
+        let image = AssembledImage::new(&config, Vec::new(), format, &none).unwrap();
         (platform, image)
     }
 
@@ -72,7 +76,8 @@ mod tests {
             ),
         ] {
             let images = ["linux/arm/v7", "linux/amd64"].map(|name| image(name, format));
-            let index = AssembledIndex::new(format, BTreeMap::new(), images.to_vec()).unwrap();
+            let none = Annotations::default();
+            let index = AssembledIndex::new(format, &none, images.to_vec()).unwrap();
             let json: serde_json::Value = serde_json::from_slice(&index.bytes).unwrap();
             assert_eq!(json["mediaType"], index_type);
             assert_eq!(json["manifests"][0]["mediaType"], manifest_type);

@@ -11,12 +11,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use super::digest::{DiffId, Digest, HashingWriter};
 use super::layer_encoder::LayerEncoder;
 use super::layer_entry::{EntryKind, LayerEntry};
 use super::pax;
-use crate::fs::{PathContext, PathError, Timestamp, stored_range};
+use crate::fs::{PathContext, PathError, Timestamp, go_on, stored_range};
 
 pub use super::layer_encoder::Compression;
 
@@ -115,6 +116,7 @@ pub struct LayerWriter {
     options: LayerOptions,
     entries: u64,
     buffer: Vec<u8>,
+    halt: CancellationToken,
 }
 
 impl LayerWriter {
@@ -147,7 +149,14 @@ impl LayerWriter {
             options,
             entries: 0,
             buffer: Vec::new(),
+            halt: CancellationToken::new(),
         })
+    }
+
+    /// Makes writing fail once the wish was made that it end.
+    pub fn halted_by(mut self, halt: &CancellationToken) -> Self {
+        self.halt = halt.clone();
+        self
     }
 
     /// Appends an entry with its contents, which must be as long as the entry says.
@@ -298,7 +307,8 @@ impl LayerWriter {
     }
 
     fn write_buffer(&mut self, count: usize) -> Result<(), LayerError> {
-        let written = self.stream.write_all(&self.buffer[..count]);
+        let stream = &mut self.stream;
+        let written = go_on(&self.halt).and_then(|()| stream.write_all(&self.buffer[..count]));
         Ok(written.on("write", self.blob.path())?)
     }
 

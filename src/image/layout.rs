@@ -2,24 +2,30 @@
 //! image-layout.md). This module knows the directory, not who delivers an image to it.
 //!
 //! What is written appears under its name whole or not at all, and the index comes last: a layout
-//! that somebody reads meanwhile never lists what is not there.
+//! that somebody reads meanwhile never lists what is not there. Several processes may add to one at
+//! the same time: a blob is the same whoever writes it, and the index is changed under a lock.
 
 mod error;
+mod lock;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::descriptor::Descriptor;
 use super::digest::Digest;
 use super::manifest::{Index, MAX_MANIFEST_BYTES, ManifestDocument};
 use super::media_type::{ImageFormat, MediaType};
-use crate::fs::{PathContext, PathError, replace_file};
+use crate::fs::{PathContext, PathError, create_file, go_on, replace_file};
 
 pub use error::LayoutError;
+use lock::IndexLock;
 pub(super) use names::find_listed;
 pub use names::{named, named_as};
 
@@ -29,6 +35,9 @@ pub(super) const MARKER_FILE: &str = "oci-layout";
 const LAYOUT_VERSION: &str = "1.0.0";
 /// Name of the index.
 pub(super) const INDEX_FILE: &str = "index.json";
+/// A blob is copied in pieces, and work that is no longer wanted ends between two. A multiple of any file system's
+/// blocks, so that these can be shared.
+const PIECE_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,6 +50,9 @@ struct Marker {
 pub struct Layout {
     dir: PathBuf,
     index: Index,
+    /// Whether the index that is there counts no more.
+    replaces_index: bool,
+    halt: CancellationToken,
 }
 
 impl Layout {
@@ -48,12 +60,10 @@ impl Layout {
     /// that is there is replaced by the first [`add_manifest`](Self::add_manifest).
     pub fn create(dir: &Path) -> Result<Self, LayoutError> {
         let layout = Self {
-            dir: dir.to_path_buf(),
-            index: Index::new(ImageFormat::Oci, Vec::new()),
+            replaces_index: true,
+            ..Self::of(dir, Index::new(ImageFormat::Oci, Vec::new()))
         };
-        let blobs_dir = layout.dir.join("blobs/sha256");
-        std::fs::create_dir_all(&blobs_dir).on("create directory", &blobs_dir)?;
-        write_whole(&layout.dir.join(MARKER_FILE), marker().as_bytes())?;
+        layout.begin()?;
         Ok(layout)
     }
 
@@ -62,19 +72,46 @@ impl Layout {
         let marker = read_small(&dir.join(MARKER_FILE))?;
         check_marker(dir, &marker)?;
         let index = read_small(&dir.join(INDEX_FILE))?;
-        let index = parse_index(dir, &marker, &index)?;
-        let dir = dir.to_path_buf();
-        Ok(Self { dir, index })
+        Ok(Self::of(dir, parse_index(dir, &marker, &index)?))
     }
 
     /// Opens the layout in a directory, or begins one where there is none.
     pub fn open_or_create(dir: &Path) -> Result<Self, LayoutError> {
-        // The index is written last: without it, whoever began the layout did not get far.
+        // The index is written last: without it, whoever began the layout did not get far, or is at it now.
         if dir.join(INDEX_FILE).exists() {
-            Self::open(dir)
-        } else {
-            Self::create(dir)
+            return Self::open(dir);
         }
+        let layout = Self::of(dir, Index::new(ImageFormat::Oci, Vec::new()));
+        layout.begin()?;
+        Ok(layout)
+    }
+
+    /// Makes adding files fail once the wish was made that it end.
+    pub fn halted_by(mut self, halt: &CancellationToken) -> Self {
+        self.halt = halt.clone();
+        self
+    }
+
+    fn of(dir: &Path, index: Index) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+            index,
+            replaces_index: false,
+            halt: CancellationToken::new(),
+        }
+    }
+
+    /// Makes what every layout has.
+    fn begin(&self) -> Result<(), LayoutError> {
+        let blobs_dir = self.dir.join("blobs/sha256");
+        std::fs::create_dir_all(&blobs_dir).on("create directory", &blobs_dir)?;
+        let path = self.dir.join(MARKER_FILE);
+        // It is what is locked: one that is good stays.
+        create_file(&path, |file| file.write_all(marker().as_bytes()))?;
+        if check_marker(&self.dir, &read_small(&path)?).is_err() {
+            write_whole(&path, marker().as_bytes())?;
+        }
+        Ok(())
     }
 
     /// Returns what the layout lists, in its order.
@@ -136,6 +173,7 @@ impl Layout {
     /// else as a copy that shares its blocks where it can. A blob of the same size that is there
     /// already is left alone.
     pub fn add_file(&self, file: &Path, digest: &Digest) -> Result<(), LayoutError> {
+        go_on(&self.halt).on("add", file)?;
         let size = std::fs::metadata(file).on("stat", file)?.len();
         let path = self.blob_path(digest);
         if has_size(&path, size) {
@@ -149,14 +187,30 @@ impl Layout {
             return Ok(());
         }
         let mut source = File::open(file).on("open", file)?;
-        replace_file(&path, |target| io::copy(&mut source, target).map(drop))?;
+        replace_file(&path, |target| self.copy(&mut source, target))?;
         Ok(())
     }
 
-    /// Lists a manifest whose blobs are all there, and writes the index. It takes the place of what
+    fn copy(&self, source: &mut File, target: &mut File) -> io::Result<()> {
+        loop {
+            go_on(&self.halt)?;
+            let mut piece = Read::by_ref(source).take(PIECE_BYTES);
+            if io::copy(&mut piece, target)? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lists a manifest whose blobs are all there, and writes the index, with what others have listed meanwhile. It takes
+    /// the place of what
     /// had the same name, where it has one, and else of what is the same manifest without a name. Of two that tell
     /// their whole references, those are the names: several repositories may have the same tag.
     pub fn add_manifest(&mut self, descriptor: Descriptor) -> Result<(), LayoutError> {
+        let _lock = IndexLock::take(&self.dir.join(MARKER_FILE))?;
+        let path = self.dir.join(INDEX_FILE);
+        if !self.replaces_index && path.exists() {
+            self.index = parse_index(&self.dir, marker().as_bytes(), &read_small(&path)?)?;
+        }
         let name = names::name_of(&descriptor).map(str::to_owned);
         self.index.manifests.retain(|listed| {
             let listed_name = names::name_of(listed);
@@ -170,13 +224,14 @@ impl Layout {
             !is_replaced
         });
         self.index.manifests.push(descriptor);
-        let path = self.dir.join(INDEX_FILE);
         let json = self.index.to_json();
         let json = json.map_err(|source| LayoutError::Manifest {
             path: path.clone(),
             source,
         })?;
-        Ok(write_whole(&path, &json)?)
+        write_whole(&path, &json)?;
+        self.replaces_index = false;
+        Ok(())
     }
 }
 
@@ -231,132 +286,4 @@ fn has_size(path: &Path, size: u64) -> bool {
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
     replace_file(path, |file| file.write_all(bytes))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::image::reference::Reference;
-    use std::os::unix::fs::MetadataExt;
-
-    fn manifest_of(config: &str) -> (Vec<u8>, Descriptor) {
-        let media_type = MediaType::Config(ImageFormat::Oci);
-        let config = Descriptor::of(media_type, config.as_bytes());
-        let manifest = super::super::Manifest::new(ImageFormat::Oci, &config, &[]);
-        let json = manifest.to_json().unwrap();
-        let descriptor = Descriptor::of(MediaType::Manifest(ImageFormat::Oci), &json);
-        (json, descriptor)
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = temp.path().join("new/layout");
-        let mut layout = Layout::create(&dir).unwrap();
-        let (json, descriptor) = manifest_of("{}");
-        assert_eq!(layout.add_bytes(&json).unwrap(), descriptor.digest);
-        layout.add_manifest(descriptor.clone()).unwrap();
-        let marker = std::fs::read_to_string(dir.join("oci-layout")).unwrap();
-        assert_eq!(marker, r#"{"imageLayoutVersion":"1.0.0"}"#);
-        let again = Layout::open(&dir).unwrap();
-        assert_eq!(again.index().manifests, std::slice::from_ref(&descriptor));
-        let document = again.read_manifest(&descriptor).unwrap();
-        assert!(matches!(document, ManifestDocument::Image(_)));
-        let names = std::fs::read_dir(&dir).unwrap().count();
-        assert_eq!(names, 3, "no temporary file is left");
-    }
-
-    #[test]
-    fn one_tag_of_two_repositories_is_two_names() {
-        let temp = tempfile::tempdir().unwrap();
-        let mut layout = Layout::create(temp.path()).unwrap();
-        let (json, descriptor) = manifest_of("{}");
-        layout.add_bytes(&json).unwrap();
-        for name in ["reg.example/a:1", "reg.example/b:1", "reg.example/a:1"] {
-            let name = Reference::parse(name).unwrap();
-            layout
-                .add_manifest(named_as(descriptor.clone(), &name))
-                .unwrap();
-        }
-        assert_eq!(layout.index().manifests.len(), 2);
-    }
-
-    #[test]
-    fn a_layout_that_was_only_begun_is_begun_again() {
-        let temp = tempfile::tempdir().unwrap();
-        Layout::create(temp.path()).unwrap();
-        let mut layout = Layout::open_or_create(temp.path()).unwrap();
-        let (json, descriptor) = manifest_of("{}");
-        layout.add_bytes(&json).unwrap();
-        layout.add_manifest(descriptor).unwrap();
-        let again = Layout::open_or_create(temp.path()).unwrap();
-        assert_eq!(again.index().manifests.len(), 1);
-    }
-
-    #[test]
-    fn an_image_is_added_to_those_that_are_there_or_replaces_its_namesake() {
-        let temp = tempfile::tempdir().unwrap();
-        let [(_, a), (_, b), (_, c)] = ["1", "2", "3"].map(manifest_of);
-        let mut layout = Layout::open_or_create(temp.path()).unwrap();
-        layout.add_manifest(named(a.clone(), "x")).unwrap();
-        layout.add_manifest(b.clone()).unwrap();
-        let mut layout = Layout::open_or_create(temp.path()).unwrap();
-        layout.add_manifest(named(c.clone(), "x")).unwrap();
-        layout.add_manifest(b.clone()).unwrap();
-        let listed = Layout::open(temp.path()).unwrap().index().manifests.clone();
-        assert_eq!(listed, [named(c.clone(), "x"), b]);
-
-        let mut layout = Layout::create(temp.path()).unwrap();
-        layout.add_manifest(a.clone()).unwrap();
-        let listed = Layout::open(temp.path()).unwrap().index().manifests.clone();
-        assert_eq!(listed, [a]);
-    }
-
-    #[test]
-    fn a_file_is_linked_and_a_wrong_blob_of_its_name_replaced() {
-        let temp = tempfile::tempdir().unwrap();
-        let file = temp.path().join("blob");
-        std::fs::write(&file, "contents").unwrap();
-        let digest = Digest::of(b"contents");
-        let layout = Layout::create(&temp.path().join("layout")).unwrap();
-        layout.add_file(&file, &digest).unwrap();
-        let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
-        let blob = layout.blob_path(&digest);
-        assert_eq!(inode(&blob), inode(&file));
-
-        std::fs::remove_file(&blob).unwrap();
-        std::fs::write(&blob, "half").unwrap();
-        layout.add_file(&file, &digest).unwrap();
-        assert_eq!(layout.read_blob(&digest).unwrap(), b"contents");
-    }
-
-    #[test]
-    fn a_blob_that_is_not_what_its_name_says_is_refused() {
-        let temp = tempfile::tempdir().unwrap();
-        let layout = Layout::create(temp.path()).unwrap();
-        let (json, descriptor) = manifest_of("{}");
-        layout.add_bytes(&json).unwrap();
-        std::fs::write(layout.blob_path(&descriptor.digest), b"{}").unwrap();
-        let error = layout.read_manifest(&descriptor).unwrap_err();
-        assert!(matches!(error, LayoutError::Damaged { .. }), "{error}");
-    }
-
-    #[test]
-    fn what_is_no_layout_is_refused_with_its_path() {
-        let temp = tempfile::tempdir().unwrap();
-        let shown = temp.path().display().to_string();
-        let error = Layout::open(temp.path()).unwrap_err();
-        assert!(error.to_string().contains(&shown), "{error}");
-        for marker in ["", "{}", r#"{"imageLayoutVersion":"2.0.0"}"#] {
-            std::fs::write(temp.path().join("oci-layout"), marker).unwrap();
-            let error = Layout::open(temp.path()).unwrap_err();
-            assert!(matches!(error, LayoutError::NotALayout { .. }), "{error}");
-            assert!(error.to_string().contains(&shown), "{error}");
-        }
-        let marker = r#"{"imageLayoutVersion":"1.0.0"}"#;
-        std::fs::write(temp.path().join("oci-layout"), marker).unwrap();
-        std::fs::write(temp.path().join("index.json"), "[]").unwrap();
-        let error = Layout::open(temp.path()).unwrap_err();
-        assert!(error.to_string().contains("index.json"), "{error}");
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! This room knows bytes, digests and JSON. It must not know the network, a Dockerfile, or where an image comes from.
 
+pub mod annotations;
 pub mod archive;
 pub mod assembled;
 pub mod assembled_index;
@@ -29,6 +30,7 @@ pub mod stored_image;
 pub mod tar_stream;
 pub mod unpack;
 
+pub use annotations::{Annotated, Annotations, ImageAnnotations};
 pub use assembled::{AssembledImage, AssembledLayer, BlobOrigin};
 pub use assembled_index::AssembledIndex;
 pub use config::ImageConfig;

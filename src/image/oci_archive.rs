@@ -1,4 +1,4 @@
-//! A tar of an OCI image layout (image-spec, image-layout.md) with one image: what `skopeo`'s
+//! A tar of an OCI image layout (image-spec, image-layout.md) with one image or index: what `skopeo`'s
 //! `oci-archive:` and BuildKit's `type=oci` are. This module knows the file, not who asked for it.
 //!
 //! The documents come first and the layers last, so that a reader of a stream knows early what it gets.
@@ -20,10 +20,10 @@ use super::tar_stream::{TarStream, TarStreamError};
 /// An image to write.
 #[derive(Debug, Clone, Copy)]
 pub struct LayoutImage<'a> {
-    /// What the index lists: the image once for each of its names, or once without one.
+    /// What the layout lists: the image or index once for each of its names, or once without one.
     pub listed: &'a [Descriptor],
-    /// Blobs that are at hand: manifest and config.
-    pub documents: [&'a [u8]; 2],
+    /// Blobs that are at hand: indexes, manifests and configs. One may come twice.
+    pub documents: &'a [&'a [u8]],
     /// Digests and files of the layers. One may come twice.
     pub layers: &'a [(Digest, PathBuf)],
 }
@@ -48,8 +48,9 @@ pub fn write(writer: &mut impl Write, image: &LayoutImage<'_>) -> Result<(), Oci
     let mut seen = BTreeSet::new();
     for document in image.documents {
         let digest = Digest::of(document);
-        tar.append_bytes(&blob_name(&digest), document)?;
-        seen.insert(digest);
+        if seen.insert(digest.clone()) {
+            tar.append_bytes(&blob_name(&digest), document)?;
+        }
     }
     for (digest, file) in image.layers {
         if seen.insert(digest.clone()) {

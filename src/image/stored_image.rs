@@ -4,10 +4,12 @@
 //! layers: there all layers are hashed when the file is opened, and a manifest of Docker's family is
 //! made for each image. This module knows files, not who wants the images in them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::config::MAX_CONFIG_BYTES;
 use super::descriptor::Descriptor;
+use super::digest::Digest;
 use super::layout::{self, LayoutError};
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestDocument};
 use super::media_type::MediaType;
@@ -24,6 +26,9 @@ pub use error::StoredImageError;
 use files::Files;
 pub use part::{CheckedReader, FilePart};
 use saved::SavedImages;
+
+/// Indexes within indexes: nobody writes more than two.
+const DEPTH_MAX: usize = 4;
 
 /// A file or directory that holds images.
 #[derive(Debug)]
@@ -108,6 +113,31 @@ impl StoredImages {
     /// Finds an image by its name or tag; without one, the only image or that of the tag `latest`.
     pub fn find(&self, tag: Option<&str>) -> Result<&Descriptor, StoredImageError> {
         Ok(layout::find_listed(&self.listed, tag, self.files.path())?)
+    }
+
+    /// Finds what has a digest: what is listed, or what an index lists that is listed.
+    pub fn find_digest(&self, digest: &Digest) -> Result<Descriptor, StoredImageError> {
+        let mut level = self.listed.clone();
+        for _ in 0..=DEPTH_MAX {
+            if let Some(found) = level.iter().find(|listed| listed.digest == *digest) {
+                return Ok(found.clone());
+            }
+            let mut seen = BTreeSet::new();
+            level.retain(|listed| seen.insert(listed.digest.clone()));
+            let mut below = Vec::new();
+            for listed in &level {
+                if let MediaType::Index(_) = listed.media_type
+                    && let (_, ManifestDocument::Index(index)) = self.document(listed)?
+                {
+                    below.extend(index.manifests);
+                }
+            }
+            level = below;
+        }
+        Err(StoredImageError::NotListed {
+            path: self.files.path().to_path_buf(),
+            digest: digest.clone(),
+        })
     }
 
     /// Reads what a descriptor points at, and returns its bytes too.

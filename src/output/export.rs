@@ -1,24 +1,25 @@
-//! An image as files: the forms that one is written in without a registry.
+//! An image, or an index of images, as files: the forms that one is written in without a registry.
 //!
 //! Whatever is written appears whole or not at all, but for streams. This module knows the forms; where
 //! their bytes come from is the caller's part.
 
+mod files;
+mod layouts;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use tokio_util::sync::CancellationToken;
 
-use crate::fs::KnownContents;
+use crate::fs::{Halting, go_on};
 use crate::image::docker_archive::{self, ArchivedImage, ArchivedLayer};
-use crate::image::layer_writer::{Compression, LayerOptions, LayerWriter};
-use crate::image::layout::{self, Layout};
-use crate::image::oci_archive::{self, LayoutImage};
-use crate::image::{AssembledImage, Descriptor, LayerCompression, Reference};
-use crate::snapshot::Excluded;
-use crate::snapshot::{Index, ScanDiff, write_layer};
+use crate::image::{AssembledImage, AssembledLayer, Digest, LayerCompression, Reference};
 
 use super::archive_place::ArchivePlace;
-use super::file_tree::{FileTree, Owners};
-use super::files_dir::fill_dir;
+use super::finished::Finished;
 
 /// The name that kaniko gives an image in an archive where nobody names it.
 const UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
@@ -26,13 +27,23 @@ const UNNAMED: &str = "docker.io/unset-repo/unset-image-name:latest";
 /// One form, and where it goes.
 #[derive(Debug, Clone)]
 pub enum Export {
-    /// The files of the image's root directory, in a directory. They are the user's.
-    Files(PathBuf),
-    /// The files of the image's root directory, as a tar that has their owners.
-    FilesTar(ArchivePlace),
-    /// An image layout that has this image and no other.
+    /// The files of each image's root directory, in a directory. They are the user's.
+    Files {
+        /// The directory.
+        dir: PathBuf,
+        /// Whether each platform has a directory of its own in it. `None`: if there is an index.
+        split: Option<bool>,
+    },
+    /// The files of each image's root directory, as a tar that has their owners.
+    FilesTar {
+        /// The tar.
+        place: ArchivePlace,
+        /// As in a directory.
+        split: Option<bool>,
+    },
+    /// An image layout that has this and nothing else.
     Layout(PathBuf),
-    /// An image layout that the image is added to, in place of what has its names there.
+    /// An image layout that this is added to, in place of what has its names there.
     NamedLayout {
         /// The directory.
         dir: PathBuf,
@@ -43,10 +54,10 @@ pub enum Export {
     LayoutTar {
         /// The tar.
         place: ArchivePlace,
-        /// What the image is called there.
+        /// What it is called there.
         names: Vec<Reference>,
     },
-    /// A tar as `docker save` writes it.
+    /// A tar as `docker save` writes it. It holds no index.
     DockerTar {
         /// The tar.
         place: ArchivePlace,
@@ -57,30 +68,33 @@ pub enum Export {
     },
 }
 
-/// An image whose layers are all here.
-pub(super) struct LocalImage<'a> {
-    pub(super) image: &'a AssembledImage,
-    /// The layers' bytes, base first.
-    pub(super) files: &'a [PathBuf],
+/// What is written, with all layers here.
+pub(super) struct Exporter<'a> {
+    pub(super) finished: &'a Finished,
+    /// The layers' bytes, base first, of each image.
+    pub(super) files: &'a [Vec<PathBuf>],
     /// For what is thrown away again.
     pub(super) temp_dir: &'a Path,
+    /// The wish that it all end.
+    pub(super) halt: &'a CancellationToken,
 }
 
-impl LocalImage<'_> {
-    /// Writes the image in one form.
+impl Exporter<'_> {
+    /// Writes one form.
     pub(super) fn write(&self, export: &Export) -> Result<()> {
+        go_on(self.halt)?;
         match export {
-            Export::Files(dir) => self
-                .write_files(dir)
+            Export::Files { dir, split } => self
+                .write_files(dir, *split)
                 .with_context(|| format!("cannot write the image's files to `{}`", dir.display())),
-            Export::FilesTar(place) => self
-                .write_files_tar(place)
+            Export::FilesTar { place, split } => self
+                .write_files_tar(place, *split)
                 .with_context(|| format!("cannot write the image's files to {place}")),
             Export::Layout(dir) => self
-                .write_layout(Layout::create(dir), &[])
+                .write_layout(dir)
                 .with_context(|| format!("cannot write the image layout `{}`", dir.display())),
             Export::NamedLayout { dir, names } => self
-                .write_layout(Layout::open_or_create(dir), names)
+                .add_to_layout(dir, names)
                 .with_context(|| format!("cannot write the image layout `{}`", dir.display())),
             Export::LayoutTar { place, names } => self
                 .write_layout_tar(place, names)
@@ -95,87 +109,18 @@ impl LocalImage<'_> {
         }
     }
 
-    fn write_files(&self, dir: &Path) -> Result<()> {
-        fill_dir(dir, Owners::User, |tree| self.unpack_into(tree))
+    /// Returns each image with the files of its layers.
+    fn images(&self) -> impl Iterator<Item = (&AssembledImage, &[PathBuf])> {
+        let files = self.files.iter().map(Vec::as_slice);
+        self.finished.images().iter().zip(files)
     }
 
-    fn write_files_tar(&self, place: &ArchivePlace) -> Result<()> {
-        let temp = tempfile::tempdir_in(self.temp_dir).context("cannot make a directory")?;
-        let tree = FileTree::new(temp.path(), Owners::Recorded)?;
-        self.unpack_into(&tree)?;
-        let nothing = Excluded::new();
-        let known = KnownContents::default();
-        let (before, after) = (
-            Index::of_nothing(),
-            Index::take(tree.root(), &nothing, &known)?,
-        );
-        let everything = ScanDiff {
-            before: &before,
-            after: &after,
-            root: tree.root(),
-            excluded: &nothing,
-        };
-        let options = LayerOptions {
-            compression: Compression::None,
-            clamp_mtime: None,
-            threads: 1,
-        };
-        place.write(|file| {
-            let file = file.try_clone().context("cannot open it twice")?;
-            let writer = LayerWriter::onto(file, Path::new("the tar"), options)?;
-            write_layer(&everything, writer)?;
-            Ok(())
-        })?;
-        tree.remove()
-    }
-
-    fn unpack_into(&self, tree: &FileTree) -> Result<()> {
-        for (layer, path) in self.image.layers.iter().zip(self.files) {
-            let digest = &layer.descriptor.digest;
-            let failed = || format!("cannot unpack the layer {digest}");
-            let file = std::fs::File::open(path).with_context(failed)?;
-            tree.add_layer(file, &layer.diff_id).with_context(failed)?;
-        }
-        Ok(())
-    }
-
-    fn write_layout(
-        &self,
-        layout: Result<Layout, layout::LayoutError>,
-        names: &[Reference],
-    ) -> Result<()> {
-        let mut layout = layout?;
-        for (layer, file) in self.image.layers.iter().zip(self.files) {
-            layout.add_file(file, &layer.descriptor.digest)?;
-        }
-        layout.add_bytes(&self.image.config)?;
-        layout.add_bytes(&self.image.manifest)?;
-        for listed in self.listed(names) {
-            layout.add_manifest(listed)?;
-        }
-        Ok(())
-    }
-
-    fn write_layout_tar(&self, place: &ArchivePlace, names: &[Reference]) -> Result<()> {
-        let layers = self.image.layers.iter();
-        let digests = layers.map(|layer| layer.descriptor.digest.clone());
-        let layers: Vec<_> = digests.zip(self.files.iter().cloned()).collect();
-        let image = LayoutImage {
-            listed: &self.listed(names),
-            documents: [&self.image.manifest, &self.image.config],
-            layers: &layers,
-        };
-        place.write(|file| Ok(oci_archive::write(file, &image)?))
-    }
-
-    /// Returns what a layout lists: the image under each of its names, or once without one.
-    fn listed(&self, names: &[Reference]) -> Vec<Descriptor> {
-        let image = &self.image.manifest_descriptor;
-        let named = |name| layout::named_as(image.clone(), name);
-        match names.is_empty() {
-            true => vec![image.clone()],
-            false => names.iter().map(named).collect(),
-        }
+    /// Returns all layers with their files. One that several images have comes more than once.
+    fn layers(&self) -> impl Iterator<Item = (&Digest, &PathBuf)> {
+        self.images().flat_map(|(image, files)| {
+            let digests = image.layers.iter().map(|layer| &layer.descriptor.digest);
+            digests.zip(files)
+        })
     }
 
     fn write_docker_tar(
@@ -184,28 +129,38 @@ impl LocalImage<'_> {
         names: &[Reference],
         names_unnamed: bool,
     ) -> Result<()> {
-        let archived = |(layer, file): (&crate::image::AssembledLayer, &PathBuf)| ArchivedLayer {
+        // BuildKit's exporter refuses it too.
+        let (Finished::Image(image), [files]) = (self.finished, self.files) else {
+            bail!("an archive of `docker save` cannot hold an index");
+        };
+        let archived = |(layer, file): (&AssembledLayer, &PathBuf)| ArchivedLayer {
             digest: layer.descriptor.digest.clone(),
             compression: compression(layer.descriptor.media_type.layer_compression()),
             file: file.clone(),
         };
-        let layers: Vec<_> = self
-            .image
-            .layers
-            .iter()
-            .zip(self.files)
-            .map(archived)
-            .collect();
+        let layers: Vec<_> = image.layers.iter().zip(files).map(archived).collect();
         let mut tags: Vec<String> = names.iter().map(Reference::to_string).collect();
         if tags.is_empty() && names_unnamed {
             tags.push(UNNAMED.to_owned());
         }
         let image = ArchivedImage {
-            config: &self.image.config,
+            config: &image.config,
             layers: &layers,
             tags: &tags,
         };
-        place.write(|file| Ok(docker_archive::write(file, &image)?))
+        self.write_archive(place, |file| Ok(docker_archive::write(file, &image)?))
+    }
+
+    /// Has an archive written. One that is no longer wanted does not appear.
+    fn write_archive(
+        &self,
+        place: &ArchivePlace,
+        write: impl FnOnce(&mut Halting<&mut File>) -> Result<()>,
+    ) -> Result<()> {
+        place.write(|file| {
+            write(&mut Halting::new(file, self.halt))?;
+            Ok(go_on(self.halt)?)
+        })
     }
 }
 

@@ -1,17 +1,24 @@
 //! The files of an image in a directory, layer by layer. This module knows layers and files, not where
 //! the directory is seen by others.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use tokio_util::sync::CancellationToken;
 
-use crate::fs::{Descent, Dir, FileKind, Ledger, PathError, Rights, Root, Timestamp, remove_tree};
+use crate::fs::{
+    Descent, Dir, FileKind, Halting, Ledger, PathContext, PathError, Rights, Root, Timestamp,
+    remove_tree,
+};
 use crate::image::DiffId;
 use crate::image::decompress::{Compression, LayerDecompressor};
 use crate::image::unpack::{Form, UnpackOptions, unpack};
+
+/// A directory for one platform.
+const PART_MODE: u32 = 0o755;
 
 /// Names of devices that are shown: enough to recognise what it is about.
 const SHOWN_MAX: usize = 5;
@@ -33,6 +40,7 @@ pub enum Owners {
 pub struct FileTree {
     root: Root,
     owners: Owners,
+    halt: CancellationToken,
 }
 
 /// A directory whose mode and time must wait until nothing in it is changed any more.
@@ -46,8 +54,8 @@ pub(super) struct LateDir {
 }
 
 impl FileTree {
-    /// Begins with an empty directory of ours.
-    pub(super) fn new(dir: &Path, owners: Owners) -> Result<Self> {
+    /// Begins with an empty directory of ours. It is not filled any further once `halt` is wished.
+    pub(super) fn new(dir: &Path, owners: Owners, halt: &CancellationToken) -> Result<Self> {
         let root = Root::open(dir)?;
         let root = match owners {
             Owners::Image => root,
@@ -55,7 +63,48 @@ impl FileTree {
                 root.with_ledger(Arc::new(Ledger::new(Rights::PlainUser)))
             }
         };
-        Ok(Self { root, owners })
+        Ok(Self::of(root, owners, halt))
+    }
+
+    fn of(root: Root, owners: Owners, halt: &CancellationToken) -> Self {
+        let halt = halt.clone();
+        Self { root, owners, halt }
+    }
+
+    /// Has a directory in it filled with the files of an image of its own.
+    pub(super) fn fill_part(
+        &self,
+        name: &OsStr,
+        fill: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        self.root.dir().create_dir(name, PART_MODE)?;
+        let dir = self.root.dir().open_dir(name)?;
+        let part = Self::of(Root::from_dir(dir), self.owners, &self.halt);
+        fill(&part)?;
+        // Whatever an image says of its root directory: this is none.
+        let dir = part.root.dir();
+        dir.set_own_mode(PART_MODE)?;
+        dir.set_own_owner(0, 0)?;
+        dir.set_own_mtime(Timestamp::from_seconds(0))?;
+        Ok(())
+    }
+
+    /// Has another tree filled, and moves its files here, where there may be none of their names.
+    pub(super) fn add_another(&self, fill: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        let beside = self.root.path().parent();
+        let beside = beside.context("the tree has no parent")?;
+        let mut builder = tempfile::Builder::new();
+        let temp = builder.prefix(".sawagani-").tempdir_in(beside);
+        let temp = temp.on("create a directory in", beside)?;
+        let root = Root::open(temp.path())?;
+        let root = match self.root.dir().ledger() {
+            Some(ledger) => root.with_ledger(Arc::clone(ledger)),
+            None => root,
+        };
+        let other = Self::of(root, self.owners, &self.halt);
+        let moved =
+            fill(&other).and_then(|()| move_all(other.root.dir(), self.root.dir(), Path::new("/")));
+        moved.and(other.remove())
     }
 
     /// Returns the files, as the image has them.
@@ -66,6 +115,7 @@ impl FileTree {
     /// Applies a layer on top of the files, and fails unless its content is what the image's config says.
     pub fn add_layer(&self, source: impl Read + Send + 'static, expected: &DiffId) -> Result<()> {
         let (compression, source) = Compression::detect(source)?;
+        let source = Halting::new(source, &self.halt);
         let mut tar = LayerDecompressor::spawn(source, compression)?;
         let options = UnpackOptions {
             form: Form::Tree,
@@ -75,7 +125,7 @@ impl FileTree {
                 Owners::Image | Owners::Recorded => None,
             },
         };
-        unpack(&mut tar, &self.root, &options)?;
+        unpack(Halting::new(&mut tar, &self.halt), &self.root, &options)?;
         let found = tar.finish()?;
         if found != *expected {
             bail!("the layer's content is {found}, its config says {expected}");
@@ -112,6 +162,28 @@ impl FileTree {
         }
         Ok(())
     }
+}
+
+/// Moves everything from one directory into another of the same tree's file system. Directories that both have become one,
+/// which stays what it was.
+fn move_all(from: &Dir, to: &Dir, path: &Path) -> Result<()> {
+    for name in from.names()? {
+        let path = path.join(&name);
+        match (from.metadata_of(&name)?, to.metadata_of(&name)?) {
+            (Some(_), None) => from.rename(&name, to, &name)?,
+            (Some(new), Some(old)) if new.is_dir() && old.is_dir() => {
+                let below = to.open_dir(&name)?;
+                move_all(&from.open_dir(&name)?, &below, &path)?;
+                below.set_own_mtime(old.mtime)?;
+            }
+            (Some(_), Some(_)) => bail!(
+                "another platform has `{}` too, and with platform-split=false there can be only one",
+                path.display()
+            ),
+            (None, _) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A walk through the tree, as it is on record and as it really is.

@@ -7,8 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use tokio_util::sync::CancellationToken;
 
-use crate::fs::{Dir, PathContext, PathError, Root, remove_tree};
+use crate::fs::{Dir, PathContext, PathError, Root, go_on, remove_tree};
 
 use super::file_tree::{FileTree, LateDir, Owners};
 
@@ -16,10 +17,11 @@ use super::file_tree::{FileTree, LateDir, Owners};
 const ROOT_MODE: u32 = 0o755;
 
 /// Has files unpacked by `fill`, and puts them into `dir`, which is made where it is missing. Until
-/// everything is unpacked, nothing of it is seen, and after an error nothing is left.
+/// everything is unpacked, nothing of it is seen, and after an error, or once `halt` was wished until then, nothing is left.
 pub fn fill_dir(
     dir: &Path,
     owners: Owners,
+    halt: &CancellationToken,
     fill: impl FnOnce(&FileTree) -> Result<()>,
 ) -> Result<()> {
     let is_new = match std::fs::metadata(dir) {
@@ -36,13 +38,20 @@ pub fn fill_dir(
     let mut builder = tempfile::Builder::new();
     let temp = builder.prefix(".sawagani-").tempdir_in(beside);
     let temp = temp.on("create a directory in", beside)?;
-    let tree = FileTree::new(temp.path(), owners)?;
-    if let Err(error) = fill(&tree) {
-        // What an image has may have any mode; an error here would hide the first one.
-        let _ = tree.remove();
-        return Err(error);
-    }
-    let mut late = tree.settle()?;
+    let tree = FileTree::new(temp.path(), owners, halt)?;
+    let filled = fill(&tree).and_then(|()| {
+        let late = tree.settle()?;
+        go_on(halt)?;
+        Ok(late)
+    });
+    let mut late = match filled {
+        Ok(late) => late,
+        Err(error) => {
+            // What an image has may have any mode; an error here would hide the first one.
+            let _ = tree.remove();
+            return Err(error);
+        }
+    };
     if is_new {
         let mode = Permissions::from_mode(ROOT_MODE);
         std::fs::set_permissions(temp.path(), mode).on("change mode of", temp.path())?;

@@ -5,17 +5,14 @@
 
 mod found;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::image::blob_store::BlobStore;
-use crate::image::{AssembledIndex, Digest, ImageFormat, MediaType, Reference};
-use crate::registry::Registries;
+use crate::image::{Annotations, AssembledIndex, Digest, ImageFormat, MediaType, Reference};
 
+use super::layer_blobs::LayerBlobs;
 use found::{FoundImage, Images, images_in_files, images_in_registry};
 
 /// What is joined.
@@ -25,8 +22,8 @@ pub struct JoinOptions {
     pub sources: Vec<ImageSource>,
     /// The family that the images must have. `None` for that of the first.
     pub format: Option<ImageFormat>,
-    /// What the index says of itself.
-    pub annotations: BTreeMap<String, String>,
+    /// What the index says of itself and of its images. Their manifests stay as they are.
+    pub annotations: Annotations,
 }
 
 /// Where images are.
@@ -71,17 +68,13 @@ pub struct JoinedIndex {
     pub left_out: usize,
 }
 
-/// Joins images. Layers that are in files are lent to `store`; those in registries are not fetched.
-pub async fn join(
-    options: &JoinOptions,
-    registries: &Registries,
-    store: &Arc<BlobStore>,
-) -> Result<JoinedIndex> {
+/// Joins images. Layers that are in files are lent to the store; those in registries are not fetched.
+pub async fn join(options: &JoinOptions, blobs: &LayerBlobs) -> Result<JoinedIndex> {
     let mut joined: Vec<(String, FoundImage)> = Vec::new();
     let mut left_out = 0;
     for source in &options.sources {
         let name = source.to_string();
-        let images = find(source, registries, store).await;
+        let images = find(source, blobs).await;
         let images = images.with_context(|| format!("cannot use `{name}`"))?;
         left_out += images.left_out;
         if images.images.is_empty() {
@@ -99,26 +92,39 @@ pub async fn join(
         }
     }
     let format = format_of(options, &joined)?;
-    if format == ImageFormat::Docker && !options.annotations.is_empty() {
+    if format == ImageFormat::Docker && options.annotations.need_oci() {
         bail!("a manifest list of Docker's cannot be annotated, and these are Docker images");
     }
+    check_platforms(&options.annotations, &joined)?;
     let images = joined.into_iter();
-    let images = images.map(|(_, found)| (found.platform, found.image));
-    let index = AssembledIndex::new(format, options.annotations.clone(), images.collect())?;
+    let images = images.map(|(_, found)| {
+        let mut image = found.image;
+        let annotations = options.annotations.of_image(&found.platform);
+        image.manifest_descriptor.annotations = annotations.descriptor;
+        (found.platform, image)
+    });
+    let index = AssembledIndex::new(format, &options.annotations, images.collect())?;
     Ok(JoinedIndex { index, left_out })
 }
 
-async fn find(
-    source: &ImageSource,
-    registries: &Registries,
-    store: &Arc<BlobStore>,
-) -> Result<Images> {
+/// Fails for what is said of an image that is none of these.
+fn check_platforms(annotations: &Annotations, joined: &[(String, FoundImage)]) -> Result<()> {
+    for platform in annotations.of_platforms.keys() {
+        let mut found = joined.iter();
+        if !found.any(|(_, found)| found.platform.normalised() == *platform) {
+            bail!("an annotation is for {platform}, and none of the images is");
+        }
+    }
+    Ok(())
+}
+
+async fn find(source: &ImageSource, blobs: &LayerBlobs) -> Result<Images> {
     match source {
-        ImageSource::Registry(reference) => images_in_registry(reference, registries).await,
+        ImageSource::Registry(reference) => images_in_registry(reference, &blobs.registries).await,
         ImageSource::Files { path, tag, digest } => {
             let (path, tag, digest) = (path.clone(), tag.clone(), digest.clone());
-            let store = Arc::clone(store);
-            let read = move || images_in_files(&path, tag.as_deref(), digest.as_ref(), &store);
+            let blobs = blobs.clone();
+            let read = move || images_in_files(&path, tag.as_deref(), digest.as_ref(), &blobs);
             let reading = tokio::task::spawn_blocking(read).await;
             reading.context("reading stopped")?
         }

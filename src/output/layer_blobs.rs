@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use tokio_util::io::SyncIoBridge;
+use tokio_util::sync::CancellationToken;
 
+use crate::fs::{Halted, Halting};
 use crate::image::blob_store::BlobStore;
 use crate::image::{AssembledLayer, BlobOrigin, Descriptor};
 use crate::registry::push::BlobSource;
@@ -14,10 +16,15 @@ use crate::registry::{Purpose, Registries};
 
 use super::parcel::{BlobPlace, ParcelBlob};
 
-/// The layers' bytes.
-pub(super) struct LayerBlobs {
-    pub(super) store: Arc<BlobStore>,
-    pub(super) registries: Arc<Registries>,
+/// The layers' bytes, for a delivery.
+#[derive(Debug, Clone)]
+pub struct LayerBlobs {
+    /// What is here, and where that goes that has to be fetched.
+    pub store: Arc<BlobStore>,
+    /// Where it is fetched from, and pushed to.
+    pub registries: Arc<Registries>,
+    /// The wish that the delivery end. Files that are being written then do not appear, and what was there stays.
+    pub halt: CancellationToken,
 }
 
 impl LayerBlobs {
@@ -46,7 +53,10 @@ impl LayerBlobs {
     ) -> Result<PathBuf> {
         let digest = &descriptor.digest;
         if !self.store.contains(digest) {
-            self.fetch(descriptor, origin).await?;
+            let fetched = self
+                .halt
+                .run_until_cancelled(self.fetch(descriptor, origin));
+            fetched.await.ok_or(Halted)??;
         }
         Ok(self.store.path(digest))
     }
@@ -63,7 +73,8 @@ impl LayerBlobs {
             .open_blob(descriptor)
             .await
             .with_context(failed)?;
-        let mut source = SyncIoBridge::new(reader.into_async_read());
+        let source = SyncIoBridge::new(reader.into_async_read());
+        let mut source = Halting::new(source, &self.halt);
         let mut writer = self.store.writer_for(&digest)?;
         let expected = digest.clone();
         let copy = move || -> Result<()> {

@@ -14,7 +14,7 @@ pub struct DeliveryOptions {
     pub destinations: Vec<Reference>,
     /// Whether the destinations are pushed to.
     pub push: bool,
-    /// Files and streams that the image is written to, besides `oci_layout_path`. Empty for an index.
+    /// Files and streams that the image is written to, besides `oci_layout_path`.
     pub exports: Vec<Export>,
     /// How pushes are tried again, and what is no failure of one.
     pub push_rules: PushRules,

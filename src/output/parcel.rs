@@ -3,10 +3,10 @@
 
 use bytes::Bytes;
 
-use crate::image::{
-    AssembledImage, AssembledIndex, AssembledLayer, BlobOrigin, Descriptor, Digest, ImageFormat,
-};
+use crate::image::{AssembledImage, AssembledLayer, BlobOrigin, Descriptor, Digest, ImageFormat};
 use crate::registry::push::BlobSource;
+
+use super::finished::Finished;
 
 /// A manifest or an index, and all below it.
 #[derive(Clone, Debug)]
@@ -42,8 +42,20 @@ pub(super) enum BlobPlace {
 }
 
 impl Parcel {
-    /// Packs a finished image.
-    pub(super) fn of_image(image: &AssembledImage) -> Self {
+    /// Packs an image, or an index with its images.
+    pub(super) fn of(finished: &Finished) -> Self {
+        match finished {
+            Finished::Image(image) => Self::of_image(image),
+            Finished::Index(index) => Self {
+                descriptor: index.descriptor.clone(),
+                bytes: Bytes::from(index.bytes.clone()),
+                blobs: Vec::new(),
+                children: index.images.iter().map(Self::of_image).collect(),
+            },
+        }
+    }
+
+    fn of_image(image: &AssembledImage) -> Self {
         let layers = image.layers.iter().map(ParcelBlob::of_layer);
         let config = ParcelBlob {
             descriptor: image.config_descriptor.clone(),
@@ -54,16 +66,6 @@ impl Parcel {
             bytes: Bytes::from(image.manifest.clone()),
             blobs: layers.chain([config]).collect(),
             children: Vec::new(),
-        }
-    }
-
-    /// Packs a finished index.
-    pub(super) fn of_index(index: &AssembledIndex) -> Self {
-        Self {
-            descriptor: index.descriptor.clone(),
-            bytes: Bytes::from(index.bytes.clone()),
-            blobs: Vec::new(),
-            children: index.images.iter().map(Self::of_image).collect(),
         }
     }
 

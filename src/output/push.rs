@@ -2,7 +2,7 @@
 //! complete. Registries are pushed to at the same time; within one, a destination after the other, so that each blob is
 //! sent to it once and mounted everywhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -182,7 +182,10 @@ impl Pusher<'_> {
             let there = vec![BlobDelivery::AlreadyThere; parcel.blob_count()];
             return Ok((there, true));
         }
+        // One that is listed twice is sent once.
+        let mut seen = BTreeSet::new();
         let blobs = parcel.blobs.iter();
+        let blobs = blobs.filter(|blob| seen.insert(&blob.descriptor.digest));
         let blobs = blobs.map(|blob| self.push_blob(blob, repository, complete));
         let mut deliveries = try_join_all(blobs).await?;
         for child in &parcel.children {

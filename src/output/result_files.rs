@@ -8,19 +8,27 @@ use crate::image::{AssembledImage, Descriptor, Digest, ImageConfig, Reference};
 
 use super::DeliveryOptions;
 use super::digest_files::write_file;
+use super::finished::Finished;
 
 /// What was delivered.
 #[derive(Debug, Clone)]
 pub(super) struct Delivered {
-    /// Manifest or index, with its platform if it has one, and without annotations, as BuildKit's.
+    /// Manifest or index, with its platform if it has one.
     descriptor: Descriptor,
     /// The config's digest: the image's ID. `None` for an index.
     id: Option<Digest>,
 }
 
 impl Delivered {
-    /// Describes an image.
-    pub(super) fn of_image(image: &AssembledImage) -> Result<Self> {
+    /// Describes an image or an index.
+    pub(super) fn of(finished: &Finished) -> Result<Self> {
+        match finished {
+            Finished::Image(image) => Self::of_image(image),
+            Finished::Index(index) => Ok(Self::without_id(&index.descriptor)),
+        }
+    }
+
+    fn of_image(image: &AssembledImage) -> Result<Self> {
         let config = ImageConfig::parse(&image.config).context("cannot read our own config")?;
         Ok(Self {
             descriptor: Descriptor {
@@ -51,7 +59,8 @@ pub(super) fn write_result_files(options: &DeliveryOptions, image: &Delivered) -
         write_file(path, &format!("{metadata:#}"))?;
     }
     if let Some(path) = &options.image_id_file {
-        let id = image.id.as_ref().context("an index has no image ID")?;
+        // As buildx (commands/build.go): an index has no other.
+        let id = image.id.as_ref().unwrap_or(image.digest());
         write_file(path, id.as_str())?;
     }
     if let Some(path) = &options.dotenv_file {
@@ -63,8 +72,8 @@ pub(super) fn write_result_files(options: &DeliveryOptions, image: &Delivered) -
     Ok(())
 }
 
-/// Returns what BuildKit tells of a build, under its keys (exporter/containerimage/exptypes). It has no
-/// annotations in the descriptor, and neither has ours.
+/// Returns what BuildKit tells of a build, under its keys (exporter/containerimage/exptypes). The descriptor's annotations
+/// are those that were asked for, of descriptors.
 fn metadata(options: &DeliveryOptions, image: &Delivered) -> Result<Value> {
     let mut metadata = Map::new();
     let mut tell = |key: &str, value: Value| metadata.insert(key.to_owned(), value);
@@ -121,11 +130,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::image::{ImageFormat, Platform};
+    use crate::image::{
+        Annotations, AssembledIndex, ImageAnnotations, ImageFormat, MediaType, Platform,
+    };
 
     fn image() -> AssembledImage {
         let config = ImageConfig::scratch(&Platform::new("linux", "arm64"));
-        let annotations = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let annotations = ImageAnnotations {
+            manifest: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+            ..ImageAnnotations::default()
+        };
         AssembledImage::new(&config, Vec::new(), ImageFormat::Oci, &annotations).unwrap()
     }
 
@@ -176,6 +190,35 @@ mod tests {
             },
             "containerimage.digest": digest.as_str(),
             "image.name": "docker.io/library/busybox:latest,localhost:5000/team/app:1.0",
+        });
+        assert_eq!(metadata, expected);
+    }
+
+    #[test]
+    fn of_an_index_they_tell_its_own_digest() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut annotations = Annotations::default();
+        annotations
+            .index_descriptor
+            .insert("c".to_owned(), "d".to_owned());
+        let images = vec![(Platform::new("linux", "arm64"), image())];
+        let index = AssembledIndex::new(ImageFormat::Oci, &annotations, images).unwrap();
+        let (digest, size) = (index.digest().clone(), index.bytes.len());
+        let delivered = Delivered::of(&index.into()).unwrap();
+        write_result_files(&options(temp.path(), &["busybox"]), &delivered).unwrap();
+        let read = |name: &str| std::fs::read_to_string(temp.path().join(name)).unwrap();
+        assert_eq!(read("id"), digest.to_string());
+        assert!(!read("variables").contains("IMAGE_ID"));
+        let metadata: Value = serde_json::from_str(&read("metadata")).unwrap();
+        let expected = json!({
+            "containerimage.descriptor": {
+                "mediaType": MediaType::Index(ImageFormat::Oci).as_str(),
+                "digest": digest.as_str(),
+                "size": size,
+                "annotations": {"c": "d"},
+            },
+            "containerimage.digest": digest.as_str(),
+            "image.name": "docker.io/library/busybox:latest",
         });
         assert_eq!(metadata, expected);
     }

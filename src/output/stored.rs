@@ -2,20 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
+use crate::fs::Halting;
 use crate::image::blob_store::BlobStore;
 use crate::image::decompress::{self, Decoder};
 use crate::image::layer_encoder::Compression;
 use crate::image::manifest::ManifestDocument;
 use crate::image::parallel_gzip::ParallelGzip;
 use crate::image::stored_image::StoredImages;
-use crate::image::{Descriptor, ImageFormat, LayerCompression, Manifest, MediaType, Platform};
-use crate::registry::Registries;
+use crate::image::{
+    Descriptor, Digest, ImageFormat, LayerCompression, Manifest, MediaType, Platform,
+};
 use crate::registry::push::BlobSource;
 
 use super::DeliveryOptions;
@@ -28,33 +30,46 @@ use super::result_files::Delivered;
 /// Indexes within indexes: nobody writes more than two.
 const DEPTH_MAX: usize = 4;
 
-/// The one image or index of a file, ready to be pushed. The file must not change meanwhile.
-#[derive(Debug)]
-pub struct StoredParcel {
-    parcel: Parcel,
-    store: Arc<BlobStore>,
+/// What is pushed of a file.
+#[derive(Debug, Clone)]
+pub struct StoredName {
+    /// The directory or file, absolute.
+    pub path: PathBuf,
+    /// The name that it has for the image.
+    pub tag: Option<String>,
+    /// The digest of the manifest or index.
+    pub digest: Option<Digest>,
 }
 
+/// An image or index of a file, ready to be pushed. The file must not change meanwhile.
+#[derive(Debug)]
+pub struct StoredParcel(Parcel);
+
 impl StoredParcel {
-    /// Reads an OCI layout, a tar of one, or a tar of `docker save`, which must hold one image. Of an index, all is taken,
-    /// or the image for `platform`. Layers of `docker save` that are not compressed become so, in `store`.
-    pub fn read(path: &Path, platform: Option<&Platform>, store: BlobStore) -> Result<Self> {
-        let images = StoredImages::open(path)?;
-        let top = only_one(&images, path)?;
+    /// Reads an OCI layout, a tar of one, or a tar of `docker save`, which must hold one image where nothing says which is
+    /// meant. Of an index, all is taken, or the image for `platform`. Layers of `docker save` that are not compressed become
+    /// so, in `store`, unless `halt` is wished. Blocks.
+    pub fn read(
+        name: &StoredName,
+        platform: Option<&Platform>,
+        store: &BlobStore,
+        halt: &CancellationToken,
+    ) -> Result<Self> {
+        let images = StoredImages::open(&name.path)?;
+        let top = find(&images, name)?;
         let chosen = match platform {
-            Some(platform) => images.image(top, platform)?.descriptor,
-            None => top.clone(),
+            Some(platform) => images.image(&top, platform)?.descriptor,
+            None => top,
         };
         let reader = Reader {
             images: &images,
-            store: &store,
+            store,
+            halt,
         };
-        let parcel = match images.is_layout() {
+        Ok(Self(match images.is_layout() {
             true => reader.read(&chosen, DEPTH_MAX)?,
             false => reader.compressed(&chosen)?,
-        };
-        let store = Arc::new(store);
-        Ok(Self { parcel, store })
+        }))
     }
 }
 
@@ -62,26 +77,30 @@ impl StoredParcel {
 pub async fn deliver_stored(
     stored: &StoredParcel,
     options: &DeliveryOptions,
-    registries: Arc<Registries>,
+    blobs: &LayerBlobs,
     on_receipt: &(dyn Fn(&Receipt) + Sync),
 ) -> Result<()> {
-    let store = Arc::clone(&stored.store);
-    let blobs = LayerBlobs { store, registries };
-    let delivered = Delivered::without_id(&stored.parcel.descriptor);
-    deliver_parcel(&stored.parcel, &delivered, options, &blobs, on_receipt).await
+    let delivered = Delivered::without_id(&stored.0.descriptor);
+    deliver_parcel(&stored.0, &delivered, options, blobs, on_receipt).await
 }
 
-/// Finds the image. One may be listed several times, under several names.
-fn only_one<'a>(images: &'a StoredImages, path: &Path) -> Result<&'a Descriptor> {
+/// Finds what is meant; without a name, the only image. One may be listed several times, under several names.
+fn find(images: &StoredImages, name: &StoredName) -> Result<Descriptor> {
+    if let Some(digest) = &name.digest {
+        return Ok(images.find_digest(digest)?);
+    }
+    if let Some(tag) = &name.tag {
+        return Ok(images.find(Some(tag))?.clone());
+    }
+    let path = name.path.display();
     let mut listed: Vec<&Descriptor> = images.listed().iter().collect();
     listed.sort_by_key(|descriptor| &descriptor.digest);
     listed.dedup_by_key(|descriptor| &descriptor.digest);
     match listed[..] {
-        [only] => Ok(only),
-        [] => bail!("`{}` holds no image", path.display()),
+        [only] => Ok(only.clone()),
+        [] => bail!("`{path}` holds no image"),
         [..] => bail!(
-            "`{}` holds {} images, and only a file with one can be pushed",
-            path.display(),
+            "`{path}` holds {} images: say which is meant, as oci-layout://{path}:TAG or oci-layout://{path}@DIGEST",
             listed.len()
         ),
     }
@@ -90,6 +109,7 @@ fn only_one<'a>(images: &'a StoredImages, path: &Path) -> Result<&'a Descriptor>
 struct Reader<'a> {
     images: &'a StoredImages,
     store: &'a BlobStore,
+    halt: &'a CancellationToken,
 }
 
 impl Reader<'_> {
@@ -165,7 +185,7 @@ impl Reader<'_> {
 
     fn compress(&self, layer: &Descriptor) -> Result<ParcelBlob> {
         let failed = || format!("cannot compress layer {}", layer.digest);
-        let reader = self.images.blob(layer)?.open()?;
+        let reader = Halting::new(self.images.blob(layer)?.open()?, self.halt);
         // It may be compressed in a way that no media type has a word for.
         let (found, reader) = decompress::Compression::detect(reader).with_context(failed)?;
         let mut tar = Decoder::new(reader, found).with_context(failed)?;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
+use tokio_util::sync::CancellationToken;
 
-use crate::fs::{Dir, PathError, remove_tree};
+use crate::fs::{Dir, PathError, go_on, remove_tree};
 use crate::image::layout::Layout;
 use crate::image::{Descriptor, Digest};
 use crate::registry::push::BlobSource;
@@ -32,7 +33,8 @@ pub(super) async fn keep(parcel: &Parcel, parent: &Path, blobs: &LayerBlobs) -> 
     let mut contents = Contents::default();
     contents.gather(parcel, blobs).await?;
     let (top, parent) = (parcel.descriptor.clone(), parent.to_path_buf());
-    let write = move || contents.write(top, &parent);
+    let halt = blobs.halt.clone();
+    let write = move || contents.write(top, &parent, &halt);
     let written = tokio::task::spawn_blocking(write).await;
     written.context("writing stopped")?
 }
@@ -76,32 +78,45 @@ impl Contents {
         Ok(())
     }
 
-    fn write(&self, top: Descriptor, parent: &Path) -> Result<PathBuf> {
+    /// After an error, no new directory is left.
+    fn write(&self, top: Descriptor, parent: &Path, halt: &CancellationToken) -> Result<PathBuf> {
         let parent = Dir::open(parent)?;
         let digits: String = top.digest.hex().chars().take(NAME_DIGITS).collect();
         let name = OsString::from(format!("{PREFIX}{digits}"));
-        make_own_dir(&parent, &name)?;
+        let is_new = make_own_dir(&parent, &name)?;
         let path = parent.path_of(&name);
-        let mut layout = Layout::create(&path)?;
+        if let Err(error) = self.fill(&path, top, halt) {
+            if is_new {
+                // An error here would hide the first one.
+                let _ = remove_tree(&parent, &name);
+            }
+            return Err(error);
+        }
+        remove_old(&parent, &name)?;
+        Ok(path)
+    }
+
+    fn fill(&self, path: &Path, top: Descriptor, halt: &CancellationToken) -> Result<()> {
+        let mut layout = Layout::create(path)?.halted_by(halt);
         for (file, digest) in &self.files {
             layout.add_file(file, digest)?;
         }
         for document in &self.documents {
             layout.add_bytes(document)?;
         }
-        layout.add_manifest(top)?;
-        remove_old(&parent, &name)?;
-        Ok(path)
+        go_on(halt)?;
+        Ok(layout.add_manifest(top)?)
     }
 }
 
-/// The parent may be one that all users write to: what is not ours is neither used nor removed.
-fn make_own_dir(parent: &Dir, name: &OsStr) -> Result<()> {
+/// Makes a directory, and says whether there was none before. The parent may be one that all users write to: what is not
+/// ours is neither used nor removed.
+fn make_own_dir(parent: &Dir, name: &OsStr) -> Result<bool> {
     match parent.create_dir(name, 0o700) {
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             match is_own_dir(parent, name)? {
-                true => Ok(()),
+                true => Ok(false),
                 false => bail!("`{}` is another user's", parent.path_of(name).display()),
             }
         }
@@ -175,6 +190,7 @@ mod tests {
         let blobs = LayerBlobs {
             store: Arc::clone(&store),
             registries: Arc::new(Registries::new(RegistryOptions::default())),
+            halt: CancellationToken::new(),
         };
         let mut kept = Vec::new();
         for text in ["first", "second", "third", "third"] {
@@ -192,7 +208,17 @@ mod tests {
         assert_eq!(kept[2], kept[3]);
         let exist: Vec<bool> = kept.iter().map(|path| path.exists()).collect();
         assert_eq!(exist, [false, true, true, true]);
+        let entries = std::fs::read_dir(temp.path()).unwrap().count();
         assert!(store.contains(&layer.digest));
+
+        // What is no longer wanted leaves nothing new, and what is there alone.
+        blobs.halt.cancel();
+        let fourth = keep(&parcel("fourth", &layer), temp.path(), &blobs).await;
+        assert!(fourth.is_err());
+        let third = keep(&parcel("third", &layer), temp.path(), &blobs).await;
+        assert!(third.is_err());
+        assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), entries);
+        assert_eq!(Layout::open(&kept[3]).unwrap().index().manifests.len(), 1);
     }
 
     #[test]

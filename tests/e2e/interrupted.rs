@@ -1,9 +1,9 @@
 //! A build that is stopped from outside leaves no mount and no process; what lies on the disk goes with the next start.
 
 use crate::support::leaks::Leaks;
-use crate::support::{Executor, FileServer, Site, TestDir, Who};
+use crate::support::{Context, Executor, FileServer, Site, TestDir, Who};
 use rustix::process::Signal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Starts a build over `state`, waits until its RUN is at work with a daemon of its own, sends the signal, and
 /// returns the exit code. No process and no mount may be left.
@@ -122,4 +122,44 @@ fn sigterm_ends_a_build_that_waits_for_a_server() {
         assert_eq!(build.code(), 128 + 15, "{path}\n{}", build.report());
         build.assert_clean_end();
     }
+}
+
+/// So many archives that the last is not yet begun when the first is seen.
+const ARCHIVES: usize = 40;
+
+#[test]
+fn sigterm_during_an_export_leaves_what_was_there_and_nothing_else() {
+    let mut contents = vec![0; 24 << 20];
+    let mut random = std::fs::File::open("/dev/urandom").expect("open it");
+    std::io::Read::read_exact(&mut random, &mut contents).expect("read it");
+    let context = Context::new("FROM scratch\nCOPY file /\n").file("file", contents);
+    let executor = Executor::new(Who::User).context(&context);
+    let archive = |number| format!("{number}.tar");
+    let place = |number| executor.out(&archive(number)).display().to_string();
+    let flags = (0..ARCHIVES).map(|number| format!("--output=type=oci,dest={}", place(number)));
+    let flags: Vec<String> = flags.collect();
+    let (out, last) = (executor.out(""), executor.out(&archive(ARCHIVES - 1)));
+    std::fs::write(&last, "what was there").expect("write");
+    let names = move || {
+        let entries = std::fs::read_dir(&out).expect("read the directory");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.collect::<Vec<String>>()
+    };
+    let is_unfinished = |name: &String| name.starts_with(".sawagani-");
+    let executor = executor.args(flags).arg("--compression-level=1");
+    let running = executor.timeout(Duration::from_secs(60)).start();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !names().iter().any(is_unfinished) {
+        assert!(Instant::now() < deadline, "nothing was exported");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.signal(Signal::TERM);
+    let build = running.wait();
+    assert_eq!(build.code(), 128 + 15, "{}", build.report());
+    build.assert_clean_end();
+    let left = names();
+    assert!(!left.iter().any(is_unfinished), "{left:?}");
+    assert!(left.len() < ARCHIVES, "all was exported: {left:?}");
+    assert_eq!(build.read(&archive(ARCHIVES - 1)), "what was there");
 }

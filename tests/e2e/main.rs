@@ -48,6 +48,7 @@ mod mounts;
 mod object_contexts;
 mod oracle;
 mod outputs;
+mod platform_outputs;
 mod platforms;
 mod pushes;
 mod registries;

@@ -56,6 +56,30 @@ fn count(requests: &[String], start: &str) -> usize {
 }
 
 #[test]
+fn a_layer_that_is_listed_twice_is_sent_once() {
+    let registry = Registry::start();
+    let image = crafted("b").layer(
+        LayerTar::new().dir("a/", 0o755).file("a/b", "b"),
+        Encoding::Gzip,
+    );
+    image.push_to(&registry, "crafted:1");
+    let (_dir, layout) = layout_of(&registry, "crafted:1");
+    let before = registry.requests().len();
+    let pushed = push(&layout, &[&registry.reference("app:1")]);
+    let pushed = pushed.arg("--skip-push-permission-check").run_as_given();
+    pushed.assert_success();
+    let requests = registry.requests().split_off(before);
+    assert_eq!(
+        count(&requests, "PUT /v2/app/blobs/uploads/"),
+        2,
+        "{requests:?}"
+    );
+    let image = Image::pull(&registry, "app:1");
+    assert_eq!(image.layers.len(), 2);
+    assert_eq!(image.layers[0].digest, image.layers[1].digest);
+}
+
+#[test]
 fn what_is_there_is_pushed_again_without_an_upload() {
     let (registry, _dir, layout) = registry_and_layout();
     let proxy = Proxy::before(&registry);

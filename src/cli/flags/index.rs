@@ -16,8 +16,9 @@ pub(in crate::cli) struct IndexFlags {
     /// Reference to push the index to; repeatable
     #[arg(short = 'd', long, value_name = "REFERENCE")]
     pub(in crate::cli) destination: Vec<String>,
-    /// Annotation NAME=VALUE of the index; repeatable
-    #[arg(long, value_name = "[index:]NAME=VALUE")]
+    /// Annotation NAME=VALUE of the index, or after `index-descriptor:` or `manifest-descriptor[PLATFORM]:` of what points at
+    /// it or at its images; repeatable
+    #[arg(long, value_name = "[TYPE:]NAME=VALUE")]
     pub(in crate::cli) annotation: Vec<String>,
     /// Media types that the images must have [default: those of the first]
     #[arg(long, value_name = "FORMAT", value_enum)]

@@ -29,13 +29,14 @@ pub(in crate::cli) struct OutputFlags {
     /// Write the image as an OCI image layout
     #[arg(long, value_name = "DIR", value_parser = path_or_empty())]
     pub(in crate::cli) oci_layout_path: Option<PathBuf>,
-    /// Annotation KEY=VALUE of the image's manifest; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// Annotation KEY=VALUE of the image's manifest, or as in buildx of what stands before it: manifest[PLATFORM]:,
+    /// manifest-descriptor[PLATFORM]:, index: or index-descriptor:; repeatable
+    #[arg(long, value_name = "[TYPE:]KEY=VALUE")]
     pub(in crate::cli) annotation: Vec<String>,
     /// Write what was built to a file as JSON, with BuildKit's keys
     #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(in crate::cli) metadata_file: Option<PathBuf>,
-    /// Write the image's ID, the digest of its config, to a file
+    /// Write the image's ID, the digest of its config or of the index, to a file
     #[arg(long, value_name = "FILE", value_parser = path_or_empty())]
     pub(in crate::cli) iidfile: Option<PathBuf>,
     /// Write IMAGE_REF, IMAGE_NAME, IMAGE_TAG, IMAGE_DIGEST and IMAGE_ID to a file that GitLab takes variables from

@@ -41,7 +41,8 @@ pub(in crate::cli) struct DigestFileFlags {
 /// `executor push`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct PushCommandFlags {
-    /// OCI image layout, a tar of one, or a `docker save` archive, with one image or index in it
+    /// OCI image layout, a tar of one, or a `docker save` archive, with one image or index in it; of several,
+    /// oci-layout://PATH:TAG or oci-layout://PATH@DIGEST says which
     pub(in crate::cli) source: PathBuf,
     /// Reference to push the image to; repeatable
     #[arg(short = 'd', long, value_name = "REFERENCE", help_heading = "Output")]

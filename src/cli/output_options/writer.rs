@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::image::{ImageFormat, LayerCompression, Platform, Reference};
+use crate::image::{ImageFormat, LayerCompression, Reference};
 use crate::output::{ArchivePlace, Export};
 
 use super::Outputs;
-use crate::cli::annotation_options::output_annotation;
+use crate::cli::annotation_options::{self, output_annotation};
 use crate::cli::environment::{self, absolute};
 use crate::cli::output_spec::{OutputKind, OutputSpec};
+
+/// Whether the files of each platform have a directory of their own.
+const SPLIT: &str = "platform-split";
 
 /// What means standard output.
 const STANDARD_OUTPUT: &str = "-";
@@ -27,7 +30,6 @@ const STANDARD_OUTPUTS: [&str; 4] = [
 /// What each `--output` is read with.
 pub(super) struct Writer<'a> {
     pub(super) destinations: &'a [Reference],
-    pub(super) platforms: &'a [Platform],
     pub(super) current_dir: &'a Path,
     pub(super) is_dry_run: bool,
 }
@@ -42,11 +44,17 @@ impl Writer<'_> {
                     bail!("a directory cannot go to standard output");
                 }
                 let dir = absolute(dest.as_ref(), self.current_dir);
-                outputs.exports.push(Export::Files(dir));
+                outputs.exports.push(Export::Files {
+                    dir,
+                    split: spec.take_bool(SPLIT)?,
+                });
             }
             OutputKind::Tar => {
                 let place = self.dest(&mut spec, outputs)?;
-                outputs.exports.push(Export::FilesTar(place));
+                outputs.exports.push(Export::FilesTar {
+                    place,
+                    split: spec.take_bool(SPLIT)?,
+                });
             }
             OutputKind::Oci => {
                 let names = self.names(&mut spec)?;
@@ -111,8 +119,9 @@ impl Writer<'_> {
 
     /// Takes the keys that say what the image is like.
     fn image_keys(&self, spec: &mut OutputSpec, outputs: &mut Outputs) -> Result<()> {
-        let annotations = spec.take_all(|key| output_annotation(key, self.platforms))?;
-        outputs.annotations.extend(annotations);
+        for (place, value) in spec.take_all(output_annotation)? {
+            annotation_options::add(&mut outputs.annotations, &place, &value);
+        }
         if let Some(is_oci) = spec.take_bool("oci-mediatypes")? {
             let format = match is_oci {
                 true => ImageFormat::Oci,

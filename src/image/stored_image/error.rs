@@ -69,6 +69,14 @@ pub enum StoredImageError {
         /// What it lists.
         name: String,
     },
+    /// Nothing that is listed has the digest.
+    #[error("`{}` does not list `{digest}`", path.display())]
+    NotListed {
+        /// The file or directory.
+        path: PathBuf,
+        /// What was asked for.
+        digest: Digest,
+    },
     /// A blob is not there.
     #[error("`{}` does not have the blob `{digest}`", path.display())]
     Missing {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::image::blob_store::BlobStore;
+use crate::fs::Halting;
 use crate::image::config::MAX_CONFIG_BYTES;
 use crate::image::manifest::ManifestDocument;
 use crate::image::stored_image::StoredImages;
@@ -15,6 +15,7 @@ use crate::image::{
     AssembledImage, AssembledLayer, BlobOrigin, Descriptor, Digest, ImageConfig, Manifest,
     MediaType, Platform, Reference,
 };
+use crate::output::layer_blobs::LayerBlobs;
 use crate::registry::{Registries, Repository};
 
 /// An image for one platform.
@@ -101,27 +102,19 @@ fn origin_of(repository: &Repository) -> BlobOrigin {
     }
 }
 
-/// Finds images in a layout or an archive, and lends their layers to `store`. Blocks.
+/// Finds images in a layout or an archive, and lends their layers to the store. Blocks.
 pub(super) fn images_in_files(
     path: &Path,
     tag: Option<&str>,
     digest: Option<&Digest>,
-    store: &BlobStore,
+    blobs: &LayerBlobs,
 ) -> Result<Images> {
     let stored = StoredImages::open(path)?;
     let mut images = Images::default();
     let wanted: Vec<Descriptor> = match (tag, digest) {
         (None, None) => stored.listed().to_vec(),
         (Some(tag), None) => vec![stored.find(Some(tag))?.clone()],
-        (_, Some(digest)) => {
-            let mut listed = stored.listed().iter();
-            let found = listed.find(|listed| listed.digest == *digest);
-            vec![
-                found
-                    .with_context(|| format!("it does not list {digest}"))?
-                    .clone(),
-            ]
-        }
+        (_, Some(digest)) => vec![stored.find_digest(digest)?],
     };
     let mut waiting = images.listed(&wanted);
     while let Some(descriptor) = waiting.pop() {
@@ -130,7 +123,7 @@ pub(super) fn images_in_files(
             ManifestDocument::Index(index) => waiting.extend(images.listed(&index.manifests)),
             ManifestDocument::Image(manifest) => {
                 for layer in &manifest.layers {
-                    lend(&stored, layer, store)?;
+                    lend(&stored, layer, blobs)?;
                 }
                 let document = Document {
                     descriptor: Descriptor::new(
@@ -151,13 +144,13 @@ pub(super) fn images_in_files(
 
 /// Makes a layer one of the store's blobs, after all of it was read and found to be what it should. A file is used where it
 /// lies; a part of an archive is copied.
-fn lend(stored: &StoredImages, layer: &Descriptor, store: &BlobStore) -> Result<()> {
-    let digest = &layer.digest;
+fn lend(stored: &StoredImages, layer: &Descriptor, blobs: &LayerBlobs) -> Result<()> {
+    let (digest, store) = (&layer.digest, &blobs.store);
     if layer.media_type.is_foreign_layer() || store.contains(digest) {
         return Ok(());
     }
     let blob = stored.blob(layer)?;
-    let mut reader = blob.open()?;
+    let mut reader = Halting::new(blob.open()?, &blobs.halt);
     if blob.part.is_whole_file() {
         io::copy(&mut reader, &mut io::sink()).with_context(|| format!("cannot read {digest}"))?;
         store.lend(digest, &blob.part.path, Arc::new(()));
