@@ -135,7 +135,7 @@ mod tests {
     fn a_path_is_no_reference_and_a_reference_no_path() {
         let source = |text: &str| image_source(text, Path::new("/job")).unwrap().to_string();
         assert_eq!(source("team/app:1"), "docker.io/team/app:1");
-        assert_eq!(source("./out/arm64"), "/job/./out/arm64");
+        assert_eq!(source("./out/arm64"), "/job/out/arm64");
         assert_eq!(source("/out/a.tar"), "/out/a.tar");
         assert_eq!(source("oci-layout://out:arm64"), "/job/out:arm64");
         assert!(image_source("Team/app", Path::new("/job")).is_err());

@@ -204,7 +204,7 @@ fn what_cannot_be_one_index_is_refused_with_both_names() {
     );
     refused(&[&own], &["--image-format=docker"], &["app:1-own", "OCI"]);
     refused(&[&docker], &["--annotation=a=b"], &["annotated", "Docker"]);
-    refused(&[&own, "./missing"], &[], &["./missing"]);
+    refused(&[&own, "./missing"], &[], &["/missing"]);
     refused(&[&reference("app:absent")], &[], &["app:absent"]);
     assert!(!registry.tags("app").contains(&"1".to_owned()));
 
