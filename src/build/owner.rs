@@ -63,7 +63,8 @@ pub(super) fn has_names(text: &str) -> bool {
 
 /// Reads an id. The highest number is none: to the kernel it says that an owner stays as it is (chown(2)).
 fn number(text: &str) -> Option<u32> {
-    text.parse().ok().filter(|id| *id < u32::MAX)
+    let id = text.parse::<u32>().ok();
+    id.filter(|id| *id < u32::MAX)
 }
 
 fn unknown(option: &str, what: &str, name: &str, file: &str) -> String {
