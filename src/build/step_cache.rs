@@ -149,7 +149,10 @@ impl StepCaching {
         let rules = self.cache.rules;
         let (is_cached, in_repository) = match &work.action {
             Action::Run(_) | Action::Workdir => (rules.runs, true),
-            Action::Transfer(_) => (rules.copies, rules.copies_in_repository),
+            Action::Transfer(_) => {
+                let has_place = rules.copies_in_repository || self.local().is_some();
+                (rules.copies && has_place, rules.copies_in_repository)
+            }
         };
         is_cached.then(|| Wanted {
             key: key.clone(),
