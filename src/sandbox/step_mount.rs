@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::fs::{PathError, Root};
+use crate::fs::{Dir, PathError, Root};
 
 use super::agent::Agent;
 use super::secret::Secret;
@@ -77,12 +77,22 @@ impl FileTree {
         Ok(is_there.then_some(Self { root, path }))
     }
 
+    /// Says whether it is below its root, and not the root itself.
+    pub(super) fn is_part(&self) -> bool {
+        !self.path.as_os_str().is_empty()
+    }
+
     /// Returns where it is for the builder. Nobody may change the way there meanwhile.
     pub(super) fn outside_path(&self) -> PathBuf {
-        match self.path.as_os_str().is_empty() {
-            true => self.root.path().to_path_buf(),
-            false => self.root.outside_path(&self.path),
+        match self.is_part() {
+            false => self.root.path().to_path_buf(),
+            true => self.root.outside_path(&self.path),
         }
+    }
+
+    /// Opens what is there now, which must be a directory: links are followed inside the root.
+    pub(super) fn open_part(&self) -> Result<Dir, PathError> {
+        self.root.open_dir(&self.path)
     }
 
     /// Opens it; `None` for a file.
