@@ -12,7 +12,7 @@ use crate::fs::{Dir, PathContext, PathError, Root};
 use super::super::Inner;
 use super::super::agent::Relay;
 use super::super::command::{Ended, Exit};
-use super::super::placed::{Thing, Wanted};
+use super::super::placed::{ChangedMark, Thing, Wanted};
 use super::super::rootfs::RootfsError;
 use super::super::run::RunError;
 use super::super::staging::{CopyDir, LentCopy};
@@ -83,8 +83,19 @@ impl<'a> Requested<'a> {
     }
 
     fn promise(&mut self, mount: &StepMount, thing: &Thing) -> Result<(), PathError> {
-        let Thing::Moved { home, name } = thing else {
-            return Ok(());
+        let (home, name) = match thing {
+            Thing::Moved { home, name } => (home, name),
+            Thing::Secret { is_changed, .. } => {
+                if mount.is_read_only {
+                    self.promises.is_unchanged(&mount.target, is_changed);
+                }
+                return Ok(());
+            }
+            Thing::Directory
+            | Thing::FilePoint
+            | Thing::File { .. }
+            | Thing::Device(_)
+            | Thing::Link(_) => return Ok(()),
         };
         let limit = match &mount.shows {
             Shown::Memory { size } => *size,
@@ -132,6 +143,7 @@ impl<'a> Requested<'a> {
             Shown::Secret { contents, access } => Thing::Secret {
                 contents: contents.clone(),
                 access: *access,
+                is_changed: ChangedMark::default(),
             },
             Shown::Agent { agent, access } => {
                 let dir = CopyDir::new(inner)?;

@@ -161,6 +161,35 @@ fn a_mount_that_could_not_be_kept_read_only_is_told_and_its_layer_not_kept() {
 }
 
 #[test]
+fn a_secret_that_could_not_be_kept_read_only_is_told_and_its_layer_not_kept() {
+    let site = Site::busybox();
+    let cache = CacheDir::new(Who::Root);
+    let build = |command: &str| {
+        let context = site.context(&format!("RUN --mount=type=secret,id=key {command}"));
+        let executor = site.executor(Who::Root, &context);
+        let build = executor
+            .args(["--isolation=chroot", &cache.flag()])
+            .args(["--secret=id=key,env=KEY"])
+            .env("KEY", "very-secret")
+            .run();
+        build.assert_success();
+        build
+    };
+    for _ in 0..2 {
+        let build = build("echo more >>/run/secrets/key");
+        let told = warnings(&build);
+        let told = told.iter().filter(|line| {
+            line.contains("wrote to `/run/secrets/key`, which is mounted read-only")
+        });
+        assert_eq!(told.count(), 1, "{}", build.report());
+        assert_eq!(hits(&build), [false], "{}", build.report());
+    }
+    let reading = "cat /run/secrets/key";
+    assert!(warnings(&build(reading)).is_empty());
+    assert_all_cached(&build(reading));
+}
+
+#[test]
 fn a_tmpfs_without_a_limit_is_measured_in_the_end() {
     let site = Site::busybox();
     let run = |bytes: &str| {
