@@ -19,6 +19,8 @@ pub(super) struct BuiltStage {
     pub(super) stack: Mutex<StageStack>,
     /// Which files it has.
     pub(super) state: FilesState,
+    /// Whether it has files of a build context that were others when the build began.
+    pub(super) is_disturbed: bool,
 }
 
 /// The stage that another one starts from.

@@ -58,6 +58,7 @@ pub(super) fn build_stage(
         layers: builder.layers,
         stack: Mutex::new(builder.stack),
         state: builder.state,
+        is_disturbed: builder.is_disturbed,
     })
 }
 
@@ -75,6 +76,9 @@ pub(super) struct StageBuilder<'a> {
     pub(super) name: &'a StepName,
     /// Whether that step may have made something else than it would make elsewhere, so that it is not kept.
     pub(super) is_doubtful: Cell<bool>,
+    /// Whether files of a build context were copied that were others when the build began: what the caches answered then
+    /// for later steps is not about these files.
+    is_disturbed: bool,
 }
 
 impl<'a> StageBuilder<'a> {
@@ -101,6 +105,7 @@ impl<'a> StageBuilder<'a> {
                 (parent.layers.clone(), Some(parent), parent.state.clone())
             }
         };
+        let is_disturbed = parent.is_some_and(|parent| parent.is_disturbed);
         let stack = match parent {
             None => StageStack::of_image(layers.clone()),
             Some(parent) => StageStack::on(Parent {
@@ -117,6 +122,7 @@ impl<'a> StageBuilder<'a> {
             state,
             name,
             is_doubtful: Cell::new(false),
+            is_disturbed,
         }
     }
 
@@ -128,6 +134,9 @@ impl<'a> StageBuilder<'a> {
             return Ok(());
         };
         if let Some(answer) = forecast.answer {
+            if self.is_disturbed && !work.is_linked() {
+                return Err(self.files_have_changed(step.span).into());
+            }
             self.workshop.report(Event::Cached {
                 step: &step.name,
                 text: &step.text,
@@ -146,6 +155,12 @@ impl<'a> StageBuilder<'a> {
                 .because(error)
                 .into(),
         })
+    }
+
+    /// The step was found in a cache, on files that are no longer those of the build context.
+    fn files_have_changed(&self, span: Span) -> LocatedError {
+        let message = "files of the build context have changed since this step was found in the cache, on the old ones";
+        self.error(span, message).hint("build again")
     }
 
     fn accept(&mut self, answer: Answer) {
@@ -168,9 +183,12 @@ impl<'a> StageBuilder<'a> {
             self.execute(step, work)?;
             return Ok(());
         };
-        let inputs = self.content_inputs(&key.inputs, work, step.span)?;
+        let by_definition = key.inputs.clone();
+        let inputs = self.content_inputs(&by_definition, work, step.span)?;
         let key = self.key_now(key, &inputs, work)?;
-        if let Some(found) = self.find_by_content(caching, &key, &inputs, work) {
+        if let Some(found) = self.find_by_content(caching, &key, &inputs, work)
+            && by_definition.finds_its_contents_in(&inputs)
+        {
             return self.accept_found(caching, step, work, key, inputs, found);
         }
         self.workshop.announce(step);
@@ -188,7 +206,7 @@ impl<'a> StageBuilder<'a> {
             self.state = FilesState::Unknown;
             return Ok(());
         };
-        let is_as_found = self.context_is_as_found(&inputs, work, step.span);
+        let is_as_found = self.context_is_as_found(&by_definition, &inputs, work, step.span);
         self.state = match &work.action {
             // What is in no layer may differ with what the step was.
             Action::Run(_) if self.is_doubtful.get() => {
@@ -196,7 +214,10 @@ impl<'a> StageBuilder<'a> {
             }
             Action::Run(_) => before.after_run(layer),
             Action::Transfer(_) | Action::Workdir if is_as_found => before.after(&inputs, work),
-            Action::Transfer(_) | Action::Workdir => FilesState::Unknown,
+            Action::Transfer(_) | Action::Workdir => {
+                self.is_disturbed = true;
+                FilesState::Unknown
+            }
         };
         if self.workshop.epoch().is_some() {
             // With times that do not change, a RUN may well have made what it made the last time.

@@ -81,8 +81,15 @@ impl StageBuilder<'_> {
     }
 
     /// Says whether the files of build contexts that a step has taken are still what its key says; warns if not. Keys are
-    /// worked out before anything is executed, and somebody may write to a context meanwhile.
-    pub(super) fn context_is_as_found(&self, inputs: &StepInputs, work: &Work, span: Span) -> bool {
+    /// worked out before anything is executed, and somebody may write to a context meanwhile: before the step's turn
+    /// (`by_definition` and `inputs` differ), or in it.
+    pub(super) fn context_is_as_found(
+        &self,
+        by_definition: &StepInputs,
+        inputs: &StepInputs,
+        work: &Work,
+        span: Span,
+    ) -> bool {
         if !work.takes_context() {
             return true;
         }
@@ -90,14 +97,17 @@ impl StageBuilder<'_> {
             builder: self,
             span,
         };
-        let now = work.inputs(inputs.parent().clone(), &sources);
-        // What is gone, or cannot be read any more, is not what it was either.
-        let is_as_found = now.is_ok_and(|now| now == *inputs);
-        if !is_as_found {
-            let warning = "files of the build context have changed since the build began: the step is not cached";
-            self.warn(span, &[warning.to_owned()]);
+        let mut warning =
+            "files of the build context have changed since the build began: the step is not cached"
+                .to_owned();
+        match work.inputs(inputs.parent().clone(), &sources) {
+            Ok(now) if now == *inputs && by_definition.finds_its_contents_in(&now) => return true,
+            Ok(_) => {}
+            // What is gone, or cannot be read any more, is not what it was either.
+            Err(error) => warning = format!("{warning}: {error:#}"),
         }
-        is_as_found
+        self.warn(span, &[warning]);
+        false
     }
 
     /// Returns which files a step is executed on, and with.

@@ -212,6 +212,40 @@ impl StepInputs {
         }
     }
 
+    /// Says whether all files that were known by what they are when this was worked out are the same in `now`, the same
+    /// step looked at later.
+    pub fn finds_its_contents_in(&self, now: &Self) -> bool {
+        let (then, now) = (self.files(), now.files());
+        let is_same = |(then, now): (&Option<&SourceInputs>, &Option<&SourceInputs>)| match then {
+            Some(SourceInputs::Content { .. }) => then == now,
+            Some(
+                SourceInputs::Definition { .. }
+                | SourceInputs::Inline { .. }
+                | SourceInputs::Network { .. },
+            )
+            | None => true,
+        };
+        // A source with wildcards is one source by definition, and may be several files.
+        let is_elsewhere =
+            |files: &Option<&SourceInputs>| matches!(files, Some(SourceInputs::Definition { .. }));
+        let is_as_many = then.len() == now.len() || then.iter().all(is_elsewhere);
+        is_as_many && then.iter().zip(&now).all(is_same)
+    }
+
+    /// Returns the files that it takes, in their order; `None` for a mount whose contents do not count.
+    fn files(&self) -> Vec<Option<&SourceInputs>> {
+        match self {
+            Self::Run(run) => run
+                .mounts
+                .iter()
+                .map(|mount| mount.files.as_ref())
+                .collect(),
+            Self::Copy(copy) => copy.sources.iter().map(Some).collect(),
+            Self::Add(add) => add.copy.sources.iter().map(Some).collect(),
+            Self::Workdir(_) => Vec::new(),
+        }
+    }
+
     fn parent_mut(&mut self) -> &mut CacheKey {
         match self {
             Self::Run(run) => &mut run.parent,

@@ -262,6 +262,11 @@ impl Dir {
         Ok(File::from(fd))
     }
 
+    /// Returns a path that leads to this very directory while it is open, whatever is renamed or put in its place.
+    pub fn lasting_path(&self) -> PathBuf {
+        proc_path(self.as_fd())
+    }
+
     /// Removes a name by `remove`, also from the ledger.
     fn remove_name(
         &self,

@@ -1,8 +1,8 @@
 //! The root directory of the container that the builder runs in, and whether it may be exchanged
 //! for a stage's while a command runs: mode `inplace`.
 //!
-//! Nothing is guessed. It is either the executor's own image, which says so and in which nearly
-//! nothing else is, or the user allows it.
+//! Two signs are looked at: the executor's own image says what it is, and has nothing that images of
+//! distributions have. Everywhere else the user has to allow it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -14,6 +14,7 @@
 
 mod taking_back;
 mod wanted;
+mod watched;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -29,8 +30,9 @@ use super::rootfs::RootfsError;
 use super::step_mount::Access;
 
 use self::taking_back::{Home, drop_entry, remove_way};
+pub(super) use self::wanted::{ChangedMark, Thing, Wanted, devices};
 use self::wanted::{ROOTS_FILE, place_of};
-pub(super) use self::wanted::{Thing, Wanted, devices};
+use self::watched::Watched;
 
 /// Things that are in a tree for the time of one command.
 #[must_use = "they are in the tree until they are taken back"]
@@ -62,6 +64,8 @@ struct Made {
     kind: MadeKind,
     /// A file with contents: to be emptied if the command moved it.
     shown: Option<File>,
+    /// What is not to be written to.
+    watched: Option<Watched>,
     /// Where it is to be afterwards.
     home: Option<Home>,
     /// What the image has there, by its name in `aside`.
@@ -173,9 +177,20 @@ impl Placed {
                 };
                 self.show_file(parent, name, contents, access)?;
             }
-            (Thing::Secret { contents, access }, Some(_) | None) => {
+            (
+                Thing::Secret {
+                    contents,
+                    access,
+                    is_changed,
+                },
+                Some(_) | None,
+            ) => {
                 self.set_aside(parent, name, is_there)?;
                 self.show_file(parent, name, contents.reveal(), *access)?;
+                let watched = Watched::begin(&self.parents[parent].dir, name, contents, is_changed);
+                if let Some(made) = self.made.last_mut() {
+                    made.watched = Some(watched?);
+                }
             }
             (Thing::Moved { home, name: there }, found) => {
                 let moved = home.dir().metadata_of(there)?;
@@ -349,6 +364,7 @@ impl Placed {
             name: name.to_os_string(),
             kind,
             shown: None,
+            watched: None,
             home: None,
             instead_of: None,
         });
@@ -370,6 +386,9 @@ impl Placed {
         match made.kind {
             MadeKind::Way(ino) => return remove_way(dir, name, ino),
             MadeKind::Thing => {}
+        }
+        if let (Some(watched), Some(file)) = (&made.watched, &made.shown) {
+            watched.end(dir, name, file)?;
         }
         match &made.home {
             Some(home) => home.bring_back(dir, name, strays)?,

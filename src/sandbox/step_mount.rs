@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::fs::{PathError, Root};
+use crate::fs::{Dir, PathError, Root};
 
 use super::agent::Agent;
 use super::secret::Secret;
@@ -77,12 +77,22 @@ impl FileTree {
         Ok(is_there.then_some(Self { root, path }))
     }
 
+    /// Says whether it is below its root, and not the root itself.
+    pub(super) fn is_part(&self) -> bool {
+        !self.path.as_os_str().is_empty()
+    }
+
     /// Returns where it is for the builder. Nobody may change the way there meanwhile.
     pub(super) fn outside_path(&self) -> PathBuf {
-        match self.path.as_os_str().is_empty() {
-            true => self.root.path().to_path_buf(),
-            false => self.root.outside_path(&self.path),
+        match self.is_part() {
+            false => self.root.path().to_path_buf(),
+            true => self.root.outside_path(&self.path),
         }
+    }
+
+    /// Opens what is there now, which must be a directory: links are followed inside the root.
+    pub(super) fn open_part(&self) -> Result<Dir, PathError> {
+        self.root.open_dir(&self.path)
     }
 
     /// Opens it; `None` for a file.
@@ -92,5 +102,30 @@ impl FileTree {
             true => Ok(Some(Root::from_dir(self.root.open_dir(&self.path)?))),
             false => Ok(None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_part_that_is_open_stays_what_it_is_and_a_link_leads_nowhere_outside() {
+        let temp = tempfile::tempdir().unwrap();
+        let (outside, cache) = (temp.path().join("outside"), temp.path().join("cache"));
+        for dir in [&outside, &cache.join("sub")] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        fs::write(cache.join("sub/mine"), "").unwrap();
+        let root = Arc::new(Root::open(&cache).unwrap());
+        let part = FileTree::find(root, Path::new("sub")).unwrap().unwrap();
+        let open = part.open_part().unwrap();
+        fs::rename(cache.join("sub"), cache.join("moved")).unwrap();
+        symlink(&outside, cache.join("sub")).unwrap();
+        assert!(open.lasting_path().join("mine").exists());
+        // The name is a link by now, to what is not there inside.
+        part.open_part().unwrap_err();
     }
 }

@@ -7,7 +7,7 @@ use crate::support::process::Ended;
 use crate::support::{Kind, Site, TestDir, check_image};
 
 /// The lines of a Dockerfile that does some harm, and the exit code of its build.
-const HARM: [(&str, u8); 9] = [
+const HARM: [(&str, u8); 10] = [
     // What is left running, and what has left its session.
     (
         "RUN (setsid sh -c 'while sleep 0.1; do touch /outlived /usr; done' >/dev/null 2>&1 &); sleep 1000 &\n\
@@ -18,6 +18,12 @@ const HARM: [(&str, u8); 9] = [
     (
         "RUN rm -rf /proc/self /proc/sys /dev/* /dev /etc /workspace 2>/dev/full; touch /dev/null\n\
          RUN test -c /dev/null && test ! -e /etc/passwd\n",
+        0,
+    ),
+    // Who may do what with the container's devices.
+    (
+        "RUN chmod 0700 /dev && chmod 0 /dev/shm && mkdir /dev/sub && chown 7 /dev\n\
+         USER 7\nRUN echo >/dev/null && test ! -e /dev/sub\n",
         0,
     ),
     (

@@ -71,7 +71,7 @@ impl<'a> StageBuilder<'a> {
     }
 }
 
-/// What a cache starts with is a file.
+/// What a cache starts with, or the part of it that is wanted, is a file.
 #[derive(Debug, thiserror::Error)]
 #[error("it is not a directory")]
 struct NoDirectory;
@@ -92,6 +92,10 @@ impl StageBuilder<'_> {
             let message = format!("cannot mount `/{}`: not found in the cache", part.display());
             return Err(self.error(span, message).into());
         };
+        if tree.open_dir()?.is_none() {
+            let message = format!("cannot mount `/{}` of a cache", part.display());
+            return Err(self.error(span, message).because(NoDirectory).into());
+        }
         found.show(&cache.target, Shown::Kept(tree), cache.read_only);
         Ok(())
     }

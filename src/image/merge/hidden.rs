@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::error::{EntryProblem, MergeError};
 use super::names::Names;
@@ -122,10 +122,7 @@ impl<'n> Hidden<'n> {
             };
             let rest = dir.strip_prefix(link).ok()?;
             let target = link.parent()?.join(&self.links[link].target).join(rest);
-            let clean = EntryPath::clean(target.as_os_str().as_encoded_bytes()).ok()?;
-            dir = clean.map_or_else(PathBuf::new, |clean| {
-                to_path(clean.as_bytes()).to_path_buf()
-            });
+            dir = within_root(&target);
             is_behind = true;
         }
         is_behind.then(|| dir.join(name))
@@ -153,6 +150,20 @@ impl<'n> Hidden<'n> {
         forget(&mut self.found, top, |path, _| path != top);
         forget(&mut self.links, top, |path, _| path != top);
     }
+}
+
+/// Returns where `path` leads from the root directory, which is its own parent.
+fn within_root(path: &Path) -> PathBuf {
+    let mut inside = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => inside.push(name),
+            // At the root there is nothing to leave.
+            Component::ParentDir => drop(inside.pop()),
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    inside
 }
 
 /// Forgets what is known of `top` and all below it, as far as `is_doomed` says so.

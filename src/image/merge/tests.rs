@@ -221,22 +221,22 @@ fn order_is_that_of_a_layer_whatever_the_layers_have() {
 
 #[test]
 fn names_behind_links_of_the_base_are_deleted_where_they_are() {
-    let base = layer()
-        .symlink("bin", "usr/bin")
-        .dir("usr/")
-        .dir("usr/bin/");
-    let through = layer().file("bin/tool", "0").file("bin/other", "0");
-    let layers = vec![
-        layer()
-            .dir("usr/")
-            .dir("usr/bin/")
-            .file("usr/bin/.wh.tool", ""),
-    ];
-    assert_merged(
-        vec![base, through],
-        layers,
-        &["usr/", "usr/bin/", "usr/bin/.wh.tool"],
-    );
+    // The root directory is its own parent.
+    for target in ["usr/bin", "/usr/bin", "../../usr/bin"] {
+        let base = layer().symlink("bin", target).dir("usr/").dir("usr/bin/");
+        let through = layer().file("bin/tool", "0").file("bin/other", "0");
+        let layers = vec![
+            layer()
+                .dir("usr/")
+                .dir("usr/bin/")
+                .file("usr/bin/.wh.tool", ""),
+        ];
+        assert_merged(
+            vec![base, through],
+            layers,
+            &["usr/", "usr/bin/", "usr/bin/.wh.tool"],
+        );
+    }
 }
 
 #[test]

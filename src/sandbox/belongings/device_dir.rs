@@ -1,4 +1,4 @@
-//! The container's `/dev`: which names it has, and what its devices and links are.
+//! The container's `/dev`: which names it has, what its devices and links are, and who may do what in it.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -6,16 +6,38 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{Dir, FileKind, PathError, Timestamp, remove_tree};
+use crate::fs::{Dir, FileKind, Metadata, PathError, remove_tree};
+
+use super::looks::Looks;
+
+/// Directories below this are left alone: real ones have three levels.
+const LEVELS_MAX: usize = 8;
+
+/// Whose the entries are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Keeper {
+    /// The runtime made them when the container began: what is new is the command's.
+    Container,
+    /// The kernel's own `devtmpfs`, as with `-v /dev:/dev`: devices of the machine come and go at any time.
+    Kernel,
+}
 
 /// A directory of devices as it was.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct DeviceDir {
+    dev: u64,
+    looks: Looks,
+    /// `None` for a mount of its own: other containers may use what is in `/dev/shm`, and in `/dev/pts` and `/dev/mqueue`
+    /// the kernel decides.
+    contents: Option<Contents>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Contents {
     /// Everything in it, as bytes.
     names: BTreeSet<Vec<u8>>,
     entries: Vec<Entry>,
-    /// Its own time: seconds since the epoch, and nanoseconds.
-    mtime: (i64, u32),
+    dirs: Vec<(Vec<u8>, DeviceDir)>,
 }
 
 /// Something that can be made again.
@@ -23,10 +45,7 @@ pub(super) struct DeviceDir {
 struct Entry {
     name: Vec<u8>,
     thing: Thing,
-    uid: u32,
-    gid: u32,
-    /// Unix mode bits, 0o7777 only.
-    mode: u32,
+    looks: Looks,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,58 +59,136 @@ enum Thing {
 }
 
 impl DeviceDir {
-    /// Reads what is right in `dir`, but for what is mounted there: a mount can be neither moved nor removed.
-    pub(super) fn read(dir: &Dir) -> Result<Self, PathError> {
-        let metadata = dir.metadata()?;
-        let own = metadata.dev;
-        let (mut names, mut entries) = (BTreeSet::new(), Vec::new());
-        for name in dir.names()? {
-            if let Some(found) = dir.metadata_of(&name)?
-                && found.dev == own
-                && let Some(thing) = Thing::read(dir, &name, found.kind)?
-            {
-                entries.push(Entry {
-                    name: name.as_bytes().to_vec(),
-                    thing,
-                    uid: found.uid,
-                    gid: found.gid,
-                    mode: found.mode,
-                });
+    /// Reads the directory `name`; `None` where there is none.
+    pub(super) fn read(parent: &Dir, name: &OsStr) -> Result<Option<Self>, PathError> {
+        match parent.metadata_of(name)? {
+            Some(found) if found.is_dir() => {
+                Self::read_found(parent, name, &found, found.dev, LEVELS_MAX).map(Some)
             }
-            names.insert(name.into_vec());
+            Some(_) | None => Ok(None),
         }
-        let mtime = (metadata.mtime.seconds, metadata.mtime.nanos);
+    }
+
+    fn read_found(
+        parent: &Dir,
+        name: &OsStr,
+        found: &Metadata,
+        own_dev: u64,
+        levels: usize,
+    ) -> Result<Self, PathError> {
+        let contents = match found.dev == own_dev && levels > 0 {
+            true => Some(Contents::read(
+                &parent.open_dir(name)?,
+                own_dev,
+                levels - 1,
+            )?),
+            false => None,
+        };
         Ok(Self {
-            names,
-            entries,
-            mtime,
+            dev: found.dev,
+            looks: Looks::from(found),
+            contents,
         })
     }
 
-    /// Removes what is new in `dir`, and makes devices and links again that are missing or others.
-    pub(super) fn give_back(&self, dir: &Dir) -> Result<(), PathError> {
-        let own = dir.metadata()?.dev;
+    /// Makes the directory `name` what it was: without what is new, with devices, links and directories that are missing or
+    /// others, and with the same owners and modes.
+    pub(super) fn give_back(
+        &self,
+        parent: &Dir,
+        name: &OsStr,
+        keeper: Keeper,
+    ) -> Result<(), PathError> {
+        let found = parent.metadata_of(name)?;
+        if !found.is_some_and(|found| found.is_dir() && found.dev == self.dev) {
+            // Another mount is not the one that was there, and a mount that is gone cannot be made again.
+            return Ok(());
+        }
+        // Before it is opened: that takes rights.
+        self.looks.give_access(parent, name)?;
+        let Some(contents) = &self.contents else {
+            return Ok(());
+        };
+        contents.give_back(&parent.open_dir(name)?, self.dev, keeper)?;
+        match keeper {
+            Keeper::Container => self.looks.give_time(parent, name),
+            Keeper::Kernel => Ok(()),
+        }
+    }
+
+    /// Makes an empty directory where it was, if anything else is there now.
+    fn make_again(&self, parent: &Dir, name: &OsStr) -> Result<(), PathError> {
+        let is_dir = parent
+            .metadata_of(name)?
+            .is_some_and(|found| found.is_dir());
+        if is_dir || self.contents.is_none() {
+            return Ok(());
+        }
+        remove_tree(parent, name)?;
+        parent.create_dir(name, 0o700)
+    }
+}
+
+impl Contents {
+    fn read(dir: &Dir, own_dev: u64, levels: usize) -> Result<Self, PathError> {
+        let mut contents = Self {
+            names: BTreeSet::new(),
+            entries: Vec::new(),
+            dirs: Vec::new(),
+        };
+        for name in dir.names()? {
+            if let Some(found) = dir.metadata_of(&name)? {
+                if found.is_dir() {
+                    let below = DeviceDir::read_found(dir, &name, &found, own_dev, levels)?;
+                    contents.dirs.push((name.as_bytes().to_vec(), below));
+                } else if found.dev == own_dev
+                    // A mount can be neither moved nor removed.
+                    && let Some(thing) = Thing::read(dir, &name, found.kind)?
+                {
+                    contents.entries.push(Entry {
+                        name: name.as_bytes().to_vec(),
+                        thing,
+                        looks: Looks::from(&found),
+                    });
+                }
+            }
+            contents.names.insert(name.into_vec());
+        }
+        Ok(contents)
+    }
+
+    fn give_back(&self, dir: &Dir, own_dev: u64, keeper: Keeper) -> Result<(), PathError> {
+        match keeper {
+            Keeper::Container => self.remove_new(dir, own_dev)?,
+            Keeper::Kernel => {}
+        }
+        for entry in &self.entries {
+            entry.give_back(dir, keeper)?;
+        }
+        for (name, below) in &self.dirs {
+            let name = OsStr::from_bytes(name);
+            if keeper == Keeper::Container {
+                below.make_again(dir, name)?;
+            }
+            below.give_back(dir, name, keeper)?;
+        }
+        Ok(())
+    }
+
+    fn remove_new(&self, dir: &Dir, own_dev: u64) -> Result<(), PathError> {
         for name in dir.names()? {
             let found = dir.metadata_of(&name)?;
             let is_new = !self.names.contains(name.as_bytes());
-            if is_new && found.is_some_and(|found| found.dev == own) {
+            if is_new && found.is_some_and(|found| found.dev == own_dev) {
                 remove_tree(dir, &name)?;
             }
         }
-        for entry in &self.entries {
-            entry.give_back(dir)?;
-        }
-        let (seconds, nanos) = self.mtime;
-        let before = Timestamp { seconds, nanos };
-        match dir.metadata()?.mtime == before {
-            true => Ok(()),
-            false => dir.set_own_mtime(before),
-        }
+        Ok(())
     }
 }
 
 impl Entry {
-    fn give_back(&self, dir: &Dir) -> Result<(), PathError> {
+    fn give_back(&self, dir: &Dir, keeper: Keeper) -> Result<(), PathError> {
         let name = OsStr::from_bytes(&self.name);
         let found = dir.metadata_of(name)?;
         let is_there = match found {
@@ -99,22 +196,17 @@ impl Entry {
             None => false,
         };
         if !is_there {
+            // The kernel may have given the name to another device meanwhile.
+            if found.is_some() && keeper == Keeper::Kernel {
+                return Ok(());
+            }
             remove_tree(dir, name)?;
             self.thing.make(dir, name)?;
         }
-        match (&self.thing, dir.metadata_of(name)?) {
-            (Thing::CharDevice(_) | Thing::BlockDevice(_), Some(found)) => {
-                let has_new_owner = (found.uid, found.gid) != (self.uid, self.gid);
-                if has_new_owner {
-                    dir.set_owner(name, self.uid, self.gid)?;
-                }
-                if has_new_owner || found.mode != self.mode {
-                    dir.set_mode(name, self.mode)?;
-                }
-                Ok(())
-            }
+        match &self.thing {
+            Thing::CharDevice(_) | Thing::BlockDevice(_) => self.looks.give_access(dir, name),
             // Nobody asks whose a link is.
-            (Thing::Link(_), Some(_)) | (_, None) => Ok(()),
+            Thing::Link(_) => Ok(()),
         }
     }
 }

@@ -3,9 +3,12 @@
 //!
 //! With mounts, a command gets copies of them that go with it. Here they are noted before it, and made afterwards what
 //! they were: a resolver that a RUN writes down must not be the one that the image is pushed with. The note is in the work
-//! directory, for whoever comes after a build that was killed.
+//! directory, for whoever comes after a build that was killed: in the same container, from its start to its end. The next
+//! one has files of its own, and so has another one with the same volume.
 
+mod container;
 mod device_dir;
+mod looks;
 mod network_file;
 
 use std::ffi::OsStr;
@@ -16,7 +19,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fs::{Dir, PathContext, PathError, Root};
 
-use self::device_dir::DeviceDir;
+use super::mountinfo::mounts_of_this_process;
+
+use self::container::Container;
+use self::device_dir::{DeviceDir, Keeper};
 use self::network_file::NetworkFile;
 
 const NOTE: &str = "belongings";
@@ -34,24 +40,31 @@ pub(super) struct Belongings {
     work: Dir,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Note {
+    /// Where this was.
+    container: Container,
     files: Vec<NetworkFile>,
     /// `None` where it is no mount: then it is the stage's, as everything else.
     devices: Option<DeviceDir>,
+    keeper: Keeper,
 }
 
 impl Belongings {
     /// Takes note of what is among `kept`, paths in `root` that stay while a stage is there, in the directory `work`.
     pub(super) fn take_note(root: &Root, kept: &[PathBuf], work: &Dir) -> Result<Self, PathError> {
         let is_kept = |path: &str| kept.iter().any(|kept| kept == Path::new(path));
-        let mut note = Note::default();
+        let mut note = Note {
+            container: Container::look(root)?,
+            files: Vec::new(),
+            devices: None,
+            keeper: keeper_of(&root.path().join(DEV)),
+        };
         for path in NETWORK_FILES.into_iter().filter(|path| is_kept(path)) {
             note.files.extend(NetworkFile::read(root, Path::new(path))?);
         }
         if is_kept(DEV) {
-            let dir = root.open_real_dir(Path::new(DEV))?;
-            note.devices = dir.map(|dir| DeviceDir::read(&dir)).transpose()?;
+            note.devices = DeviceDir::read(root.dir(), OsStr::new(DEV))?;
         }
         note.write(work)?;
         let work = work.try_clone()?;
@@ -69,11 +82,24 @@ impl Belongings {
 /// no reason to keep the directory or to build nothing: a device may be what this container lets nobody make.
 pub(super) fn give_back_noted(root: &Root, work: &Dir) {
     let outcome = Note::read(work).and_then(|note| match note {
-        Some(note) => note.give_back(root).and_then(|()| Note::remove(work)),
+        Some(note) => note.give_back_later(root).and_then(|()| Note::remove(work)),
         None => Ok(()),
     });
     if let Err(error) = outcome {
         tracing::warn!(%error, source = %error.source, "this container is not as it was");
+    }
+}
+
+/// The file system at `path` itself says that it is a `tmpfs` (statfs(2)): only the list of mounts tells them apart. Where
+/// it cannot be read, nothing is removed.
+fn keeper_of(path: &Path) -> Keeper {
+    let Ok(mounts) = mounts_of_this_process() else {
+        return Keeper::Kernel;
+    };
+    // The last one covers the others.
+    match mounts.iter().rev().find(|mount| mount.point == path) {
+        Some(mount) if mount.kind == "devtmpfs" => Keeper::Kernel,
+        Some(_) | None => Keeper::Container,
     }
 }
 
@@ -82,10 +108,29 @@ impl Note {
         for file in &self.files {
             file.give_back(root)?;
         }
-        match (&self.devices, root.open_real_dir(Path::new(DEV))?) {
-            (Some(devices), Some(dir)) => devices.give_back(&dir),
-            (None, _) | (_, None) => Ok(()),
+        match &self.devices {
+            Some(devices) => devices.give_back(root.dir(), OsStr::new(DEV), self.keeper),
+            None => Ok(()),
         }
+    }
+
+    /// As [`Self::give_back`], in another process: what is here now need not be what the command has left.
+    fn give_back_later(&self, root: &Root) -> Result<(), PathError> {
+        if !self.container.is_surely(&Container::look(root)?) {
+            tracing::warn!(
+                "a build was killed in another container, or before this one was started again: \
+                 /dev and the network's files stay as they are here"
+            );
+            return Ok(());
+        }
+        for file in &self.files {
+            if file.is_other_text(root)? {
+                // Who has written it cannot be known: a command that was killed with its build, or the runtime since then.
+                tracing::warn!(path = %Path::new("/").join(file.path()).display(),
+                    "putting back what was in a file before a build was killed");
+            }
+        }
+        self.give_back(root)
     }
 
     /// Appears whole: half of a file would be another one.

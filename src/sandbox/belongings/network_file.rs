@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{Dir, Metadata, PathContext, PathError, Root, Timestamp, rewrite};
+use crate::fs::{Dir, PathContext, PathError, Root, rewrite};
+
+use super::looks::Looks;
 
 /// A larger one is not noted: real ones have some lines.
 const BYTES_MAX: u64 = 1024 * 1024;
@@ -21,26 +23,6 @@ pub(super) struct NetworkFile {
     identity: (u64, u64),
     looks: Looks,
     contents: Vec<u8>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Looks {
-    mode: u32,
-    uid: u32,
-    gid: u32,
-    /// Seconds since the epoch, and nanoseconds.
-    mtime: (i64, u32),
-}
-
-impl From<&Metadata> for Looks {
-    fn from(metadata: &Metadata) -> Self {
-        Self {
-            mode: metadata.mode,
-            uid: metadata.uid,
-            gid: metadata.gid,
-            mtime: (metadata.mtime.seconds, metadata.mtime.nanos),
-        }
-    }
 }
 
 impl NetworkFile {
@@ -63,42 +45,37 @@ impl NetworkFile {
     /// Makes it what it was. Another file, or none, in its place is not the one that was read: a mount cannot be replaced
     /// without privileges that no command has.
     pub(super) fn give_back(&self, root: &Root) -> Result<(), PathError> {
-        let path = PathBuf::from(OsString::from_vec(self.path.clone()));
-        let Some((dir, name)) = parent_of(root, &path)? else {
+        let Some((dir, name)) = self.find(root)? else {
             return Ok(());
         };
-        let Some(found) = dir.metadata_of(&name)? else {
-            return Ok(());
-        };
-        if (found.dev, found.ino) != self.identity {
-            return Ok(());
-        }
         if contents_of(&dir, &name)? != self.contents {
             rewrite(&dir.open_file(&name)?, &self.contents, &dir.path_of(&name))?;
         }
-        self.looks.give_to(&dir, &name)
+        self.looks.give_access(&dir, &name)?;
+        self.looks.give_time(&dir, &name)
     }
-}
 
-impl Looks {
-    /// Only what differs is set, the time last.
-    fn give_to(&self, dir: &Dir, name: &OsStr) -> Result<(), PathError> {
-        let Some(found) = dir.metadata_of(name)? else {
-            return Ok(());
+    /// Says whether the file is there with other contents.
+    pub(super) fn is_other_text(&self, root: &Root) -> Result<bool, PathError> {
+        Ok(match self.find(root)? {
+            Some((dir, name)) => contents_of(&dir, &name)? != self.contents,
+            None => false,
+        })
+    }
+
+    /// Returns its path, relative to the root directory.
+    pub(super) fn path(&self) -> PathBuf {
+        PathBuf::from(OsString::from_vec(self.path.clone()))
+    }
+
+    /// Returns the directory and the name of the file, if it is the same one.
+    fn find(&self, root: &Root) -> Result<Option<(Dir, OsString)>, PathError> {
+        let Some((dir, name)) = parent_of(root, &self.path())? else {
+            return Ok(None);
         };
-        let found = Self::from(&found);
-        let has_new_owner = (found.uid, found.gid) != (self.uid, self.gid);
-        if has_new_owner {
-            dir.set_owner(name, self.uid, self.gid)?;
-        }
-        if has_new_owner || found.mode != self.mode {
-            dir.set_mode(name, self.mode)?;
-        }
-        if found.mtime != self.mtime {
-            let (seconds, nanos) = self.mtime;
-            dir.set_mtime(name, Timestamp { seconds, nanos })?;
-        }
-        Ok(())
+        let found = dir.metadata_of(&name)?;
+        let is_same = found.is_some_and(|found| (found.dev, found.ino) == self.identity);
+        Ok(is_same.then_some((dir, name)))
     }
 }
 

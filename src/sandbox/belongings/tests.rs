@@ -132,3 +132,77 @@ fn what_a_killed_build_noted_is_given_back_by_the_next_one() {
     let hosts = fs::read_to_string(place.path("etc/hosts")).unwrap();
     assert_eq!(hosts, "changed again");
 }
+
+/// A note of the same files, written where the first process had started at another time.
+#[test]
+fn what_was_noted_in_another_container_is_not_given_back() {
+    let place = Place::new();
+    let _killed = place.take_note();
+    let path = place.temp.path().join("work").join(NOTE);
+    let mut note: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let first_process = &mut note["container"]["first_process"];
+    assert!(first_process.is_string());
+    *first_process = "1".into();
+    fs::write(&path, note.to_string()).unwrap();
+    fs::write(place.path("etc/hosts"), "the runtime's").unwrap();
+    fs::write(place.path("dev/nvidia0"), "").unwrap();
+    give_back_noted(&place.root, &place.work);
+    let hosts = fs::read_to_string(place.path("etc/hosts")).unwrap();
+    assert_eq!(hosts, "the runtime's");
+    assert!(place.path("dev/nvidia0").exists());
+    // It is of no use to anybody.
+    assert!(place.work.names().unwrap().is_empty());
+}
+
+#[test]
+fn directories_in_dev_are_what_they_were() {
+    let place = Place::new();
+    fs::create_dir_all(place.path("dev/net/deep")).unwrap();
+    symlink("/proc/kcore", place.path("dev/net/deep/link")).unwrap();
+    let mode = |path: &str| fs::metadata(place.path(path)).unwrap().mode() & 0o7777;
+    let set = |path: &str, mode| {
+        fs::set_permissions(place.path(path), PermissionsExt::from_mode(mode)).unwrap();
+    };
+    set("dev", 0o755);
+    set("dev/net", 0o1750);
+    set("dev/below", 0o755);
+    let times = || {
+        ["dev", "dev/net", "dev/below"].map(|path| {
+            let found = fs::metadata(place.path(path)).unwrap();
+            (found.mtime(), found.mtime_nsec())
+        })
+    };
+    let before = times();
+    let belongings = place.take_note();
+    fs::remove_dir_all(place.path("dev/net")).unwrap();
+    fs::write(place.path("dev/net"), "a file").unwrap();
+    fs::write(place.path("dev/below/new"), "").unwrap();
+    set("dev/below", 0o700);
+    set("dev", 0o700);
+    belongings.give_back(&place.root).unwrap();
+    assert_eq!((mode("dev"), mode("dev/net")), (0o755, 0o1750));
+    assert_eq!(mode("dev/below"), 0o755);
+    let link = fs::read_link(place.path("dev/net/deep/link")).unwrap();
+    assert_eq!(link, Path::new("/proc/kcore"));
+    assert!(!place.path("dev/below/new").exists());
+    assert_eq!(times(), before);
+}
+
+#[test]
+fn what_the_kernel_adds_to_its_own_directory_stays() {
+    let place = Place::new();
+    let dir = place.root.dir();
+    let dev = OsStr::new(DEV);
+    fs::set_permissions(place.path("dev"), PermissionsExt::from_mode(0o755)).unwrap();
+    let devices = DeviceDir::read(dir, dev).unwrap().unwrap();
+    symlink("dm-0", place.path("dev/new")).unwrap();
+    fs::write(place.path("dev/below/new"), "").unwrap();
+    fs::remove_file(place.path("dev/fd")).unwrap();
+    fs::set_permissions(place.path("dev"), PermissionsExt::from_mode(0o700)).unwrap();
+    devices.give_back(dir, dev, Keeper::Kernel).unwrap();
+    for path in ["dev/new", "dev/fd"] {
+        assert!(fs::symlink_metadata(place.path(path)).is_ok(), "{path}");
+    }
+    assert!(place.path("dev/below/new").exists());
+    assert_eq!(fs::metadata(place.path("dev")).unwrap().mode(), 0o40755);
+}

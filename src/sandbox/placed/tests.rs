@@ -131,6 +131,7 @@ fn everything() -> Vec<Wanted> {
                     gid: 0,
                     mode: 0o400,
                 },
+                is_changed: ChangedMark::default(),
             },
         ),
     ];
@@ -366,4 +367,46 @@ fn what_a_command_moves_elsewhere_is_emptied() {
 fn a_secret_can_be_printed_by_nobody() {
     let text = format!("{:?}", everything());
     assert!(text.contains("Secret(..)"), "{text}");
+}
+
+#[test]
+fn a_secret_that_is_written_to_is_marked_and_one_that_is_read_is_not() {
+    let is_marked_after = |command: fn(PathBuf)| {
+        let place = Place::new();
+        let is_changed = ChangedMark::default();
+        let user = fs::metadata(place.path("tree")).unwrap();
+        let secret = Thing::Secret {
+            contents: Secret::new(*b"secret"),
+            access: Access {
+                uid: user.uid(),
+                gid: user.gid(),
+                mode: 0o600,
+            },
+            is_changed: is_changed.clone(),
+        };
+        let placed = place.put(&[wanted("/run/key", secret)]).unwrap();
+        command(place.tree("run/key"));
+        placed.take_back().unwrap();
+        assert!(!place.tree("run/key").exists());
+        is_changed.is_set()
+    };
+    assert!(!is_marked_after(|key| {
+        fs::read(key).unwrap();
+    }));
+    let writes: [fn(PathBuf); 5] = [
+        |key| fs::write(key, "longer than before").unwrap(),
+        |key| {
+            // The same length, and the time that it had.
+            let before = fs::metadata(&key).unwrap().modified().unwrap();
+            fs::write(&key, "SECRET").unwrap();
+            let file = fs::File::open(&key).unwrap();
+            file.set_modified(before).unwrap();
+        },
+        |key| fs::set_permissions(key, PermissionsExt::from_mode(0o400)).unwrap(),
+        |key| fs::remove_file(key).unwrap(),
+        |key| fs::rename(&key, key.with_extension("moved")).unwrap(),
+    ];
+    for (number, write) in writes.into_iter().enumerate() {
+        assert!(is_marked_after(write), "write {number}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::fs::{FileKind, PathError, Root, device_number};
 use crate::sandbox::secret::Secret;
@@ -32,7 +33,12 @@ pub(in crate::sandbox) enum Thing {
         mode: u32,
     },
     /// As `File`, with an owner, and contents that nobody may print.
-    Secret { contents: Secret, access: Access },
+    Secret {
+        contents: Secret,
+        access: Access,
+        /// Told when it is taken back.
+        is_changed: ChangedMark,
+    },
     /// Whatever has this name in a directory on the tree's file system, in place of the image's. Afterwards it is
     /// there again, with what the command did to it.
     Moved { home: Arc<Root>, name: OsString },
@@ -40,6 +46,20 @@ pub(in crate::sandbox) enum Thing {
     Device(FileKind),
     /// A symbolic link with this text, where the image has nothing.
     Link(OsString),
+}
+
+/// Set when a file is taken back that is not what it was: the command has written to it, or to its name.
+#[derive(Debug, Clone, Default)]
+pub(in crate::sandbox) struct ChangedMark(Arc<AtomicBool>);
+
+impl ChangedMark {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(in crate::sandbox) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Returns the devices that every container has, and the links beside them. `dev` is the directory.

@@ -65,7 +65,7 @@ pub(super) struct StagedMount<'a> {
 )]
 enum Owned<'a> {
     Nothing,
-    Memory(OwnMount<'a>),
+    Mount(OwnMount<'a>),
     Copy(LentCopy<'a>),
 }
 
@@ -124,6 +124,14 @@ impl<'a> Staging<'a> {
             owned: Owned::Nothing,
         };
         Ok(match &mount.shows {
+            // Commands of other steps may write to a cache meanwhile, and put a link where a part of it was.
+            Shown::Kept(tree) if tree.is_part() => {
+                let part = OwnMount::bind(self.inner, &tree.open_part()?.lasting_path())?;
+                let shown = part.open()?;
+                let mut staged = staged(shown.path().to_path_buf(), Some(shown));
+                staged.owned = Owned::Mount(part);
+                staged
+            }
             Shown::Kept(tree) => staged(tree.outside_path(), tree.open_dir()?),
             Shown::Lent(tree) => {
                 let mut staged = staged(tree.outside_path(), tree.open_dir()?);
@@ -138,7 +146,7 @@ impl<'a> Staging<'a> {
                 let memory = OwnMount::memory(self.inner, MountFlags::empty(), &options)?;
                 let tree = memory.open()?;
                 let mut staged = staged(tree.path().to_path_buf(), Some(tree));
-                staged.owned = Owned::Memory(memory);
+                staged.owned = Owned::Mount(memory);
                 staged
             }
             Shown::Secret { contents, access } => {

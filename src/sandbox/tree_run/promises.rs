@@ -14,6 +14,7 @@ use crate::fs::{Descent, Dir, FileKind, Metadata, PathError, Root, stored_range}
 use crate::image::Digest;
 use crate::image::digest::DigestHasher;
 
+use super::super::placed::ChangedMark;
 use super::super::run::RunError;
 
 /// A file takes whole pages of a file system in memory.
@@ -32,6 +33,8 @@ struct Shown {
 pub(super) struct Promises {
     /// Each with what it was before the command.
     read_only: Vec<(Shown, Digest)>,
+    /// Files that whoever takes them back compares, each by where the command sees it.
+    unchanged: Vec<(PathBuf, ChangedMark)>,
     /// Each with its limit in bytes.
     limited: Vec<(Shown, u64)>,
 }
@@ -47,6 +50,12 @@ impl Promises {
         let look = look_of(home.dir(), name)?;
         self.read_only.push((shown(target, home, name), look));
         Ok(())
+    }
+
+    /// Remembers that the command is not to write to a file, which has this mark if it did.
+    pub(super) fn is_unchanged(&mut self, target: &Path, is_changed: &ChangedMark) {
+        let unchanged = (target.to_path_buf(), is_changed.clone());
+        self.unchanged.push(unchanged);
     }
 
     /// Remembers that the command may write no more than `limit` bytes to it.
@@ -69,7 +78,8 @@ impl Promises {
                 });
             }
         }
-        let mut written = Vec::new();
+        let changed = self.unchanged.iter().filter(|(_, mark)| mark.is_set());
+        let mut written: Vec<PathBuf> = changed.map(|(target, _)| target.clone()).collect();
         for (shown, before) in &self.read_only {
             if look_of(shown.home.dir(), &shown.name)? != *before {
                 written.push(shown.target.clone());

@@ -4,7 +4,6 @@
 //! What is lent is a copy. Nothing can be read-only for root here, and nothing in memory; so what is to be read-only is
 //! lent as well, and what the command writes to it is lost, which is told (`promises`).
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use crate::fs::{Dir, PathContext, PathError, Root};
 use super::super::Inner;
 use super::super::agent::Relay;
 use super::super::command::{Ended, Exit};
-use super::super::placed::{Thing, Wanted};
+use super::super::placed::{ChangedMark, Thing, Wanted};
 use super::super::rootfs::RootfsError;
 use super::super::run::RunError;
 use super::super::staging::{CopyDir, LentCopy};
@@ -32,7 +31,7 @@ pub(super) struct Requested<'a> {
     wanted: Vec<Wanted>,
     promises: Promises,
     /// Directories that are moved: one can be in one place only.
-    moved: BTreeSet<PathBuf>,
+    moved: Vec<PathBuf>,
     /// End before their directories do.
     relays: Vec<Relay>,
     copies: Vec<LentCopy<'a>>,
@@ -45,7 +44,7 @@ impl<'a> Requested<'a> {
         let mut requested = Self {
             wanted: Vec::new(),
             promises: Promises::default(),
-            moved: BTreeSet::new(),
+            moved: Vec::new(),
             relays: Vec::new(),
             copies: Vec::new(),
             dirs: Vec::new(),
@@ -84,8 +83,19 @@ impl<'a> Requested<'a> {
     }
 
     fn promise(&mut self, mount: &StepMount, thing: &Thing) -> Result<(), PathError> {
-        let Thing::Moved { home, name } = thing else {
-            return Ok(());
+        let (home, name) = match thing {
+            Thing::Moved { home, name } => (home, name),
+            Thing::Secret { is_changed, .. } => {
+                if mount.is_read_only {
+                    self.promises.is_unchanged(&mount.target, is_changed);
+                }
+                return Ok(());
+            }
+            Thing::Directory
+            | Thing::FilePoint
+            | Thing::File { .. }
+            | Thing::Device(_)
+            | Thing::Link(_) => return Ok(()),
         };
         let limit = match &mount.shows {
             Shown::Memory { size } => *size,
@@ -108,9 +118,12 @@ impl<'a> Requested<'a> {
             Shown::Kept(tree) if mount.is_read_only => self.copy(inner, tree)?,
             Shown::Kept(tree) => {
                 let path = tree.outside_path();
-                if !self.moved.insert(path.clone()) {
+                let is_moved =
+                    |moved: &PathBuf| moved.starts_with(&path) || path.starts_with(moved);
+                if self.moved.iter().any(is_moved) {
                     return Err(RootfsError::Twice(mount.target.clone()).into());
                 }
+                self.moved.push(path.clone());
                 moved(&path)?
             }
             Shown::Lent(tree) => self.copy(inner, tree)?,
@@ -130,6 +143,7 @@ impl<'a> Requested<'a> {
             Shown::Secret { contents, access } => Thing::Secret {
                 contents: contents.clone(),
                 access: *access,
+                is_changed: ChangedMark::default(),
             },
             Shown::Agent { agent, access } => {
                 let dir = CopyDir::new(inner)?;
