@@ -104,3 +104,28 @@ impl FileTree {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_part_that_is_open_stays_what_it_is_and_a_link_leads_nowhere_outside() {
+        let temp = tempfile::tempdir().unwrap();
+        let (outside, cache) = (temp.path().join("outside"), temp.path().join("cache"));
+        for dir in [&outside, &cache.join("sub")] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        fs::write(cache.join("sub/mine"), "").unwrap();
+        let root = Arc::new(Root::open(&cache).unwrap());
+        let part = FileTree::find(root, Path::new("sub")).unwrap().unwrap();
+        let open = part.open_part().unwrap();
+        fs::rename(cache.join("sub"), cache.join("moved")).unwrap();
+        symlink(&outside, cache.join("sub")).unwrap();
+        assert!(open.lasting_path().join("mine").exists());
+        // The name is a link by now, to what is not there inside.
+        part.open_part().unwrap_err();
+    }
+}

@@ -57,6 +57,82 @@ RUN true",
 }
 
 #[test]
+fn files_that_change_before_a_step_that_takes_others_too_are_kept_under_no_key() {
+    let site = Site::busybox();
+    let (server, cache) = (FileServer::start(), CacheDir::new(Who::Root));
+    let context = site
+        .context(&format!(
+            "FROM {base} AS tools
+RUN echo tool > /tool
+FROM {base}
+RUN until wget -q -O - {go} > /dev/null 2>&1; do sleep 0.1; done
+RUN --mount=target=/m --mount=from=tools,target=/t cp /m/f /seen",
+            base = site.base,
+            go = server.url("plain/go")
+        ))
+        .file("f", "old");
+    let write = |text: &str| fs::write(context.path().join("f"), text).expect("write a file");
+    let executor = || site.executor(Who::Root, &context).arg(cache.flag());
+    let running = executor().start();
+    server.wait_for_request("GET /plain/go");
+    write("new");
+    server.file("go", "");
+    let built = running.wait();
+    built.assert_success();
+    let told = warnings(&built);
+    let told = told
+        .iter()
+        .filter(|line| line.contains("have changed since"));
+    assert_eq!(told.count(), 1, "{}", built.report());
+    // What was made of the new files is nothing that the old ones are answered with.
+    write("old");
+    executor().run().assert_success();
+    let tree = Image::pull(&site.registry, site::APP).tree();
+    assert_eq!(tree.get("seen").kind, Kind::file("old"));
+}
+
+#[test]
+fn what_was_found_for_the_old_files_is_not_put_on_new_ones() {
+    let site = Site::busybox();
+    let (server, cache) = (FileServer::start(), CacheDir::new(Who::Root));
+    let context = site
+        .context(&format!(
+            "ARG ROUND
+RUN until wget -q -O - {}$ROUND > /waited 2>/dev/null; do sleep 0.1; done
+FROM {}
+COPY f /copied
+RUN cp /copied /two
+COPY --from=0 /waited /",
+            server.url("plain/"),
+            site.base,
+        ))
+        .file("f", "old");
+    let write = |text: &str| fs::write(context.path().join("f"), text).expect("write a file");
+    let executor = |round: &str| {
+        let executor = site.executor(Who::Root, &context);
+        executor.args([
+            &cache.flag(),
+            "--cache-copy-layers=false",
+            &format!("--build-arg=ROUND={round}"),
+        ])
+    };
+    server.file("1", "");
+    executor("1").run().assert_success();
+    // The last stage is asked for at once, and built when the first is there.
+    let running = executor("2").start();
+    server.wait_for_request("GET /plain/2");
+    write("new");
+    server.file("2", "");
+    let built = running.wait();
+    built.assert_error(1, &["files of the build context have changed"]);
+    let stderr = built.stderr();
+    assert!(stderr.contains("hint: build again"), "{}", built.report());
+    executor("2").run().assert_success();
+    let tree = Image::pull(&site.registry, site::APP).tree();
+    assert_eq!(tree.get("two").kind, Kind::file("new"));
+}
+
+#[test]
 fn a_mount_that_could_not_be_kept_read_only_is_told_and_its_layer_not_kept() {
     let site = Site::busybox();
     let cache = CacheDir::new(Who::Root);
