@@ -28,10 +28,10 @@ const LOCK: &str = "lock";
 const LETTERS: usize = 12;
 
 /// Names that are tried before giving up: each can only fail if somebody removes it in between.
-const NAMES_MAX: usize = 16;
+const NAMES_MAX: usize = 128;
 
 /// How often a directory is removed that somebody else removes at the same time: each time, there is less to remove.
-const REMOVALS_MAX: usize = 16;
+const REMOVALS_MAX: usize = 128;
 
 /// A locked directory of our own with mode 0700, in a directory of the user's choice.
 #[derive(Debug)]
