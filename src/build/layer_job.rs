@@ -82,15 +82,23 @@ impl LayerJob {
 }
 
 fn cannot_write(text: &DockerfileText, span: Span, error: anyhow::Error) -> anyhow::Error {
-    let is_full = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|cause| cause.kind() == std::io::ErrorKind::StorageFull);
+    let is_full = is_of_full_disk(&error);
     let located = text.error_at(span, "cannot write the layer").because(error);
     if is_full {
-        return located
-            .hint("give a directory with more room with --state-dir")
-            .into();
+        return located.hint(MORE_ROOM).into();
     }
     located.into()
+}
+
+/// What helps against a full disk.
+pub(super) const MORE_ROOM: &str = "give a directory with more room with --state-dir";
+
+/// Says whether something failed because there was no room for it.
+pub(super) fn is_of_full_disk(error: &anyhow::Error) -> bool {
+    let causes = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes
+        .map(std::io::Error::kind)
+        .any(|kind| kind == std::io::ErrorKind::StorageFull)
 }

@@ -21,6 +21,7 @@ use super::Event;
 use super::base::settled;
 use super::draft::LayerCounts;
 use super::halt::{Halt, Halted};
+use super::layer_job::{MORE_ROOM, is_of_full_disk};
 use super::layers::{LayerContent, StageLayer, StoredLayer, pending};
 use super::unpacking::check_diff_id;
 use super::workshop::Workshop;
@@ -118,7 +119,10 @@ impl Workshop {
             writing.await.context("writing the layer stopped")?
         };
         let layer = merged.await.map_err(|error: anyhow::Error| {
-            let what = format!("cannot make one layer of the {count} of a stage");
+            let mut what = format!("cannot make one layer of the {count} of a stage");
+            if is_of_full_disk(&error) {
+                what = format!("{what}; {MORE_ROOM}");
+            }
             match halt.is_requested() {
                 true => Halted.into(),
                 false => error.context(what),

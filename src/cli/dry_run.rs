@@ -5,9 +5,19 @@ use crate::dockerfile::Span;
 
 use super::progress::show_bytes;
 
-/// Returns the plan of a build, line by line, for each platform; `isolation` says where its steps would run.
-pub(super) fn lines(previews: &[Preview], isolation: &str) -> Vec<String> {
+/// Returns the plan of a build, line by line, for each platform; `isolation` says where its steps would run, and
+/// `is_single_snapshot` whether the image has one layer for each stage.
+pub(super) fn lines(
+    previews: &[Preview],
+    isolation: &str,
+    is_single_snapshot: bool,
+) -> Vec<String> {
     let mut lines = vec![format!("isolation: {isolation}")];
+    if is_single_snapshot {
+        lines.push(
+            "the layers of each stage of the image become one (--single-snapshot)".to_owned(),
+        );
+    }
     for preview in previews {
         if previews.len() > 1 {
             lines.push(String::new());

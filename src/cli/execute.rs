@@ -211,7 +211,7 @@ async fn print_plan(
 ) -> Result<()> {
     let isolation = tools.sandbox.description();
     let previews = build::preview(input, options, tools).await?;
-    print_line(&dry_run::lines(&previews, &isolation).join("\n"))?;
+    print_line(&dry_run::lines(&previews, &isolation, options.is_single_snapshot).join("\n"))?;
     for refusal in previews
         .iter()
         .filter_map(|preview| preview.refusal.as_ref())

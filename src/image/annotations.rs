@@ -30,7 +30,7 @@ pub struct Annotations {
     pub index_descriptor: Pairs,
     /// Those of every image.
     pub images: ImageAnnotations,
-    /// Those of the image for one platform, normalised, which come before those of every image.
+    /// Those of the images for one platform, normalised and of no build of its system, which come before those of every image.
     pub of_platforms: BTreeMap<Platform, ImageAnnotations>,
 }
 
@@ -76,7 +76,7 @@ impl Annotations {
     /// Returns those of the image for a platform.
     pub fn of_image(&self, platform: &Platform) -> ImageAnnotations {
         let mut all = self.images.clone();
-        if let Some(own) = self.of_platforms.get(&platform.normalised()) {
+        if let Some(own) = self.of_platforms.get(&platform.without_os_details()) {
             all.extend(own.clone());
         }
         all
@@ -128,6 +128,13 @@ mod tests {
             assert_eq!((image.manifest, image.descriptor), (pairs(a), pairs(a)));
         }
         assert!(annotations.need_oci() && !annotations.are_of_index());
+        let windows = Platform::new("windows", "amd64");
+        annotations.add(Annotated::Manifest, Some(&windows), "a", "windows");
+        let build = Platform {
+            os_version: Some("10.0.20348.1".into()),
+            ..windows
+        };
+        assert_eq!(annotations.of_image(&build).manifest, pairs("windows"));
         annotations.add(Annotated::Index, Some(&arm), "c", "1");
         assert_eq!(annotations.index, Pairs::from([("c".into(), "1".into())]));
     }

@@ -27,7 +27,7 @@ use crate::fs::{PathContext, PathError, create_file, go_on, replace_file};
 pub use error::LayoutError;
 use lock::IndexLock;
 pub(super) use names::find_listed;
-pub use names::{named, named_as};
+pub use names::{named, named_as, without_names};
 
 /// Name of the file that makes a directory a layout.
 pub(super) const MARKER_FILE: &str = "oci-layout";
@@ -86,7 +86,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Makes adding files fail once the wish was made that it end.
+    /// Makes adding files and waiting for others fail once the wish was made that it end.
     pub fn halted_by(mut self, halt: &CancellationToken) -> Self {
         self.halt = halt.clone();
         self
@@ -206,7 +206,7 @@ impl Layout {
     /// had the same name, where it has one, and else of what is the same manifest without a name. Of two that tell
     /// their whole references, those are the names: several repositories may have the same tag.
     pub fn add_manifest(&mut self, descriptor: Descriptor) -> Result<(), LayoutError> {
-        let _lock = IndexLock::take(&self.dir.join(MARKER_FILE))?;
+        let _lock = IndexLock::take(&self.dir.join(MARKER_FILE), &self.halt)?;
         let path = self.dir.join(INDEX_FILE);
         if !self.replaces_index && path.exists() {
             self.index = parse_index(&self.dir, marker().as_bytes(), &read_small(&path)?)?;

@@ -103,6 +103,12 @@ impl Platform {
         }
     }
 
+    /// Returns what `--platform` can ask for: the platform, normalised, of any build of Windows.
+    pub fn without_os_details(&self) -> Self {
+        let variant = self.variant.as_deref().unwrap_or_default();
+        Self::with_variant(&self.os, &self.architecture, variant)
+    }
+
     /// Returns how well an image for `offered` serves this platform: 0 is exact, more is an older variant. `None` if it cannot run.
     pub fn preference_of(&self, offered: &Self) -> Option<usize> {
         let (wanted, offered) = (self.normalised(), offered.normalised());

@@ -1,6 +1,6 @@
 //! Joining images that were built apart, each on a machine of its own, into one index.
 //!
-//! The images stay as they are, byte for byte. What an index lists besides images (attestations are marked
+//! The images stay as they are, byte for byte, and so does what is said of them where they are listed. What an index lists besides images (attestations are marked
 //! `unknown/unknown`) is left out: it says something of an index that is not this one, and confuses registries' pages.
 
 mod found;
@@ -100,7 +100,12 @@ pub async fn join(options: &JoinOptions, blobs: &LayerBlobs) -> Result<JoinedInd
     let images = images.map(|(_, found)| {
         let mut image = found.image;
         let annotations = options.annotations.of_image(&found.platform);
-        image.manifest_descriptor.annotations = annotations.descriptor;
+        let said = &mut image.manifest_descriptor.annotations;
+        if format == ImageFormat::Docker {
+            // A layout's list may say something of a Docker image; Docker's list has no place for it.
+            said.clear();
+        }
+        said.extend(annotations.descriptor);
         (found.platform, image)
     });
     let index = AssembledIndex::new(format, &options.annotations, images.collect())?;
@@ -111,7 +116,7 @@ pub async fn join(options: &JoinOptions, blobs: &LayerBlobs) -> Result<JoinedInd
 fn check_platforms(annotations: &Annotations, joined: &[(String, FoundImage)]) -> Result<()> {
     for platform in annotations.of_platforms.keys() {
         let mut found = joined.iter();
-        if !found.any(|(_, found)| found.platform.normalised() == *platform) {
+        if !found.any(|(_, found)| found.platform.without_os_details() == *platform) {
             bail!("an annotation is for {platform}, and none of the images is");
         }
     }

@@ -104,6 +104,10 @@ fn with_a_cache_the_plan_says_what_it_has_and_under_which_keys() {
         "{lines:#?}"
     );
     assert!(line("a miss may", &lines).contains("may still be found"));
+    let single = plan(&dry_run("--single-snapshot"));
+    let said = line("the layers of each stage", &single);
+    assert!(said.ends_with("become one (--single-snapshot)"), "{said}");
+    assert!(!lines.contains(&said));
     site.assert_nothing_pushed();
 
     site.executor(Who::Root, &context)

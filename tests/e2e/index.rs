@@ -179,6 +179,54 @@ fn an_index_gives_its_images_and_no_attestations() {
 }
 
 #[test]
+fn what_an_index_says_of_its_images_is_said_by_the_one_they_are_joined_into() {
+    let registry = registry_with_base();
+    let said = [
+        "--annotation=manifest-descriptor:org.example.k=v",
+        "--annotation=manifest-descriptor:org.example.a=old",
+    ];
+    let dir = TestDir::new();
+    let build = executor(&registry).args(said).arg(both());
+    let kept = build.out("layout");
+    let layout_flag = format!("--oci-layout-path={}", kept.display());
+    let build = build
+        .arg(layout_flag)
+        .destination(&registry.reference("app:built"));
+    // `out` goes with the build.
+    let built = build.run();
+    built.assert_success();
+    let layout = dir.join("layout");
+    std::fs::rename(&kept, &layout).expect("take the layout");
+    // One image that a layout lists by itself, under a name.
+    let alone = layout.join("index.json");
+    let mut index: Value =
+        serde_json::from_slice(&std::fs::read(&alone).expect("an index")).expect("JSON");
+    let mut listed = array(&Listed::read(&registry, "app:built").json["manifests"])[0].clone();
+    listed["annotations"]["org.opencontainers.image.ref.name"] = json!("one");
+    listed["annotations"]["io.containerd.image.name"] = json!("registry.example/app:one");
+    index["manifests"]
+        .as_array_mut()
+        .expect("a list")
+        .push(listed);
+    std::fs::write(&alone, index.to_string()).expect("write the index");
+
+    let layout = layout.display().to_string();
+    let one = format!("oci-layout://{layout}:one");
+    let built = registry.reference("app:built");
+    let anew = ["--annotation=manifest-descriptor:org.example.a=new"];
+    for (source, images) in [(built.as_str(), 2), (layout.as_str(), 2), (one.as_str(), 1)] {
+        join(&registry.reference("app:1"), &[source], &anew).assert_success();
+        let joined = Listed::read(&registry, "app:1");
+        let entries = array(&joined.json["manifests"]);
+        assert_eq!(entries.len(), images, "{source}");
+        for entry in entries {
+            let expected = json!({ "org.example.k": "v", "org.example.a": "new" });
+            assert_eq!(entry["annotations"], expected, "{source}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_one_index_is_refused_with_both_names() {
     let registry = registry_with_base();
     build(&registry, OWN, "app:1-own", &[]);

@@ -1,5 +1,6 @@
 //! What the index of a layout calls its images (image-spec, annotations.md).
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::LayoutError;
@@ -25,6 +26,12 @@ pub fn named_as(descriptor: Descriptor, reference: &Reference) -> Descriptor {
     let annotations = &mut descriptor.annotations;
     annotations.insert(CONTAINERD_NAME.to_owned(), reference.to_string());
     descriptor
+}
+
+/// Returns what is said of something that an index lists, without what names it there.
+pub fn without_names(mut annotations: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    annotations.retain(|key, _| key != REF_NAME && key != CONTAINERD_NAME);
+    annotations
 }
 
 /// Finds an image among those that are listed: by its name, or by the tag that its name ends with. Of

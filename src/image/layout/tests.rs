@@ -101,6 +101,39 @@ fn jobs_that_add_at_the_same_time_lose_nothing() {
 }
 
 #[test]
+fn the_lock_of_another_is_waited_for_until_the_work_is_no_longer_wanted() {
+    let temp = tempfile::tempdir().unwrap();
+    let (halt, (_, descriptor)) = (CancellationToken::new(), manifest_of("{}"));
+    let layout = || {
+        Layout::open_or_create(temp.path())
+            .unwrap()
+            .halted_by(&halt)
+    };
+    let (mut waiting, mut halted) = (layout(), layout());
+    let marker = temp.path().join(MARKER_FILE);
+    let held = IndexLock::take(&marker, &halt).unwrap();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| waiting.add_manifest(descriptor.clone()));
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        assert!(!adding.is_finished());
+        drop(held);
+        adding.join().unwrap().unwrap();
+    });
+    let held = IndexLock::take(&marker, &halt).unwrap();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| halted.add_manifest(named(descriptor, "x")));
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        assert!(!adding.is_finished());
+        halt.cancel();
+        let error = adding.join().unwrap().unwrap_err();
+        assert!(format!("{error:?}").contains("Halted"), "{error:?}");
+    });
+    drop(held);
+    let listed = Layout::open(temp.path()).unwrap().index().manifests.len();
+    assert_eq!(listed, 1);
+}
+
+#[test]
 fn what_is_no_longer_wanted_is_not_copied() {
     let temp = tempfile::tempdir().unwrap();
     let (file, halt) = (temp.path().join("blob"), CancellationToken::new());

@@ -14,9 +14,11 @@ use super::Exporter;
 use crate::output::archive_place::ArchivePlace;
 
 impl Exporter<'_> {
-    /// Writes a layout of our own. After an error there is none where there was none before.
+    /// Writes a layout of our own. After an error there is none where there was none before, and a directory that was
+    /// empty is empty.
     pub(super) fn write_layout(&self, dir: &Path) -> Result<()> {
         let was_there = dir.symlink_metadata().is_ok();
+        let was_empty = std::fs::read_dir(dir).is_ok_and(|mut names| names.next().is_none());
         let written = Layout::create(dir).map_err(Into::into);
         let written = written.and_then(|layout| self.fill_layout(layout, &[]));
         if let (Err(_), false, Some(parent), Some(name)) =
@@ -24,12 +26,17 @@ impl Exporter<'_> {
         {
             // An error here would hide the first one.
             let _ = remove(parent, name);
+        } else if written.is_err() && was_empty && !dir.join("index.json").exists() {
+            // With an index, it has become somebody else's meanwhile: ours comes last.
+            for name in ["oci-layout", "blobs"] {
+                let _ = remove(dir, OsStr::new(name));
+            }
         }
         written
     }
 
-    /// Adds to a layout that others may add to at the same time. After an error, blobs may be in it that it does not list:
-    /// somebody else may need them.
+    /// Adds to a layout that others may add to at the same time. After an error, a layout may be there that was only
+    /// begun, with blobs that it does not list: somebody else may need them.
     pub(super) fn add_to_layout(&self, dir: &Path, names: &[Reference]) -> Result<()> {
         self.fill_layout(Layout::open_or_create(dir)?, names)
     }

@@ -270,6 +270,7 @@ fn what_is_no_longer_wanted_leaves_what_was_there() {
         std::fs::write(scene.out("old.tar"), "old").unwrap();
         std::fs::create_dir(scene.out("old")).unwrap();
         std::fs::write(scene.out("old/a"), "old").unwrap();
+        std::fs::create_dir(scene.out("empty")).unwrap();
         let before = scene.written();
         scene.halt.cancel();
         // Past the question that `write` asks first.
@@ -283,7 +284,9 @@ fn what_is_no_longer_wanted_leaves_what_was_there() {
         for dir in ["old", "new"] {
             assert!(exporter.write_files(&scene.out(dir), None).is_err());
         }
-        assert!(exporter.write_layout(&scene.out("layout")).is_err());
+        for dir in ["layout", "empty"] {
+            assert!(exporter.write_layout(&scene.out(dir)).is_err());
+        }
         assert_eq!(scene.written(), before);
     }
 }

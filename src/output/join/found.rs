@@ -1,6 +1,6 @@
 //! Finding the images that a source stands for: itself, or all that an index lists, and the indexes in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::fs::Halting;
 use crate::image::config::MAX_CONFIG_BYTES;
+use crate::image::layout::without_names;
 use crate::image::manifest::ManifestDocument;
 use crate::image::stored_image::StoredImages;
 use crate::image::{
@@ -23,6 +24,7 @@ use crate::registry::{Registries, Repository};
 pub(super) struct FoundImage {
     /// What its config says that it is for.
     pub(super) platform: Platform,
+    /// Its descriptor has what is said of it where it is listed.
     pub(super) image: AssembledImage,
 }
 
@@ -70,15 +72,19 @@ pub(super) async fn images_in_registry(
 ) -> Result<Images> {
     let (repository, fetched) = registries.fetch_manifest(reference).await?;
     let mut images = Images::default();
-    let mut next = Some(fetched);
+    // Nothing is said of what has a name in a registry.
+    let mut next = Some((fetched, BTreeMap::new()));
     let mut waiting: Vec<Descriptor> = Vec::new();
-    while let Some(fetched) = next {
+    while let Some((fetched, annotations)) = next {
         match fetched.document {
             ManifestDocument::Index(index) => waiting.extend(images.listed(&index.manifests)),
             ManifestDocument::Image(manifest) => {
                 let config = repository.fetch_blob(&manifest.config, MAX_CONFIG_BYTES as u64);
                 let document = Document {
-                    descriptor: fetched.descriptor,
+                    descriptor: Descriptor {
+                        annotations: without_names(annotations),
+                        ..fetched.descriptor
+                    },
                     bytes: fetched.bytes.to_vec(),
                     config: config.await?.to_vec(),
                     manifest: *manifest,
@@ -88,7 +94,10 @@ pub(super) async fn images_in_registry(
             }
         }
         next = match waiting.pop() {
-            Some(listed) => Some(repository.fetch_manifest(listed.digest.as_str()).await?),
+            Some(listed) => {
+                let fetched = repository.fetch_manifest(listed.digest.as_str()).await?;
+                Some((fetched, listed.annotations))
+            }
             None => None,
         };
     }
@@ -126,11 +135,14 @@ pub(super) fn images_in_files(
                     lend(&stored, layer, blobs)?;
                 }
                 let document = Document {
-                    descriptor: Descriptor::new(
-                        descriptor.media_type,
-                        descriptor.digest,
-                        bytes.len() as u64,
-                    ),
+                    descriptor: Descriptor {
+                        annotations: without_names(descriptor.annotations),
+                        ..Descriptor::new(
+                            descriptor.media_type,
+                            descriptor.digest,
+                            bytes.len() as u64,
+                        )
+                    },
                     bytes,
                     config: stored.small_blob(&manifest.config, MAX_CONFIG_BYTES)?,
                     manifest: *manifest,

@@ -178,7 +178,14 @@ impl LayerInTheMaking {
             EntryType::Regular if mtime > 0 => format!("{path} of {mtime}"),
             _ => String::new(),
         };
-        let archive = std::mem::take(&mut self.archive);
+        let mut archive = std::mem::take(&mut self.archive);
+        // Those of a link are its file's.
+        if mtime % 3 == 1 && kind != EntryType::Link {
+            let value = format!("{path}\0\n{mtime}");
+            archive = archive
+                .pax("SCHILY.xattr.user.z", value.as_bytes())
+                .pax("SCHILY.xattr.user.a", b"");
+        }
         let set = |header: &mut tar::Header| {
             header.set_mtime(mtime);
             header.set_mode(0o600 + (mtime % 8) as u32);
@@ -223,7 +230,11 @@ impl Files {
                     self.1 += 1;
                     let metadata = (entry.mode, entry.uid, entry.gid, entry.mtime.seconds);
                     let contents = contents.escape_ascii();
-                    (format!("{kind:?} {metadata:?} {contents}"), self.1)
+                    let xattrs = BTreeMap::from_iter(entry.xattrs);
+                    (
+                        format!("{kind:?} {metadata:?} {xattrs:?} {contents}"),
+                        self.1,
+                    )
                 }
             };
             if entry.kind != EntryKind::Directory {
