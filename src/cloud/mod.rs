@@ -7,6 +7,7 @@
 pub mod aws;
 pub mod exchange;
 pub mod google;
+mod program;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::Instant;
 pub use aws::AwsOptions;
 pub use exchange::{CloudError, CloudHttp};
 pub use google::GoogleOptions;
+pub use program::AskedProgram;
 
 /// What a job's environment has for the clouds whose stores and registries ask for the same.
 #[derive(Clone, Debug, Default)]

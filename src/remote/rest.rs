@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use tracing::debug;
 
 use super::Fetcher;
@@ -86,8 +86,24 @@ impl Rest {
                     let call = answer.call;
                     return Err(Ended::Restart(RemoteError::Interrupted { call, source }));
                 }
+                Err(RemoteError::Refused { call, status, .. }) if no_rest(status) => {
+                    let source = format!("the rest was answered with {status}").into();
+                    return Err(Ended::Restart(RemoteError::Interrupted { call, source }));
+                }
                 Err(failed) => error = failed,
             }
         }
     }
+}
+
+/// Says whether an answer is about the range that was asked for, and not about the file (RFC 9110, section 14.2): servers
+/// and proxies that know no ranges say so in several ways.
+fn no_rest(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST
+            | StatusCode::PRECONDITION_FAILED
+            | StatusCode::RANGE_NOT_SATISFIABLE
+            | StatusCode::NOT_IMPLEMENTED
+    )
 }

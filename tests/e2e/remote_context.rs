@@ -190,7 +190,13 @@ fn an_archive_that_breaks_off_goes_on_where_it_broke_if_it_is_still_the_same() {
         .file("f", "f".repeat(100_000))
         .finish();
     web.file("c.tar", tar);
-    for (behaviour, expected) in [("resumable", 2), ("weak", 2), ("replaced", 3)] {
+    let behaviours = [
+        ("resumable", 2),
+        ("weak", 2),
+        ("replaced", 3),
+        ("rangeless", 3),
+    ];
+    for (behaviour, expected) in behaviours {
         let executor = Executor::new(Who::User).args(["--no-push", "--context"]);
         let layout = executor.out("layout");
         let executor = executor.arg(web.url(&format!("{behaviour}/c.tar")));

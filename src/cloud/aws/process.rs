@@ -1,14 +1,12 @@
 //! A program that prints keys (AWS SDKs and Tools Reference Guide, "Process credential provider"). This module runs it. Of
 //! its arguments and of what it says nothing is shown: there may be secrets in them.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
 
 use super::{AwsGrant, AwsKeys};
+use crate::cloud::AskedProgram;
 use crate::cloud::exchange::CloudError;
 use crate::http::{Password, Token};
 
@@ -77,18 +75,8 @@ async fn run(
     program: &str,
     arguments: &[String],
 ) -> std::io::Result<(Vec<u8>, std::process::ExitStatus)> {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    let mut output = Vec::new();
-    if let Some(pipe) = child.stdout.take() {
-        pipe.take(MAX_ANSWER_BYTES).read_to_end(&mut output).await?;
-    }
-    Ok((output, child.wait().await?))
+    let asked = AskedProgram::start(program, arguments)?;
+    asked.converse("", MAX_ANSWER_BYTES).await
 }
 
 impl Answer {
@@ -120,7 +108,14 @@ fn words(command: &str) -> Option<Vec<String>> {
                 word.get_or_insert_default();
             }
             (Some(open), next) if next == open => quote = None,
-            (None | Some('"'), '\\') => word.get_or_insert_default().push(rest.next()?),
+            (None, '\\') => word.get_or_insert_default().push(rest.next()?),
+            (Some('"'), '\\') => {
+                let word = word.get_or_insert_default();
+                match rest.next()? {
+                    escaped @ ('"' | '\\') => word.push(escaped),
+                    other => word.extend(['\\', other]),
+                }
+            }
             (_, next) => word.get_or_insert_default().push(next),
         }
     }
@@ -180,6 +175,7 @@ mod tests {
                 vec!["/a b/c", "--x", "y \"z\"", "$HOME"],
             ),
             (r#"a\ b "c\"d" '' e""f"#, vec!["a b", "c\"d", "", "ef"]),
+            (r#""a\.b\\" c\.d"#, vec![r"a\.b\", "c.d"]),
         ] {
             assert_eq!(words(command).unwrap(), expected);
         }

@@ -1,14 +1,12 @@
 //! External credential helpers: programs that are asked for one server's credentials over a pipe
 //! (docker-credential-helpers, "get", "store" and "erase"). This module runs one; it must not choose which.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, Command};
 
 use super::{Credential, CredentialError};
+use crate::cloud::AskedProgram;
 use crate::http::{Password, Token};
 
 /// Helpers ask metadata servers and key rings; one that waits for a terminal must not hold up a build for ever.
@@ -88,14 +86,16 @@ async fn run(
     input: &str,
     timeout: Duration,
 ) -> Result<(Vec<u8>, bool), CredentialError> {
-    let child = start(program, verb)?;
-    tokio::time::timeout(timeout, converse(child, input))
+    let asked = start(program, verb)?;
+    let answer = tokio::time::timeout(timeout, asked.converse(input, MAX_ANSWER_BYTES));
+    let (output, status) = answer
         .await
         .map_err(|_| {
             let problem = format!("no answer within {} s", timeout.as_secs());
             failed(program, server, problem)
         })?
-        .map_err(|error| failed(program, server, error.to_string()))
+        .map_err(|error| failed(program, server, error.to_string()))?;
+    Ok((output, status.success()))
 }
 
 fn failed(program: &str, server: &str, problem: String) -> CredentialError {
@@ -106,35 +106,11 @@ fn failed(program: &str, server: &str, problem: String) -> CredentialError {
     }
 }
 
-fn start(program: &str, verb: &str) -> Result<Child, CredentialError> {
-    let started = Command::new(program)
-        .arg(verb)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn();
-    started.map_err(|source| CredentialError::HelperStart {
+fn start(program: &str, verb: &str) -> Result<AskedProgram, CredentialError> {
+    AskedProgram::start(program, [verb]).map_err(|source| CredentialError::HelperStart {
         program: program.to_owned(),
         source,
     })
-}
-
-async fn converse(mut child: Child, text: &str) -> std::io::Result<(Vec<u8>, bool)> {
-    if let Some(mut input) = child.stdin.take() {
-        // A helper that answers without reading closes its end: its answer counts.
-        if let Err(error) = input.write_all(text.as_bytes()).await
-            && error.kind() != std::io::ErrorKind::BrokenPipe
-        {
-            return Err(error);
-        }
-    }
-    let mut output = Vec::new();
-    if let Some(pipe) = child.stdout.take() {
-        pipe.take(MAX_ANSWER_BYTES).read_to_end(&mut output).await?;
-    }
-    let status = child.wait().await?;
-    Ok((output, status.success()))
 }
 
 impl Answer {
