@@ -194,10 +194,8 @@ impl Finder<'_> {
             Origin::Keys(keys) => AwsGrant::lasting(keys.clone()),
             Origin::Process { command, profile } => process::keys(command, profile).await?,
             Origin::WebIdentity(identity) => self.sts.with_web_identity(identity).await?,
-            Origin::Environment => match &self.options.keys {
-                Some(keys) => AwsGrant::lasting(keys.clone()),
-                None => return Err(missing("Environment, and AWS_ACCESS_KEY_ID is not set")),
-            },
+            // Keys of the environment count before any profile, and without its role.
+            Origin::Environment => return Err(missing("Environment, which is not supported")),
             Origin::Container => match &self.options.container {
                 Some(container) => servers::container_keys(self.http, container).await?,
                 None => {
