@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
+use tracing::info;
 use url::Url;
 
 pub use self::profiles::{ProfileFile, ProfilePlaces};
@@ -150,6 +151,9 @@ pub async fn find_keys(
     region: &str,
 ) -> Result<AwsGrant, Failure> {
     if let Some(keys) = &options.keys {
+        if let Some(profile) = options.profiles.asked_for() {
+            info!("access keys of the environment count, and not the profile `{profile}`");
+        }
         return Ok(AwsGrant::lasting(keys.clone()).of("the access keys of the environment"));
     }
     let profiles = Profiles::read(&options.profiles).await?;

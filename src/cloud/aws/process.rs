@@ -68,7 +68,9 @@ async fn keys_within(
         let problem = format!("printed an answer of version {}, not 1", answer.version);
         return Err(failed(&problem));
     }
-    Ok(answer.into_grant())
+    answer
+        .into_grant()
+        .map_err(|_| failed("printed an Expiration that is no time of RFC 3339"))
 }
 
 async fn run(
@@ -80,16 +82,18 @@ async fn run(
 }
 
 impl Answer {
-    fn into_grant(self) -> AwsGrant {
+    /// Fails where the end of the keys cannot be read: they would be taken for keys without one.
+    fn into_grant(self) -> Result<AwsGrant, jiff::Error> {
+        let expires = self.expiration.map(|text| text.parse()).transpose()?;
         let keys = AwsKeys {
             id: self.access_key_id,
             secret: Password::new(self.secret_access_key),
             session_token: self.session_token.map(Token::new),
         };
-        AwsGrant {
-            expires: self.expiration.and_then(|text| text.parse().ok()),
+        Ok(AwsGrant {
+            expires,
             ..AwsGrant::lasting(keys)
-        }
+        })
     }
 }
 
@@ -145,6 +149,10 @@ mod tests {
             (
                 "printf '{\"Version\":2,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"hunter2\"}'",
                 "version 2, not 1",
+            ),
+            (
+                "printf '{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"hunter2\",\"Expiration\":\"soon\"}'",
+                "an Expiration that is no time",
             ),
             (
                 "sh -c 'echo hunter2; echo hunter2 >&2; exit 3'",

@@ -38,6 +38,11 @@ impl ProfilePlaces {
         self.name.as_deref().unwrap_or(DEFAULT)
     }
 
+    /// Returns the name that was asked for; `None` where the default one counts.
+    pub(super) fn asked_for(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// Returns the files' names, for a message.
     pub(super) fn shown(&self) -> String {
         let files = [&self.credentials, &self.config].into_iter().flatten();
