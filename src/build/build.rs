@@ -22,7 +22,7 @@ use super::joined::join;
 use super::lint;
 use super::mount_action::MountAction;
 use super::plan::{Plan, PlannedStage, PlannedStep, StageBase};
-use super::planner::plans;
+use super::plans::plans;
 use super::stage::{StageJob, build_stage};
 use super::step_cache::StepCaching;
 use super::workshop::{Tools, Workshop};

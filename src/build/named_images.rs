@@ -8,7 +8,8 @@ use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, parse_tr
 use crate::image::Platform;
 
 use super::DockerfileText;
-use super::planner::{declare_meta_args, trigger_text};
+use super::meta_args::declare_meta_args;
+use super::planner::trigger_text;
 use super::scope::GlobalScope;
 
 /// An image as a Dockerfile names it.

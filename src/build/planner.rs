@@ -1,14 +1,14 @@
-//! Finds out what a build has to do: looks at the stages that the target needs, from the last to the first.
+//! Finds out what one platform's build has to do: stages with their bases and steps, from the Dockerfile and the configs of
+//! base images.
 //!
-//! A stage that nothing needs is neither looked at nor are its images resolved. Triggers (ONBUILD)
-//! are steps of the stage that they run in, so the configs of base images are fetched here; nothing
-//! else is.
+//! Triggers (ONBUILD) are steps of the stage that they run in, so the configs of base images are fetched here; nothing
+//! else is. Which stages are looked at is for `plans`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::dockerfile::{Dockerfile, Expander, Instruction, Span, Stage, Statement, parse_trigger};
 use crate::image::{ImageConfig, Platform};
@@ -17,151 +17,13 @@ use super::base::{BaseImage, BaseImages};
 use super::layers::SharedError;
 use super::named_dir::NamedDir;
 use super::once::Once;
-use super::plan::{FileSource, Plan, PlannedStage, PlannedStep, StageBase, needs};
+use super::plan::{FileSource, PlannedStage, PlannedStep, StageBase, needs};
 use super::remotes::Remotes;
 use super::replacement::Replacement;
 use super::scope::GlobalScope;
 use super::support::refusal;
 use super::workshop::Tools;
-use super::{BuildInput, BuildOptions, DockerfileText};
-
-/// Plans the build of what `options` ask for, for each platform. Images, directories and sources in the network that
-/// several use are looked for once.
-pub(super) async fn plans(
-    input: &BuildInput,
-    options: &BuildOptions,
-    tools: &Tools,
-) -> Result<Vec<Plan>> {
-    let (dockerfile, text) = (&input.dockerfile, &input.text);
-    let directories = OpenedDirectories::default();
-    let (remote, sandbox) = (tools.remote.clone(), tools.sandbox.clone());
-    let remotes = Arc::new(Remotes::new(remote, options, sandbox, &tools.halt));
-    let mut plans = Vec::with_capacity(options.platforms.len());
-    let targets = targets(dockerfile, options)?;
-    for platform in &options.platforms {
-        let planner = Planner {
-            dockerfile,
-            text,
-            options,
-            platform,
-            tools,
-            images: &tools.images,
-            directories: &directories,
-            remotes: Arc::clone(&remotes),
-            global: global_scope(dockerfile, text, options, platform, targets[0])?,
-        };
-        plans.push(plan(planner, input.context_time, targets.clone()).await?);
-    }
-    Ok(plans)
-}
-
-async fn plan(
-    mut planner: Planner<'_>,
-    context_time: Option<i64>,
-    targets: Vec<usize>,
-) -> Result<Plan> {
-    let mut global = planner.global.clone();
-    let epoch = planner.epoch(&mut global, context_time).await?;
-    planner.global = global;
-    planner.check_stages()?;
-    let mut stages = BTreeMap::new();
-    let mut wanted: BTreeSet<usize> = targets.iter().copied().collect();
-    // From the back: a stage needs only stages above it.
-    while let Some(index) = wanted.pop_last() {
-        let stage = planner.stage(index).await?;
-        wanted.extend(stage.needs.iter().copied());
-        stages.insert(index, stage);
-    }
-    mark_layer_makers(&mut stages, targets[0]);
-    inherit_platforms(&mut stages, planner.platform);
-    Ok(Plan {
-        // `--reproducible` is 0, whatever else is asked for.
-        epoch: planner.options.is_reproducible.then_some(0).or(epoch),
-        stages,
-        targets,
-        platform: planner.platform.clone(),
-        remotes: planner.remotes,
-        global: planner.global,
-    })
-}
-
-/// Returns the numbers of the stages to build, the image first.
-fn targets(dockerfile: &Dockerfile, options: &BuildOptions) -> Result<Vec<usize>> {
-    if options.targets.is_empty() {
-        return Ok(vec![dockerfile.target(None)?]);
-    }
-    let find = |name: &String| {
-        let found = dockerfile.target(Some(name));
-        found.with_context(|| format!("cannot build the target stage `{name}`"))
-    };
-    options.targets.iter().map(find).collect()
-}
-
-/// Declares the ARGs before the first FROM.
-fn global_scope(
-    dockerfile: &Dockerfile,
-    text: &DockerfileText,
-    options: &BuildOptions,
-    platform: &Platform,
-    target: usize,
-) -> Result<GlobalScope> {
-    let asked = options.targets.first().map(|name| name.to_lowercase());
-    let last = dockerfile.stages[target].name().map(str::to_owned);
-    let target_stage = asked.or(last).unwrap_or_else(|| "default".to_owned());
-    let host = Platform::host();
-    let mut global = GlobalScope::new(&options.build_args, &host, platform, &target_stage);
-    declare_meta_args(&mut global, dockerfile, text)?;
-    Ok(global)
-}
-
-/// Declares the ARGs before the first FROM, each of which sees those before it.
-pub(super) fn declare_meta_args(
-    global: &mut GlobalScope,
-    dockerfile: &Dockerfile,
-    text: &DockerfileText,
-) -> Result<()> {
-    for meta_arg in &dockerfile.meta_args {
-        for arg in &meta_arg.args {
-            let lookup = |name: &str| global.get(name).map(str::to_owned);
-            let mut expander = Expander::new(dockerfile.directives.escape, &lookup);
-            let is_given = global.build_arg(&arg.name).is_some();
-            let default = arg.default.as_deref().filter(|_| !is_given);
-            let default = default.map(|word| expander.word(word));
-            let default = default.transpose().map_err(|error| {
-                text.error_at(meta_arg.source.span, "cannot expand the default")
-                    .because(error)
-            })?;
-            global.declare(&arg.name, default.as_deref());
-        }
-    }
-    Ok(())
-}
-
-/// Marks the stages whose layers end up in the image: the target and what it is built on.
-fn mark_layer_makers(stages: &mut BTreeMap<usize, PlannedStage>, target: usize) {
-    let mut next = Some(target);
-    while let Some(stage) = next.and_then(|index| stages.get_mut(&index)) {
-        stage.makes_layers = true;
-        next = stage.base.stage();
-    }
-}
-
-/// Gives a stage the platform of the stage that it starts from, and one from nothing that of the target: `--platform`
-/// chooses among images (BuildKit frontend, `convert.go`).
-fn inherit_platforms(stages: &mut BTreeMap<usize, PlannedStage>, target: &Platform) {
-    let mut platforms: BTreeMap<usize, Platform> = BTreeMap::new();
-    for (index, stage) in stages {
-        let inherited = match &stage.base {
-            StageBase::Stage(parent) => platforms.get(parent),
-            StageBase::Scratch if stage.starts_from_nothing() => Some(target),
-            StageBase::Scratch | StageBase::Image(_) => None,
-        };
-        if let Some(platform) = inherited {
-            stage.platform = platform.clone();
-        }
-        platforms.insert(*index, stage.platform.clone());
-    }
-}
+use super::{BuildOptions, DockerfileText};
 
 /// Directories that stand in for images and stages, each opened or fetched once.
 #[derive(Default)]
@@ -184,11 +46,12 @@ pub(super) struct Planner<'a> {
     pub(super) directories: &'a OpenedDirectories,
     /// What ADD fetches.
     pub(super) remotes: Arc<Remotes>,
-    global: GlobalScope,
+    pub(super) global: GlobalScope,
 }
 
 impl Planner<'_> {
-    async fn stage(&self, index: usize) -> Result<PlannedStage> {
+    /// Plans one stage, and resolves its base.
+    pub(super) async fn stage(&self, index: usize) -> Result<PlannedStage> {
         let stage = &self.dockerfile.stages[index];
         if let Some(replacement) = self.stand_in(index).await? {
             return self.replaced_stage(stage, index, replacement);

@@ -3,13 +3,31 @@
 
 use super::log::{assert_all_cached, steps, warnings};
 use crate::support::cache_dir::CacheDir;
-use crate::support::executor::Build;
+use crate::support::executor::{Build, Executor};
 use crate::support::file_server::FileServer;
 use crate::support::{Image, Kind, Site, Who, site};
 use std::fs;
 
 fn hits(build: &Build) -> Vec<bool> {
     steps(build).iter().map(|step| step.is_hit).collect()
+}
+
+/// Starts a build whose first step waits for `go` on the server, and lets it go on after `change`.
+fn run_around(executor: Executor, server: &FileServer, go: &str, change: impl FnOnce()) -> Build {
+    let running = executor.start();
+    server.wait_for_request(&format!("GET /plain/{go}"));
+    change();
+    server.file(go, "");
+    running.wait()
+}
+
+/// How many steps were said not to be cached because the context has changed.
+fn changes_told(build: &Build) -> usize {
+    let told = warnings(build);
+    let told = told
+        .iter()
+        .filter(|line| line.contains("have changed since"));
+    told.count()
 }
 
 #[test]
@@ -27,17 +45,9 @@ RUN true",
         .file("f", "old");
     let write = |text: &str| fs::write(context.path().join("f"), text).expect("write a file");
     let executor = || site.executor(Who::Root, &context).arg(cache.flag());
-    let running = executor().start();
-    server.wait_for_request("GET /plain/go");
-    write("new");
-    server.file("go", "");
-    let built = running.wait();
+    let built = run_around(executor(), &server, "go", || write("new"));
     built.assert_success();
-    let told = warnings(&built);
-    let told = told
-        .iter()
-        .filter(|line| line.contains("have changed since"));
-    assert_eq!(told.count(), 2, "{}", built.report());
+    assert_eq!(changes_told(&built), 2, "{}", built.report());
     // What was there when the build began was not copied; the next build copies it.
     write("old");
     let again = executor().run();
@@ -73,17 +83,9 @@ RUN --mount=target=/m --mount=from=tools,target=/t cp /m/f /seen",
         .file("f", "old");
     let write = |text: &str| fs::write(context.path().join("f"), text).expect("write a file");
     let executor = || site.executor(Who::Root, &context).arg(cache.flag());
-    let running = executor().start();
-    server.wait_for_request("GET /plain/go");
-    write("new");
-    server.file("go", "");
-    let built = running.wait();
+    let built = run_around(executor(), &server, "go", || write("new"));
     built.assert_success();
-    let told = warnings(&built);
-    let told = told
-        .iter()
-        .filter(|line| line.contains("have changed since"));
-    assert_eq!(told.count(), 1, "{}", built.report());
+    assert_eq!(changes_told(&built), 1, "{}", built.report());
     // What was made of the new files is nothing that the old ones are answered with.
     write("old");
     executor().run().assert_success();
@@ -119,11 +121,7 @@ COPY --from=0 /waited /",
     server.file("1", "");
     executor("1").run().assert_success();
     // The last stage is asked for at once, and built when the first is there.
-    let running = executor("2").start();
-    server.wait_for_request("GET /plain/2");
-    write("new");
-    server.file("2", "");
-    let built = running.wait();
+    let built = run_around(executor("2"), &server, "2", || write("new"));
     built.assert_error(1, &["files of the build context have changed"]);
     let stderr = built.stderr();
     assert!(stderr.contains("hint: build again"), "{}", built.report());
